@@ -1,0 +1,155 @@
+//! What can go wrong: one variant per broken precondition.
+
+use std::path::PathBuf;
+
+/// Result of every fallible function of the crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A broken precondition or a fault of the outside world. The message names the argument, what it was and what was
+/// expected. A function that returns one has changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size must be at least 1.
+    #[error("{name} is 0, expected at least 1")]
+    ZeroSize {
+        /// The argument.
+        name: &'static str,
+    },
+    /// The sizes multiply to more than memory can hold.
+    #[error("the size of {what} overflows")]
+    SizeOverflow {
+        /// What would have had that size.
+        what: &'static str,
+    },
+    /// A buffer has the wrong number of elements.
+    #[error("{name} has {actual} elements, expected {expected}")]
+    Length {
+        /// The argument.
+        name: &'static str,
+        /// Elements it has.
+        actual: usize,
+        /// Elements it must have.
+        expected: usize,
+    },
+    /// A sequence is empty or longer than the batch has steps.
+    #[error("lengths[{index}] is {length}, expected 1 to {steps}")]
+    SequenceLength {
+        /// Which sequence.
+        index: usize,
+        /// Its length.
+        length: usize,
+        /// Steps of the batch.
+        steps: usize,
+    },
+    /// A number is outside its range (or not a number).
+    #[error("{name} is {value}, expected {expected}")]
+    OutOfRange {
+        /// The argument.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The range.
+        expected: &'static str,
+    },
+    /// An index is beyond the end of what it indexes.
+    #[error("{name} is {index}, expected less than {count}")]
+    IndexOutOfRange {
+        /// The argument.
+        name: &'static str,
+        /// Its value.
+        index: usize,
+        /// Number of things it can name.
+        count: usize,
+    },
+    /// A constant that the library does not know.
+    #[error("{name} is {value}, which names nothing; known are {known}")]
+    UnknownConstant {
+        /// The argument.
+        name: &'static str,
+        /// Its value.
+        value: u32,
+        /// The constants that exist.
+        known: &'static str,
+    },
+    /// A call came before the one that it builds on, or after something made that one void.
+    #[error("{call} out of order: {reason}")]
+    CallOrder {
+        /// The call.
+        call: &'static str,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// Two objects that are used together do not fit each other.
+    #[error("{name} is {actual}, expected {expected}")]
+    Mismatch {
+        /// What was compared.
+        name: &'static str,
+        /// What was found.
+        actual: String,
+        /// What was needed.
+        expected: String,
+    },
+    /// Memory ran out.
+    #[error("out of memory: {bytes} bytes for {what}")]
+    OutOfMemory {
+        /// What was to be stored.
+        what: &'static str,
+        /// How much it needs.
+        bytes: usize,
+    },
+    /// `ELMAN_TIER` names no tier.
+    #[error("ELMAN_TIER is '{value}', expected portable, avx2 or avx512")]
+    UnknownTier {
+        /// The variable's value.
+        value: String,
+    },
+    /// A tier that this CPU does not have was asked for.
+    #[error("tier '{wanted}' is not available on this CPU; the best that is: {best}")]
+    UnavailableTier {
+        /// The tier that was asked for.
+        wanted: &'static str,
+        /// The best tier that the CPU has.
+        best: &'static str,
+    },
+    /// Threads could not be started.
+    #[error("{threads} threads could not be started: {reason}")]
+    Threads {
+        /// Number of threads asked for.
+        threads: usize,
+        /// The operating system's word.
+        reason: String,
+    },
+    /// A file could not be opened, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        source: std::io::Error,
+    },
+    /// A text file breaks its format.
+    #[error("{path}:{line}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line of the fault, from 1.
+        line: usize,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// A saved network is damaged or not one of ours.
+    #[error("{path}: {message}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// A value that must be finite is not.
+    #[error("{what} is not finite")]
+    NotFinite {
+        /// The value.
+        what: &'static str,
+    },
+}
