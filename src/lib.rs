@@ -5,9 +5,13 @@ mod element;
 mod error;
 mod shape;
 
+#[allow(unsafe_code)] // intrinsics
+pub(crate) mod simd;
+
 pub mod dataset;
 pub mod init;
 pub mod optimizer;
 
 pub use element::Element;
 pub use error::{Error, Result};
+pub use simd::Tier;

@@ -1,0 +1,110 @@
+//! The tier of AVX2 and FMA.
+#![cfg(target_arch = "x86_64")]
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd, SimdMath, Token};
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// # Safety
+    /// - The CPU must have `avx2` and `fma`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Token for Avx2 {
+    const FUSED: bool = true;
+
+    #[inline]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn inner<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
+            kernel.run(token)
+        }
+        // SAFETY: the token proves that the CPU has these features.
+        unsafe { inner(kernel, self) }
+    }
+}
+
+/// `MASKS_32[8 - n..]` starts with `n` lanes that are selected, the rest are not.
+static MASKS_32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+/// The same for 64-bit lanes.
+static MASKS_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+
+macro_rules! tier_256 {
+    ($element:ident, $vector:ident, $lanes:expr, $rows:expr, $masks:ident;
+     $set1:ident $loadu:ident $storeu:ident $mask_load:ident $mask_store:ident
+     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $cmp:ident $blend:ident) => {
+        impl Simd<$element> for Avx2 {
+            type Vector = $vector;
+            type Mask = $vector;
+            const LANES: usize = $lanes;
+            const TILE_ROWS: usize = $rows;
+            const TILE_VECTORS: usize = 2;
+
+            super::lanewise! { $element, $vector;
+                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }
+
+            #[inline(always)]
+            unsafe fn load_partial(self, from: *const $element, count: usize) -> $vector {
+                debug_assert!(count <= $lanes);
+                // SAFETY: the token proves the instructions; `count <= LANES` keeps the mask inside its table, and the
+                // mask holds the access to `count` elements, which the caller allows.
+                unsafe {
+                    let mask = _mm256_loadu_si256($masks.as_ptr().add($lanes - count).cast());
+                    $mask_load(from, mask)
+                }
+            }
+            #[inline(always)]
+            unsafe fn store_partial(self, value: $vector, to: *mut $element, count: usize) {
+                debug_assert!(count <= $lanes);
+                // SAFETY: as in `load_partial`.
+                unsafe {
+                    let mask = _mm256_loadu_si256($masks.as_ptr().add($lanes - count).cast());
+                    $mask_store(to, mask, value);
+                }
+            }
+            #[inline(always)]
+            fn less(self, a: $vector, b: $vector) -> $vector {
+                // SAFETY: the token proves the instructions.
+                unsafe { $cmp::<_CMP_LT_OQ>(a, b) }
+            }
+            #[inline(always)]
+            fn select(self, mask: $vector, a: $vector, b: $vector) -> $vector {
+                // SAFETY: the token proves the instructions.
+                unsafe { $blend(b, a, mask) }
+            }
+        }
+    };
+}
+
+tier_256! { f32, __m256, 8, 6, MASKS_32;
+_mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps
+_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_cmp_ps _mm256_blendv_ps }
+tier_256! { f64, __m256d, 4, 4, MASKS_64;
+_mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd
+_mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_cmp_pd _mm256_blendv_pd }
+
+impl SimdMath for Avx2 {
+    type Integer = __m256i;
+
+    #[inline(always)]
+    fn shift_left<const BITS: i32>(self, a: __m256i) -> __m256i {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_slli_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn shift_right<const BITS: i32>(self, a: __m256i) -> __m256i {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_srai_epi32::<BITS>(a) }
+    }
+
+    super::bitwise! { __m256, __m256i;
+    splat_integer _mm256_set1_epi32, as_integer _mm256_castps_si256, as_float _mm256_castsi256_ps,
+    add_integer _mm256_add_epi32, and _mm256_and_si256, or _mm256_or_si256 }
+}

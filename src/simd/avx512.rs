@@ -1,0 +1,97 @@
+//! The tier of AVX-512 (its foundation, `avx512f`, is all that is used).
+#![cfg(target_arch = "x86_64")]
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd, SimdMath, Token};
+
+/// Proof that the CPU has AVX-512F, AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// - The CPU must have `avx512f`, `avx2` and `fma`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Token for Avx512 {
+    const FUSED: bool = true;
+
+    #[inline]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        fn inner<K: Kernel>(kernel: K, token: Avx512) -> K::Output {
+            kernel.run(token)
+        }
+        // SAFETY: the token proves that the CPU has these features.
+        unsafe { inner(kernel, self) }
+    }
+}
+
+macro_rules! tier_512 {
+    ($element:ident, $vector:ident, $mask:ident, $lanes:expr, $rows:expr;
+     $set1:ident $loadu:ident $storeu:ident $mask_loadu:ident $mask_storeu:ident
+     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $cmp:ident $blend:ident) => {
+        impl Simd<$element> for Avx512 {
+            type Vector = $vector;
+            type Mask = $mask;
+            const LANES: usize = $lanes;
+            const TILE_ROWS: usize = $rows;
+            const TILE_VECTORS: usize = 2;
+
+            super::lanewise! { $element, $vector;
+                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }
+
+            #[inline(always)]
+            unsafe fn load_partial(self, from: *const $element, count: usize) -> $vector {
+                // SAFETY: the token proves the instructions; the mask holds the access to `count` elements, which the
+                // caller allows.
+                unsafe { $mask_loadu(((1_u32 << count) - 1) as $mask, from) }
+            }
+            #[inline(always)]
+            unsafe fn store_partial(self, value: $vector, to: *mut $element, count: usize) {
+                // SAFETY: as in `load_partial`.
+                unsafe { $mask_storeu(to, ((1_u32 << count) - 1) as $mask, value) }
+            }
+            #[inline(always)]
+            fn less(self, a: $vector, b: $vector) -> $mask {
+                // SAFETY: the token proves the instructions.
+                unsafe { $cmp::<_CMP_LT_OQ>(a, b) }
+            }
+            #[inline(always)]
+            fn select(self, mask: $mask, a: $vector, b: $vector) -> $vector {
+                // SAFETY: the token proves the instructions.
+                unsafe { $blend(mask, b, a) }
+            }
+        }
+    };
+}
+
+tier_512! { f32, __m512, __mmask16, 16, 12;
+_mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps
+_mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps }
+tier_512! { f64, __m512d, __mmask8, 8, 4;
+_mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd
+_mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd }
+
+impl SimdMath for Avx512 {
+    type Integer = __m512i;
+
+    #[inline(always)]
+    fn shift_left<const BITS: i32>(self, a: __m512i) -> __m512i {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_sll_epi32(a, _mm_cvtsi32_si128(BITS)) }
+    }
+    #[inline(always)]
+    fn shift_right<const BITS: i32>(self, a: __m512i) -> __m512i {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_sra_epi32(a, _mm_cvtsi32_si128(BITS)) }
+    }
+
+    super::bitwise! { __m512, __m512i;
+    splat_integer _mm512_set1_epi32, as_integer _mm512_castps_si512, as_float _mm512_castsi512_ps,
+    add_integer _mm512_add_epi32, and _mm512_and_si512, or _mm512_or_si512 }
+}

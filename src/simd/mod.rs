@@ -1,0 +1,186 @@
+//! SIMD tiers: one trait, one zero-sized token per tier and a way to run code with a tier's instructions.
+//!
+//! A token can only be had from [`Tier`], which only names what the CPU has; so whoever holds a token may use the tier's
+//! instructions. Kernels are written once, generic over [`Simd`], and must be `#[inline(always)]` down to the intrinsics:
+//! they carry no `#[target_feature]` of their own, so they only become the tier's instructions when they are inlined into
+//! a function that does. That function is the one inside [`Token::vectorize`].
+
+/// The operations of [`Simd`] that are one intrinsic each, for the tiers of `std::arch`.
+macro_rules! lanewise {
+    ($element:ident, $vector:ident;
+     splat $splat:ident, load $load:ident, store $store:ident,
+     $($name:ident $intrinsic:ident),*) => {
+        #[inline(always)]
+        fn splat(self, value: $element) -> $vector {
+            // SAFETY: the token proves the instructions.
+            unsafe { $splat(value) }
+        }
+        #[inline(always)]
+        unsafe fn load(self, from: *const $element) -> $vector {
+            // SAFETY: the token proves the instructions, the caller that the memory is readable.
+            unsafe { $load(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, value: $vector, to: *mut $element) {
+            // SAFETY: the token proves the instructions, the caller that the memory is writable.
+            unsafe { $store(to, value) }
+        }
+        $(crate::simd::lanewise!(@ $name $intrinsic $vector);)*
+    };
+    (@ mul_add $intrinsic:ident $vector:ident) => {
+        #[inline(always)]
+        fn mul_add(self, a: $vector, b: $vector, c: $vector) -> $vector {
+            // SAFETY: the token proves the instructions.
+            unsafe { $intrinsic(a, b, c) }
+        }
+    };
+    (@ $name:ident $intrinsic:ident $vector:ident) => {
+        #[inline(always)]
+        fn $name(self, a: $vector, b: $vector) -> $vector {
+            // SAFETY: the token proves the instructions.
+            unsafe { $intrinsic(a, b) }
+        }
+    };
+}
+
+/// The operations of [`SimdMath`] that are one intrinsic each, for the tiers of `std::arch`.
+macro_rules! bitwise {
+    ($vector:ident, $integer:ident;
+     splat_integer $splat:ident, as_integer $as_integer:ident, as_float $as_float:ident,
+     $($name:ident $intrinsic:ident),*) => {
+        #[inline(always)]
+        fn splat_integer(self, value: i32) -> $integer {
+            // SAFETY: the token proves the instructions.
+            unsafe { $splat(value) }
+        }
+        #[inline(always)]
+        fn as_integer(self, value: $vector) -> $integer {
+            // SAFETY: the token proves the instructions.
+            unsafe { $as_integer(value) }
+        }
+        #[inline(always)]
+        fn as_float(self, bits: $integer) -> $vector {
+            // SAFETY: the token proves the instructions.
+            unsafe { $as_float(bits) }
+        }
+        $(#[inline(always)]
+        fn $name(self, a: $integer, b: $integer) -> $integer {
+            // SAFETY: the token proves the instructions.
+            unsafe { $intrinsic(a, b) }
+        })*
+    };
+}
+
+use {bitwise, lanewise};
+
+mod avx2;
+mod avx512;
+mod portable;
+mod tier;
+
+pub use portable::Portable;
+pub use tier::Tier;
+
+#[cfg(target_arch = "x86_64")]
+pub use {avx2::Avx2, avx512::Avx512};
+
+use crate::Element;
+
+/// A computation that is generic over the tier that runs it.
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+
+    /// Runs it. Must be `#[inline(always)]`, like everything it calls.
+    fn run<T: Token>(self, token: T) -> Self::Output;
+}
+
+/// A tier's proof of existence, with vectors of both element types.
+pub trait Token: Simd<f32> + Simd<f64> + SimdMath {
+    /// Multiply-add rounds once.
+    const FUSED: bool;
+
+    /// Runs `kernel` with the instructions of this tier.
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
+}
+
+/// Vectors of [`Self::LANES`] elements and what can be done with them.
+///
+/// Every operation is correctly rounded (or exact), so all tiers with fused multiply-add give the same bits.
+pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
+    /// A vector of elements.
+    type Vector: Copy;
+    /// A truth value per lane.
+    type Mask: Copy;
+    /// Elements in a vector.
+    const LANES: usize;
+    /// Rows of the largest register tile of a matrix product.
+    const TILE_ROWS: usize;
+    /// Vectors in a row of that tile, which is also the width of a packed panel.
+    const TILE_VECTORS: usize;
+
+    /// `value` in every lane.
+    fn splat(self, value: E) -> Self::Vector;
+
+    /// Reads a vector; no alignment is needed.
+    ///
+    /// # Safety
+    /// - `LANES` elements at `from` must be readable.
+    unsafe fn load(self, from: *const E) -> Self::Vector;
+
+    /// Writes a vector; no alignment is needed.
+    ///
+    /// # Safety
+    /// - `LANES` elements at `to` must be writable.
+    unsafe fn store(self, value: Self::Vector, to: *mut E);
+
+    /// Reads the first `count` lanes, the rest are 0. Memory behind them is not touched.
+    ///
+    /// # Safety
+    /// - `count` elements at `from` must be readable, `count <= LANES`.
+    unsafe fn load_partial(self, from: *const E, count: usize) -> Self::Vector;
+
+    /// Writes the first `count` lanes. Memory behind them is not touched.
+    ///
+    /// # Safety
+    /// - `count` elements at `to` must be writable, `count <= LANES`.
+    unsafe fn store_partial(self, value: Self::Vector, to: *mut E, count: usize);
+
+    /// `a + b`
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once where the tier is fused, else twice.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a < b`; false where one of them is NaN.
+    fn less(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+    /// Per lane `a` where `mask` is true, else `b`.
+    fn select(self, mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+}
+
+/// What the elementary functions of `f32` need besides arithmetic: the bits.
+pub trait SimdMath: Simd<f32> {
+    /// A vector of 32-bit integers with as many lanes.
+    type Integer: Copy;
+
+    /// `value` in every lane.
+    fn splat_integer(self, value: i32) -> Self::Integer;
+    /// The bits of a vector.
+    fn as_integer(self, value: Self::Vector) -> Self::Integer;
+    /// The vector with these bits.
+    fn as_float(self, bits: Self::Integer) -> Self::Vector;
+    /// `a + b`, wrapping.
+    fn add_integer(self, a: Self::Integer, b: Self::Integer) -> Self::Integer;
+    /// `a & b`
+    fn and(self, a: Self::Integer, b: Self::Integer) -> Self::Integer;
+    /// `a | b`
+    fn or(self, a: Self::Integer, b: Self::Integer) -> Self::Integer;
+    /// `a << BITS`
+    fn shift_left<const BITS: i32>(self, a: Self::Integer) -> Self::Integer;
+    /// `a >> BITS`, the sign shifted in.
+    fn shift_right<const BITS: i32>(self, a: Self::Integer) -> Self::Integer;
+}

@@ -1,0 +1,167 @@
+//! Which tiers there are and which one the process uses.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::{Kernel, Portable, Token};
+use crate::{Error, Result};
+
+/// A set of SIMD instructions that the CPU has.
+///
+/// A value of this type is proof that the CPU has them: there is no way to make one for a tier that is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tier(Level);
+
+/// In rising order of preference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The environment variable that caps the tier.
+const VARIABLE: &str = "ELMAN_TIER";
+
+impl Tier {
+    /// The tier that needs nothing beyond what the library was compiled for.
+    pub const PORTABLE: Self = Self(Level::Portable);
+
+    /// Names of all tiers, available or not.
+    pub const NAMES: [&'static str; 3] = ["portable", "avx2", "avx512"];
+
+    /// Every tier that this CPU has, the best one last.
+    pub fn available() -> Vec<Self> {
+        Self::NAMES
+            .iter()
+            .filter_map(|name| Self::named(name).ok())
+            .collect()
+    }
+
+    /// The tier of that name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTier`] where there is no such name, [`Error::UnavailableTier`] where this CPU does not have it.
+    pub fn named(name: &str) -> Result<Self> {
+        let unavailable = |wanted| Error::UnavailableTier {
+            wanted,
+            best: Self::best().name(),
+        };
+        match name {
+            "portable" => Ok(Self::PORTABLE),
+            "avx2" => Self::avx2().ok_or_else(|| unavailable("avx2")),
+            "avx512" => Self::avx512().ok_or_else(|| unavailable("avx512")),
+            _ => Err(Error::UnknownTier {
+                value: name.chars().take(32).collect(),
+            }),
+        }
+    }
+
+    /// The tier that networks use: the best one, or the one that the environment variable `ELMAN_TIER` (`portable`,
+    /// `avx2` or `avx512`) caps it to. Decided at the first call and the same from then on.
+    ///
+    /// # Errors
+    /// As [`Tier::named`], for the variable's value.
+    pub fn active() -> Result<Self> {
+        static ACTIVE: OnceLock<Tier> = OnceLock::new();
+        if let Some(&tier) = ACTIVE.get() {
+            return Ok(tier);
+        }
+        let tier = match std::env::var_os(VARIABLE) {
+            None => Self::best(),
+            Some(name) => Self::named(&name.to_string_lossy())?,
+        };
+        Ok(*ACTIVE.get_or_init(|| tier))
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Level::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether multiply-add rounds once. All fused tiers give the same bits.
+    pub fn is_fused(self) -> bool {
+        struct Fused;
+        impl Kernel for Fused {
+            type Output = bool;
+            #[inline(always)]
+            fn run<T: Token>(self, _: T) -> bool {
+                T::FUSED
+            }
+        }
+        self.run(Fused)
+    }
+
+    /// Runs `kernel` with the instructions of this tier.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Level::Portable => Portable.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
+            Level::Avx2 => unsafe { super::Avx2::new() }.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512 => unsafe { super::Avx512::new() }.vectorize(kernel),
+        }
+    }
+
+    fn best() -> Self {
+        Self::avx512().or_else(Self::avx2).unwrap_or(Self::PORTABLE)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+            .then_some(Self(Level::Avx2))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx512() -> Option<Self> {
+        (Self::avx2().is_some() && is_x86_feature_detected!("avx512f"))
+            .then_some(Self(Level::Avx512))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn avx2() -> Option<Self> {
+        None
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn avx512() -> Option<Self> {
+        None
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_tiers_and_back() {
+        let available = Tier::available();
+        assert_eq!(available[0], Tier::PORTABLE);
+        for tier in available {
+            assert_eq!(Tier::named(tier.name()).unwrap(), tier);
+        }
+        assert!(matches!(
+            Tier::named("sse9"),
+            Err(Error::UnknownTier { .. })
+        ));
+        assert!(matches!(Tier::named(""), Err(Error::UnknownTier { .. })));
+    }
+}
