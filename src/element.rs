@@ -4,18 +4,14 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+use crate::simd::OnTier;
 
 /// `f32` or `f64`.
 ///
 /// `f32` is the fast one and the one of the C ABI. `f64` runs through the same drivers and layers and serves gradient
 /// checks and exact reproduction.
 pub trait Element:
-    sealed::Sealed
+    OnTier
     + Copy
     + Debug
     + Default

@@ -1,17 +1,23 @@
 //! A CPU engine that trains and runs recurrent neural networks inside somebody else's program.
 #![deny(unsafe_code)]
 
+mod activation;
+#[allow(unsafe_code)] // the one cast from lines to elements
+mod buffer;
 mod element;
 mod error;
 mod shape;
 
+#[allow(unsafe_code)] // pointers inside checked bounds
+mod kernels;
 #[allow(unsafe_code)] // intrinsics
-pub(crate) mod simd;
+mod simd;
 
 pub mod dataset;
 pub mod init;
 pub mod optimizer;
 
+pub use activation::Activation;
 pub use element::Element;
 pub use error::{Error, Result};
 pub use simd::Tier;

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd, SimdMath, Token};
+use super::{Kernel, Simd, SimdMath};
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -14,20 +14,6 @@ impl Avx2 {
     /// - The CPU must have `avx2` and `fma`.
     pub(super) unsafe fn new() -> Self {
         Self(())
-    }
-}
-
-impl Token for Avx2 {
-    const FUSED: bool = true;
-
-    #[inline]
-    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
-        fn inner<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
-            kernel.run(token)
-        }
-        // SAFETY: the token proves that the CPU has these features.
-        unsafe { inner(kernel, self) }
     }
 }
 
@@ -46,6 +32,17 @@ macro_rules! tier_256 {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
             const TILE_VECTORS: usize = 2;
+            const FUSED: bool = true;
+
+            #[inline(never)] // a kernel keeps its own registers
+            fn vectorize<K: Kernel<$element>>(self, kernel: K) -> K::Output {
+                #[target_feature(enable = "avx2,fma")]
+                fn inner<K: Kernel<$element>>(kernel: K, token: Avx2) -> K::Output {
+                    kernel.run(token)
+                }
+                // SAFETY: the token proves that the CPU has these features.
+                unsafe { inner(kernel, self) }
+            }
 
             super::lanewise! { $element, $vector;
                 splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }

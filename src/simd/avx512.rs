@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd, SimdMath, Token};
+use super::{Kernel, Simd, SimdMath};
 
 /// Proof that the CPU has AVX-512F, AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -17,20 +17,6 @@ impl Avx512 {
     }
 }
 
-impl Token for Avx512 {
-    const FUSED: bool = true;
-
-    #[inline]
-    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        fn inner<K: Kernel>(kernel: K, token: Avx512) -> K::Output {
-            kernel.run(token)
-        }
-        // SAFETY: the token proves that the CPU has these features.
-        unsafe { inner(kernel, self) }
-    }
-}
-
 macro_rules! tier_512 {
     ($element:ident, $vector:ident, $mask:ident, $lanes:expr, $rows:expr;
      $set1:ident $loadu:ident $storeu:ident $mask_loadu:ident $mask_storeu:ident
@@ -41,6 +27,17 @@ macro_rules! tier_512 {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
             const TILE_VECTORS: usize = 2;
+            const FUSED: bool = true;
+
+            #[inline(never)] // a kernel keeps its own registers
+            fn vectorize<K: Kernel<$element>>(self, kernel: K) -> K::Output {
+                #[target_feature(enable = "avx512f,avx2,fma")]
+                fn inner<K: Kernel<$element>>(kernel: K, token: Avx512) -> K::Output {
+                    kernel.run(token)
+                }
+                // SAFETY: the token proves that the CPU has these features.
+                unsafe { inner(kernel, self) }
+            }
 
             super::lanewise! { $element, $vector;
                 splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }

@@ -3,7 +3,7 @@
 //! A token can only be had from [`Tier`], which only names what the CPU has; so whoever holds a token may use the tier's
 //! instructions. Kernels are written once, generic over [`Simd`], and must be `#[inline(always)]` down to the intrinsics:
 //! they carry no `#[target_feature]` of their own, so they only become the tier's instructions when they are inlined into
-//! a function that does. That function is the one inside [`Token::vectorize`].
+//! a function that does. That function is the one inside [`Simd::vectorize`].
 
 /// The operations of [`Simd`] that are one intrinsic each, for the tiers of `std::arch`.
 macro_rules! lanewise {
@@ -75,38 +75,33 @@ use {bitwise, lanewise};
 
 mod avx2;
 mod avx512;
+pub mod math;
 mod portable;
 mod tier;
 
+pub use math::Math;
 pub use portable::Portable;
-pub use tier::Tier;
+pub use tier::{OnTier, Tier};
 
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
 
 use crate::Element;
 
-/// A computation that is generic over the tier that runs it.
-pub trait Kernel {
+/// A computation on elements of type `E` that is generic over the tier that runs it.
+pub trait Kernel<E: Element> {
     /// What it returns.
     type Output;
 
     /// Runs it. Must be `#[inline(always)]`, like everything it calls.
-    fn run<T: Token>(self, token: T) -> Self::Output;
-}
-
-/// A tier's proof of existence, with vectors of both element types.
-pub trait Token: Simd<f32> + Simd<f64> + SimdMath {
-    /// Multiply-add rounds once.
-    const FUSED: bool;
-
-    /// Runs `kernel` with the instructions of this tier.
-    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
+    fn run<S: Math<E>>(self, token: S) -> Self::Output;
 }
 
 /// Vectors of [`Self::LANES`] elements and what can be done with them.
 ///
 /// Every operation is correctly rounded (or exact), so all tiers with fused multiply-add give the same bits.
+///
+/// The implementing types are the tiers' tokens, whose existence proves that the CPU has the instructions.
 pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     /// A vector of elements.
     type Vector: Copy;
@@ -118,6 +113,12 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     const TILE_ROWS: usize;
     /// Vectors in a row of that tile, which is also the width of a packed panel.
     const TILE_VECTORS: usize;
+
+    /// Multiply-add rounds once.
+    const FUSED: bool;
+
+    /// Runs `kernel` with the instructions of this tier.
+    fn vectorize<K: Kernel<E>>(self, kernel: K) -> K::Output;
 
     /// `value` in every lane.
     fn splat(self, value: E) -> Self::Vector;

@@ -4,28 +4,11 @@ use std::ptr;
 
 use wide::{f32x4, f64x2, i32x4};
 
-use super::{Kernel, Simd, SimdMath, Token};
+use super::{Kernel, Simd, SimdMath};
 
 /// The tier that is always there.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
-
-impl Token for Portable {
-    // The conditions under which `wide` compiles its `mul_add` to a fused instruction.
-    const FUSED: bool = cfg!(any(
-        all(target_feature = "sse2", target_feature = "fma"),
-        all(target_feature = "neon", target_arch = "aarch64")
-    ));
-
-    #[inline]
-    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        #[inline(never)] // one copy per kernel, as in the other tiers
-        fn inner<K: Kernel>(kernel: K, token: Portable) -> K::Output {
-            kernel.run(token)
-        }
-        inner(kernel, self)
-    }
-}
 
 macro_rules! portable {
     ($element:ident, $vector:ident, $lanes:expr) => {
@@ -35,6 +18,16 @@ macro_rules! portable {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = 4;
             const TILE_VECTORS: usize = 2;
+            // The conditions under which `wide` compiles its `mul_add` to a fused instruction.
+            const FUSED: bool = cfg!(any(
+                all(target_feature = "sse2", target_feature = "fma"),
+                all(target_feature = "neon", target_arch = "aarch64")
+            ));
+
+            #[inline(never)] // a kernel keeps its own registers
+            fn vectorize<K: Kernel<$element>>(self, kernel: K) -> K::Output {
+                kernel.run(self)
+            }
 
             #[inline(always)]
             fn splat(self, value: $element) -> $vector {

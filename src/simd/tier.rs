@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::{Kernel, Portable, Token};
-use crate::{Error, Result};
+use super::{Kernel, Math, Portable, Simd};
+use crate::{Element, Error, Result};
 
 /// A set of SIMD instructions that the CPU has.
 ///
@@ -90,11 +90,11 @@ impl Tier {
     /// Whether multiply-add rounds once. All fused tiers give the same bits.
     pub fn is_fused(self) -> bool {
         struct Fused;
-        impl Kernel for Fused {
+        impl Kernel<f32> for Fused {
             type Output = bool;
             #[inline(always)]
-            fn run<T: Token>(self, _: T) -> bool {
-                T::FUSED
+            fn run<S: Math<f32>>(self, _: S) -> bool {
+                S::FUSED
             }
         }
         self.run(Fused)
@@ -102,16 +102,8 @@ impl Tier {
 
     /// Runs `kernel` with the instructions of this tier.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
-            Level::Portable => Portable.vectorize(kernel),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
-            Level::Avx2 => unsafe { super::Avx2::new() }.vectorize(kernel),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx512 => unsafe { super::Avx512::new() }.vectorize(kernel),
-        }
+    pub(crate) fn run<E: Element, K: Kernel<E>>(self, kernel: K) -> K::Output {
+        E::on_tier(self, kernel)
     }
 
     fn best() -> Self {
@@ -146,6 +138,40 @@ impl fmt::Debug for Tier {
         f.write_str(self.name())
     }
 }
+
+/// An element type whose vectors every tier has: the part of [`Element`] that only this crate can implement.
+pub trait OnTier: Sized {
+    /// Runs `kernel` with the instructions of `tier`.
+    fn on_tier<K: Kernel<Self>>(tier: Tier, kernel: K) -> K::Output
+    where
+        Self: Element;
+}
+
+macro_rules! on_tier {
+    ($element:ident) => {
+        impl OnTier for $element {
+            #[inline]
+            fn on_tier<K: Kernel<Self>>(tier: Tier, kernel: K) -> K::Output {
+                match tier.0 {
+                    Level::Portable => Simd::<Self>::vectorize(Portable, kernel),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => {
+                        // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
+                        Simd::<Self>::vectorize(unsafe { super::Avx2::new() }, kernel)
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => {
+                        // SAFETY: as above.
+                        Simd::<Self>::vectorize(unsafe { super::Avx512::new() }, kernel)
+                    }
+                }
+            }
+        }
+    };
+}
+
+on_tier!(f32);
+on_tier!(f64);
 
 #[cfg(test)]
 mod tests {

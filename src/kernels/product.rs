@@ -1,0 +1,458 @@
+//! The matrix product `C = finish(start + A B)` on packed panels of `B`.
+//!
+//! Every element of `C` is one accumulation chain: it starts from its start value and takes `a * b` for one k after the
+//! other, in the order of the segments. How the work is cut into tiles and blocks changes which elements are computed
+//! together, never the chain of one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit
+//! for bit.
+
+use crate::Element;
+use crate::activation::Activation;
+use crate::kernels::pack::Packed;
+use crate::simd::{Kernel, Math, Tier};
+
+/// A part of the left operand: some consecutive k of all rows.
+///
+/// Element (row, k) is `data[origin + row * row_stride + k * depth_stride]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a, E> {
+    /// Where the elements are.
+    pub data: &'a [E],
+    /// Index of element (0, 0).
+    pub origin: usize,
+    /// From one row to the next.
+    pub row_stride: usize,
+    /// From one k to the next; may be negative.
+    pub depth_stride: isize,
+    /// Number of k.
+    pub depth: usize,
+}
+
+impl<'a, E: Element> Segment<'a, E> {
+    /// Rows of `depth` elements, one every `stride`.
+    pub fn rows(data: &'a [E], stride: usize, depth: usize) -> Self {
+        Self {
+            data,
+            origin: 0,
+            row_stride: stride,
+            depth_stride: 1,
+            depth,
+        }
+    }
+
+    /// Panics unless all of `rows` x `depth` elements lie inside `data`.
+    fn check(&self, rows: usize) {
+        if rows == 0 || self.depth == 0 {
+            return;
+        }
+        let last_row = self.origin + (rows - 1) * self.row_stride;
+        let reach = (self.depth - 1) as isize * self.depth_stride;
+        let lowest = self.origin as isize + reach.min(0);
+        let highest = last_row as isize + reach.max(0);
+        assert!(lowest >= 0 && (highest as usize) < self.data.len());
+    }
+}
+
+/// Where the accumulation starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a, E> {
+    /// At 0.
+    Zero,
+    /// Every row at this row of `columns` elements: a bias.
+    Row(&'a [E]),
+    /// At what `C` holds.
+    Result,
+}
+
+/// What is done to the sums while they are at hand.
+#[derive(Clone, Copy, Debug)]
+pub enum Finish<'a, E> {
+    /// Nothing.
+    Store,
+    /// The activation function.
+    Activate(Activation),
+    /// Times the derivative of the activation function, given its values: row r is at `values[r * stride..]`.
+    TimesDerivative {
+        /// The function.
+        activation: Activation,
+        /// Its values.
+        values: &'a [E],
+        /// From one row of them to the next.
+        stride: usize,
+    },
+}
+
+/// The operands of a product.
+#[derive(Debug)]
+pub struct Product<'a, E: Element> {
+    /// Rows of `A` and `C`.
+    pub rows: usize,
+    /// The left operand. Its depths add up to at most the depth of `b` behind `b_depth`.
+    pub a: &'a [Segment<'a, E>],
+    /// The right operand.
+    pub b: &'a Packed<E>,
+    /// The k of `b` that the first k of `a` meets.
+    pub b_depth: usize,
+    /// See [`Start`].
+    pub start: Start<'a, E>,
+    /// See [`Finish`].
+    pub finish: Finish<'a, E>,
+    /// The result: as many columns as `b`.
+    pub c: &'a mut [E],
+    /// From one row of `c` to the next.
+    pub c_stride: usize,
+}
+
+impl<E: Element> Product<'_, E> {
+    /// Computes it.
+    ///
+    /// # Panics
+    /// Where an operand is shorter than its shape says.
+    pub fn run(self, tier: Tier) {
+        if self.rows > 0 && self.b.columns() > 0 {
+            self.check();
+            tier.run(Sweep(self));
+        }
+    }
+
+    fn check(&self) {
+        let columns = self.b.columns();
+        let depth: usize = self.a.iter().map(|segment| segment.depth).sum();
+        assert!(self.b_depth + depth <= self.b.depth());
+        for segment in self.a {
+            segment.check(self.rows);
+        }
+        let reach = |stride: usize| (self.rows - 1) * stride + columns;
+        assert!(self.c_stride >= columns && reach(self.c_stride) <= self.c.len());
+        if let Start::Row(row) = self.start {
+            assert!(row.len() >= columns);
+        }
+        if let Finish::TimesDerivative { values, stride, .. } = self.finish {
+            assert!(reach(stride) <= values.len());
+        }
+    }
+}
+
+/// All tiles of a product, panel after panel: a panel stays in the first-level cache while all rows meet it.
+struct Sweep<'a, E: Element>(Product<'a, E>);
+
+/// Rows of a tile that is so low that the columns of several panels must go side by side: a multiply-add takes four
+/// cycles and two can start in each, so eight accumulators are the least that keep the units busy.
+const LOW: usize = 3;
+
+impl<E: Element> Kernel<E> for Sweep<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(mut self, token: S) {
+        let product = &mut self.0;
+        let columns = product.b.columns();
+        let width = S::LANES * S::TILE_VECTORS;
+        // The rows are split evenly: 13 rows are tiles of 7 and 6, not of 12 and 1.
+        let tiles = product.rows.div_ceil(S::TILE_ROWS);
+        let (rows, higher) = (product.rows / tiles, product.rows % tiles);
+        let panels_at_once = if product.rows <= LOW { 4 } else { 1 };
+        let mut column = 0;
+        while column < columns {
+            let mut vectors = (columns - column).div_ceil(S::LANES);
+            vectors = vectors.min(panels_at_once * S::TILE_VECTORS);
+            if vectors < panels_at_once * S::TILE_VECTORS {
+                vectors = vectors.min(S::TILE_VECTORS);
+            }
+            let mut row = 0;
+            for tile in 0..tiles {
+                let rows = rows + usize::from(tile < higher);
+                let block = Block {
+                    product,
+                    row,
+                    column,
+                };
+                dispatch(token, block, rows, vectors);
+                row += rows;
+            }
+            column += (vectors * S::LANES).next_multiple_of(width);
+        }
+    }
+}
+
+/// The place of a tile in its product.
+struct Block<'a, 'b, E: Element> {
+    product: &'a mut Product<'b, E>,
+    row: usize,
+    column: usize,
+}
+
+/// Runs the tile of the given size.
+#[inline(always)]
+fn dispatch<E: Element, S: Math<E>>(
+    token: S,
+    block: Block<'_, '_, E>,
+    rows: usize,
+    vectors: usize,
+) {
+    macro_rules! choose {
+        ($($rows:literal),*; $($low:literal),*) => {
+            match (rows, vectors) {
+                $(($rows, 1) if const { $rows <= S::TILE_ROWS } => token.vectorize(Tile::<E, $rows, 1>(block)),
+                ($rows, 2) if const { $rows <= S::TILE_ROWS } => token.vectorize(Tile::<E, $rows, 2>(block)),)*
+                $(($low, 8) => token.vectorize(Tile::<E, $low, 8>(block)),)*
+                _ => unreachable!("no tile of {rows} rows and {vectors} vectors"),
+            }
+        };
+    }
+    choose!(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12; 1, 2, 3);
+}
+
+/// A tile of `R` rows and `C` vectors. Its columns may reach beyond the product's in the last vector only.
+struct Tile<'a, 'b, E: Element, const R: usize, const C: usize>(Block<'a, 'b, E>);
+
+impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, '_, E, R, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let Block {
+            product,
+            row,
+            column,
+        } = self.0;
+        let panel = product.b.panel_stride();
+        let width = S::LANES * S::TILE_VECTORS;
+        let valid = (product.b.columns() - column).min(C * S::LANES);
+        let last = valid - (C - 1) * S::LANES;
+        debug_assert!(row + R <= product.rows && last <= S::LANES);
+        let c_stride = product.c_stride;
+        // SAFETY: `Product::run` has checked that `rows` x `columns` elements lie inside `c`, in the row of the start
+        // and in the values of the finish, and `rows` x `depth` inside each segment; `Sweep` only makes tiles of rows
+        // below `rows`, and of vectors that begin below `columns`. The last vector is read and written up to `columns`
+        // only. In `b` every panel is whole: there, reads go to the end of a panel that exists, at k below its depth.
+        unsafe {
+            let c = product.c.as_mut_ptr().add(row * c_stride + column);
+            let mut sums = [[token.splat(E::ZERO); C]; R];
+            match product.start {
+                Start::Zero => {}
+                Start::Row(bias) => {
+                    let vectors = load_row::<E, S, C>(token, bias.as_ptr().add(column), last);
+                    for sums in &mut sums {
+                        *sums = vectors;
+                    }
+                }
+                Start::Result => {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        *sums = load_row::<E, S, C>(token, c.add(i * c_stride), last);
+                    }
+                }
+            }
+
+            let first_panel = product.b.data().as_ptr().add(column / width * panel);
+            let b = first_panel.add(product.b_depth * width);
+            let mut sums = accumulate(token, sums, product.a, row, b, panel);
+
+            match product.finish {
+                Finish::Store | Finish::Activate(Activation::Linear) => {}
+                Finish::Activate(Activation::Tanh) => {
+                    for sum in sums.as_flattened_mut() {
+                        *sum = token.tanh(*sum);
+                    }
+                }
+                Finish::Activate(Activation::Sigmoid) => {
+                    for sum in sums.as_flattened_mut() {
+                        *sum = token.sigmoid(*sum);
+                    }
+                }
+                Finish::Activate(Activation::Relu) => {
+                    let zero = token.splat(E::ZERO);
+                    for sum in sums.as_flattened_mut() {
+                        *sum = token.select(token.less(*sum, zero), zero, *sum);
+                    }
+                }
+                Finish::TimesDerivative {
+                    activation,
+                    values,
+                    stride,
+                } => {
+                    let values = values.as_ptr().add(row * stride + column);
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let values = load_row::<E, S, C>(token, values.add(i * stride), last);
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum = times_derivative(token, activation, *sum, value);
+                        }
+                    }
+                }
+            }
+
+            for (i, sums) in sums.iter().enumerate() {
+                store_row::<E, S, C>(token, sums, c.add(i * c_stride), last);
+            }
+        }
+    }
+}
+
+/// Adds the products of all segments to `sums`, which live in registers from the first k to the last: they come and go by
+/// value, so that no other code holds their address.
+///
+/// # Safety
+/// - Rows `row` to `row + R` of every segment must lie inside its data.
+/// - `b` must point to as many k of a panel as the segments have, followed after every `panel` elements by the other
+///   panels of the tile.
+#[inline(always)]
+unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
+    token: S,
+    mut sums: [[S::Vector; C]; R],
+    segments: &[Segment<'_, E>],
+    row: usize,
+    mut b: *const E,
+    panel: usize,
+) -> [[S::Vector; C]; R] {
+    for segment in segments {
+        let stride = segment.row_stride;
+        let first = segment.origin + row * stride;
+        let mut a = segment.data.as_ptr().wrapping_add(first);
+        for _ in 0..segment.depth {
+            // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
+            unsafe {
+                let mut right = [token.splat(E::ZERO); C];
+                for (j, right) in right.iter_mut().enumerate() {
+                    let (next_panel, vector) = (j / S::TILE_VECTORS, j % S::TILE_VECTORS);
+                    *right = token.load(b.add(next_panel * panel + vector * S::LANES));
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = token.splat(*a.add(i * stride));
+                    for (sum, &right) in sums.iter_mut().zip(&right) {
+                        *sum = token.mul_add(left, right, *sum);
+                    }
+                }
+            }
+            a = a.wrapping_offset(segment.depth_stride);
+            b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
+        }
+    }
+    sums
+}
+
+/// `gradient` times the derivative of `activation` where its value is `value`. A ReLU's derivative at 0 is 0.
+#[inline(always)]
+pub(super) fn times_derivative<E: Element, S: Math<E>>(
+    token: S,
+    activation: Activation,
+    gradient: S::Vector,
+    value: S::Vector,
+) -> S::Vector {
+    let (zero, one) = (token.splat(E::ZERO), token.splat(E::ONE));
+    match activation {
+        Activation::Linear => gradient,
+        Activation::Tanh => token.mul(gradient, token.sub(one, token.mul(value, value))),
+        Activation::Sigmoid => token.mul(gradient, token.mul(value, token.sub(one, value))),
+        Activation::Relu => token.select(token.less(zero, value), gradient, zero),
+    }
+}
+
+/// Reads `C` vectors, of the last one only the first `last` elements.
+///
+/// # Safety
+/// - That many elements at `from` must be readable; `last` is at least 1 and at most a vector's.
+#[inline(always)]
+unsafe fn load_row<E: Element, S: Math<E>, const C: usize>(
+    token: S,
+    from: *const E,
+    last: usize,
+) -> [S::Vector; C] {
+    let mut vectors = [token.splat(E::ZERO); C];
+    for (j, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller allows these elements.
+        *vector = unsafe {
+            let from = from.add(j * S::LANES);
+            if j == C - 1 && last < S::LANES {
+                token.load_partial(from, last)
+            } else {
+                token.load(from)
+            }
+        };
+    }
+    vectors
+}
+
+/// Writes `C` vectors, of the last one only the first `last` elements.
+///
+/// # Safety
+/// - That many elements at `to` must be writable; `last` is at least 1 and at most a vector's.
+#[inline(always)]
+unsafe fn store_row<E: Element, S: Math<E>, const C: usize>(
+    token: S,
+    vectors: &[S::Vector; C],
+    to: *mut E,
+    last: usize,
+) {
+    for (j, &vector) in vectors.iter().enumerate() {
+        // SAFETY: the caller allows these elements.
+        unsafe {
+            let to = to.add(j * S::LANES);
+            if j == C - 1 && last < S::LANES {
+                token.store_partial(vector, to, last);
+            } else {
+                token.store(vector, to);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::pack::Source;
+
+    #[test]
+    fn speed() {
+        for tier in Tier::available() {
+            for (m, k, n) in [
+                (128, 156, 128),
+                (32, 320, 256),
+                (64, 768, 512),
+                (128, 2048, 1024),
+                (16, 96, 64),
+                (1, 192, 128),
+                (64, 1536, 512),
+            ] {
+                let a = vec![0.5f32; m * (k + 16)];
+                let w = vec![0.25f32; k * n];
+                let mut c = vec![0f32; m * n];
+                let mut b = Packed::new();
+                b.shape("b", tier, k, n).unwrap();
+                b.pack(
+                    0,
+                    k,
+                    &w,
+                    Source {
+                        origin: 0,
+                        depth_stride: n as isize,
+                        column_stride: 1,
+                    },
+                );
+                let reps = (2_000_000_000 / (m * k * n)).max(1);
+                let mut best = f64::MAX;
+                for _ in 0..3 {
+                    let t = std::time::Instant::now();
+                    for _ in 0..reps {
+                        Product {
+                            rows: m,
+                            a: &[Segment::rows(&a, k + 16, k)],
+                            b: &b,
+                            b_depth: 0,
+                            start: Start::Zero,
+                            finish: Finish::Store,
+                            c: &mut c,
+                            c_stride: n,
+                        }
+                        .run(tier);
+                    }
+                    best = best.min(t.elapsed().as_secs_f64() / reps as f64);
+                }
+                println!(
+                    "{tier:?} {m}x{k}x{n}: {:.1} GFLOP/s  {:.2} us c={}",
+                    2.0 * (m * k * n) as f64 / best / 1e9,
+                    best * 1e6,
+                    c[0]
+                );
+            }
+        }
+    }
+}
