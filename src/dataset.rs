@@ -1,6 +1,6 @@
 //! Sequences with targets, held in memory: what a network is trained and measured on.
 //!
-//! A [`Dataset`] is filled from arrays ([`Dataset::new`]) and never changes
+//! A [`Dataset`] is filled from arrays ([`Dataset::new`]) or from a `.ts` file ([`Dataset::read_ts`]) and never changes
 //! afterwards. Training takes padded mini-batches from it ([`Dataset::gather`]) and, where the features differ in
 //! scale, the [`Standardization`] that it measures ([`Dataset::standardization`]).
 
@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::{Element, Error, Result, shape};
 
 mod standardization;
+mod ts;
 
 pub use standardization::Standardization;
 
