@@ -1,1 +1,368 @@
-//! Under construction.
+//! Sequences with targets, held in memory: what a network is trained and measured on.
+//!
+//! A [`Dataset`] is filled from arrays ([`Dataset::new`]) or from a `.ts` file ([`Dataset::read_ts`]) and never changes
+//! afterwards. Training takes padded mini-batches from it ([`Dataset::gather`]) and, where the features differ in
+//! scale, the [`Standardization`] that it measures ([`Dataset::standardization`]).
+
+use std::ops::Range;
+
+use crate::{Element, Error, Result, shape};
+
+mod standardization;
+mod ts;
+
+pub use standardization::Standardization;
+
+/// What a network should answer, for all sequences of a [`Dataset`] in order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Targets<E> {
+    /// Nothing: the data is only run, not trained on.
+    None,
+    /// One class per sequence.
+    Classes {
+        /// `[sequences]`, each less than the number of names.
+        labels: Vec<usize>,
+        /// `[classes]`.
+        names: Vec<String>,
+    },
+    /// One class per step.
+    StepClasses {
+        /// `[total_steps]`: the labels of the first sequence's steps, then of the second's and so on; each less than
+        /// the number of names.
+        labels: Vec<usize>,
+        /// `[classes]`.
+        names: Vec<String>,
+    },
+    /// A vector of numbers per sequence or per step.
+    Values {
+        /// Numbers in one vector, at least 1.
+        size: usize,
+        /// Whether every step has its vector, or every sequence.
+        per_step: bool,
+        /// `[total_steps][size]` or `[sequences][size]`, finite.
+        values: Vec<E>,
+    },
+}
+
+impl<E: Element> Targets<E> {
+    /// [`Targets::Classes`] named by their numbers, 0 to `classes - 1`.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] or [`Error::OutOfMemory`] where memory cannot hold that many names. The labels are
+    /// checked by [`Dataset::new`].
+    pub fn numbered_classes(labels: Vec<usize>, classes: usize) -> Result<Self> {
+        let mut names = Vec::new();
+        reserve(
+            "class names",
+            &mut names,
+            shape::product("class names", &[classes])?,
+        )?;
+        names.extend((0..classes).map(|class| class.to_string()));
+        Ok(Self::Classes { labels, names })
+    }
+
+    fn check(&self, sequences: usize, total_steps: usize) -> Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Classes { labels, names } => check_labels(labels, names.len(), sequences),
+            Self::StepClasses { labels, names } => check_labels(labels, names.len(), total_steps),
+            Self::Values {
+                size,
+                per_step,
+                values,
+            } => {
+                shape::expect_nonzero("the size of a target", *size)?;
+                let rows = if *per_step { total_steps } else { sequences };
+                shape::expect_len(
+                    "values",
+                    values.len(),
+                    shape::product("values", &[rows, *size])?,
+                )?;
+                expect_finite("values", values)
+            }
+        }
+    }
+}
+
+/// Sequences of feature vectors, each of its own length, and their [`Targets`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset<E: Element = f32> {
+    input_size: usize,
+    /// `[total_steps][input_size]`.
+    x: Vec<E>,
+    /// `[sequences + 1]`: the step at which each sequence starts, and after the last one `total_steps`.
+    offsets: Vec<usize>,
+    max_length: usize,
+    targets: Targets<E>,
+}
+
+impl<E: Element> Dataset<E> {
+    /// A data set of `lengths.len()` sequences.
+    ///
+    /// `x` is `[total_steps][input_size]`: the steps of all sequences one after the other, without padding, where
+    /// `total_steps` is the sum of `lengths`.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`] for no features, no sequences, no classes or target vectors of size 0;
+    /// [`Error::SizeOverflow`] for sizes beyond memory; [`Error::Length`] where `x` or the targets have not the number
+    /// of elements that follows from `lengths`; [`Error::SequenceLength`] for a sequence of no steps; [`Error::Label`]
+    /// for a label without a name; [`Error::NotFiniteAt`] for a number that is not finite; [`Error::OutOfMemory`].
+    pub fn new(
+        input_size: usize,
+        x: Vec<E>,
+        lengths: &[usize],
+        targets: Targets<E>,
+    ) -> Result<Self> {
+        shape::expect_nonzero("input_size", input_size)?;
+        shape::expect_nonzero("the number of sequences", lengths.len())?;
+        let total_steps = shape::sum("x", lengths)?;
+        shape::expect_len(
+            "x",
+            x.len(),
+            shape::product("x", &[total_steps, input_size])?,
+        )?;
+        if let Some(index) = lengths.iter().position(|&length| length == 0) {
+            return Err(Error::SequenceLength {
+                index,
+                length: 0,
+                steps: total_steps,
+            });
+        }
+        expect_finite("x", &x)?;
+        targets.check(lengths.len(), total_steps)?;
+
+        let mut offsets = Vec::new();
+        reserve(
+            "the starts of the sequences",
+            &mut offsets,
+            lengths.len() + 1,
+        )?;
+        offsets.push(0);
+        offsets.extend(lengths.iter().scan(0, |end, &length| {
+            *end += length;
+            Some(*end)
+        }));
+        Ok(Self {
+            input_size,
+            x,
+            offsets,
+            max_length: lengths.iter().copied().max().unwrap_or(0),
+            targets,
+        })
+    }
+
+    /// Number of sequences, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Features of a step.
+    pub fn input_size(&self) -> usize {
+        self.input_size
+    }
+
+    /// Steps of all sequences together.
+    pub fn total_steps(&self) -> usize {
+        self.offsets[self.len()]
+    }
+
+    /// Steps of the longest sequence.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Steps of sequence `index`.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn length(&self, index: usize) -> usize {
+        self.steps(index).len()
+    }
+
+    /// Sequence `index`, `[length][input_size]`.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn sequence(&self, index: usize) -> &[E] {
+        let steps = self.steps(index);
+        &self.x[steps.start * self.input_size..steps.end * self.input_size]
+    }
+
+    /// What a network should answer.
+    pub fn targets(&self) -> &Targets<E> {
+        &self.targets
+    }
+
+    /// The names of the classes; empty where the targets are no classes.
+    pub fn class_names(&self) -> &[String] {
+        match &self.targets {
+            Targets::Classes { names, .. } | Targets::StepClasses { names, .. } => names,
+            Targets::None | Targets::Values { .. } => &[],
+        }
+    }
+
+    /// Number of classes; 0 where the targets are no classes.
+    pub fn class_count(&self) -> usize {
+        self.class_names().len()
+    }
+
+    /// The class of sequence `index`; `None` where a sequence as a whole has none.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn label(&self, index: usize) -> Option<usize> {
+        match &self.targets {
+            Targets::Classes { labels, .. } => Some(labels[index]),
+            _ => None,
+        }
+    }
+
+    /// The mean and the deviation of every feature, over all steps of all sequences.
+    ///
+    /// # Errors
+    /// [`Error::NotFiniteAt`] where the numbers are so large that a mean or a deviation overflows (only `f64` can);
+    /// [`Error::OutOfMemory`].
+    pub fn standardization(&self) -> Result<Standardization<E>> {
+        Standardization::measure(&self.x, self.input_size)
+    }
+
+    /// Fills `batch` with the sequences that `indices` names, in that order, padded with zeros to the longest of them.
+    ///
+    /// The buffers get room for the longest sequence of the data set at once, so from the second call on nothing is
+    /// allocated, whatever the indices, as long as there are not more of them than before.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`] without indices; [`Error::IndexOutOfRange`] for an index without a sequence;
+    /// [`Error::SizeOverflow`] and [`Error::OutOfMemory`] for a batch beyond memory. `batch` is then as it was.
+    pub fn gather(&self, indices: &[usize], batch: &mut MiniBatch<E>) -> Result<()> {
+        let sequences = shape::expect_nonzero("the number of indices", indices.len())?;
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
+            return Err(Error::IndexOutOfRange {
+                name: "an index",
+                index,
+                count: self.len(),
+            });
+        }
+        let what = "a mini-batch";
+        let rows = shape::product(what, &[sequences, self.max_length])?;
+        let (labels, values) = match self.targets {
+            Targets::None => (0, 0),
+            Targets::Classes { .. } => (sequences, 0),
+            Targets::StepClasses { .. } => (rows, 0),
+            Targets::Values { size, per_step, .. } => {
+                let vectors = if per_step { rows } else { sequences };
+                (0, shape::product(what, &[vectors, size])?)
+            }
+        };
+        reserve(
+            what,
+            &mut batch.x,
+            shape::product(what, &[rows, self.input_size])?,
+        )?;
+        reserve(what, &mut batch.lengths, sequences)?;
+        reserve(what, &mut batch.labels, labels)?;
+        reserve(what, &mut batch.values, values)?;
+
+        let longest = indices.iter().map(|&index| self.length(index)).max();
+        batch.steps = longest.unwrap_or(0);
+        batch.x.clear();
+        batch.lengths.clear();
+        batch.labels.clear();
+        batch.values.clear();
+        for &index in indices {
+            let steps = self.steps(index);
+            batch.lengths.push(steps.len());
+            let width = batch.steps * self.input_size;
+            extend_padded(&mut batch.x, self.sequence(index), width, E::ZERO);
+            match &self.targets {
+                Targets::None => {}
+                Targets::Classes { labels, .. } => batch.labels.push(labels[index]),
+                Targets::StepClasses { labels, .. } => {
+                    extend_padded(&mut batch.labels, &labels[steps], batch.steps, 0);
+                }
+                Targets::Values {
+                    size,
+                    per_step,
+                    values,
+                } => {
+                    let (rows, padded) = if *per_step {
+                        (steps, batch.steps)
+                    } else {
+                        (index..index + 1, 1)
+                    };
+                    let vectors = &values[rows.start * size..rows.end * size];
+                    extend_padded(&mut batch.values, vectors, padded * size, E::ZERO);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps of sequence `index` among all steps.
+    fn steps(&self, index: usize) -> Range<usize> {
+        self.offsets[index]..self.offsets[index + 1]
+    }
+}
+
+/// Some sequences of a [`Dataset`] side by side, padded to one length: what one step of training works on.
+///
+/// It belongs to the caller, starts empty ([`MiniBatch::default`]) and is refilled by [`Dataset::gather`].
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct MiniBatch<E: Element = f32> {
+    /// Steps of the longest sequence in the batch.
+    pub steps: usize,
+    /// `[batch][steps][input_size]`, zero from the end of a sequence on.
+    pub x: Vec<E>,
+    /// `[batch]`: steps of each sequence.
+    pub lengths: Vec<usize>,
+    /// `[batch]` for [`Targets::Classes`], `[batch][steps]` for [`Targets::StepClasses`] (0 from the end of a sequence
+    /// on), otherwise empty.
+    pub labels: Vec<usize>,
+    /// For [`Targets::Values`] `[batch][size]` or, per step, `[batch][steps][size]` (zero from the end of a sequence
+    /// on), otherwise empty.
+    pub values: Vec<E>,
+}
+
+/// Appends `row` and as much `padding` as `width` elements need.
+fn extend_padded<T: Copy>(buffer: &mut Vec<T>, row: &[T], width: usize, padding: T) {
+    let end = buffer.len() + width;
+    buffer.extend_from_slice(row);
+    buffer.resize(end, padding);
+}
+
+/// Makes room for `count` elements in all.
+fn reserve<T>(what: &'static str, buffer: &mut Vec<T>, count: usize) -> Result<()> {
+    buffer
+        .try_reserve(count.saturating_sub(buffer.len()))
+        .map_err(|_| Error::OutOfMemory {
+            what,
+            bytes: count.saturating_mul(size_of::<T>()),
+        })
+}
+
+fn check_labels(labels: &[usize], classes: usize, expected: usize) -> Result<()> {
+    shape::expect_nonzero("the number of classes", classes)?;
+    shape::expect_len("labels", labels.len(), expected)?;
+    match labels.iter().position(|&label| label >= classes) {
+        None => Ok(()),
+        Some(index) => Err(Error::Label {
+            index,
+            label: labels[index],
+            classes,
+        }),
+    }
+}
+
+fn expect_finite<E: Element>(name: &'static str, values: &[E]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NotFiniteAt {
+            name,
+            index,
+            value: values[index].to_f64(),
+        }),
+    }
+}

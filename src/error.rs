@@ -62,6 +62,16 @@ pub enum Error {
         /// Number of things it can name.
         count: usize,
     },
+    /// A label names no class.
+    #[error("labels[{index}] is {label}, expected less than {classes}, the number of classes")]
+    Label {
+        /// Which label.
+        index: usize,
+        /// Its value.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
     /// A constant that the library does not know.
     #[error("{name} is {value}, which names nothing; known are {known}")]
     UnknownConstant {
@@ -151,5 +161,15 @@ pub enum Error {
     NotFinite {
         /// The value.
         what: &'static str,
+    },
+    /// An element of a buffer that must be finite is not.
+    #[error("{name}[{index}] is {value}, expected a finite number")]
+    NotFiniteAt {
+        /// The argument.
+        name: &'static str,
+        /// Which element.
+        index: usize,
+        /// Its value.
+        value: f64,
     },
 }
