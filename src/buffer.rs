@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Error, Result};
 
 /// Elements per line; a line is one or two cache lines.
 const LINE: usize = 16;
@@ -109,14 +109,15 @@ pub fn try_vec<T>(what: &'static str, capacity: usize) -> Result<Vec<T>> {
     Ok(vec)
 }
 
-/// Makes room for `additional` more items.
+/// Makes room for `capacity` items in all.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`]
-pub fn try_reserve<T>(what: &'static str, vec: &mut Vec<T>, additional: usize) -> Result<()> {
+pub fn try_reserve<T>(what: &'static str, vec: &mut Vec<T>, capacity: usize) -> Result<()> {
+    let additional = capacity.saturating_sub(vec.len());
     vec.try_reserve(additional).map_err(|_| Error::OutOfMemory {
         what,
-        bytes: shape::product(what, &[additional, size_of::<T>()]).unwrap_or(usize::MAX),
+        bytes: capacity.saturating_mul(size_of::<T>()),
     })
 }
 

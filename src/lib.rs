@@ -2,10 +2,18 @@
 #![deny(unsafe_code)]
 
 mod activation;
+#[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
+mod arena;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;
 mod element;
 mod error;
+mod layer;
+mod layout;
+mod model;
+mod network;
+mod parallel;
+mod pass;
 mod shape;
 
 #[allow(unsafe_code)] // pointers inside checked bounds
@@ -20,4 +28,7 @@ pub mod optimizer;
 pub use activation::Activation;
 pub use element::Element;
 pub use error::{Error, Result};
+pub use model::Output;
+pub use network::Network;
+pub use pass::Batch;
 pub use simd::Tier;

@@ -112,11 +112,16 @@ impl<E: Element> Standardization<E> {
         let expected = rows.len().next_multiple_of(self.size());
         shape::expect_len("rows", rows.len(), expected)?;
         for row in rows.chunks_exact_mut(self.size()) {
-            for ((x, &mean), &inverse) in row.iter_mut().zip(&self.mean).zip(&self.inverse) {
-                *x = (*x - mean) * inverse;
-            }
+            self.apply_row(row);
         }
         Ok(())
+    }
+
+    /// Maps one row of `size` features in place.
+    pub(crate) fn apply_row(&self, row: &mut [E]) {
+        for ((x, &mean), &inverse) in row.iter_mut().zip(&self.mean).zip(&self.inverse) {
+            *x = (*x - mean) * inverse;
+        }
     }
 }
 

@@ -25,6 +25,35 @@ pub struct Source {
     pub column_stride: usize,
 }
 
+impl Source {
+    /// A row-major matrix of that many columns.
+    pub fn rows(columns: usize) -> Self {
+        Self {
+            origin: 0,
+            depth_stride: columns as isize,
+            column_stride: 1,
+        }
+    }
+
+    /// The transpose of a row-major matrix of that many columns.
+    pub fn columns(columns: usize) -> Self {
+        Self {
+            origin: 0,
+            depth_stride: 1,
+            column_stride: columns,
+        }
+    }
+
+    /// `depth` rows, one every `stride`, the last one first.
+    pub fn rows_backwards(stride: usize, depth: usize) -> Self {
+        Self {
+            origin: (depth - 1) * stride,
+            depth_stride: -(stride as isize),
+            column_stride: 1,
+        }
+    }
+}
+
 impl<E: Element> Packed<E> {
     /// A matrix without elements.
     pub const fn new() -> Self {

@@ -1,0 +1,104 @@
+//! Element-wise work on rows.
+
+use super::product::times_derivative;
+use crate::Element;
+use crate::activation::Activation;
+use crate::simd::{Kernel, Math, Tier};
+
+/// Multiplies each gradient by the derivative of `activation` where its value is `values`.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn scale_by_derivative<E: Element>(
+    tier: Tier,
+    activation: Activation,
+    gradients: &mut [E],
+    values: &[E],
+) {
+    assert_eq!(gradients.len(), values.len());
+    tier.run(ScaleByDerivative {
+        activation,
+        gradients,
+        values,
+    });
+}
+
+struct ScaleByDerivative<'a, E> {
+    activation: Activation,
+    gradients: &'a mut [E],
+    values: &'a [E],
+}
+
+impl<E: Element> Kernel<E> for ScaleByDerivative<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let len = self.gradients.len();
+        let (gradients, values) = (self.gradients.as_mut_ptr(), self.values.as_ptr());
+        let mut start = 0;
+        while start < len {
+            let count = S::LANES.min(len - start);
+            // SAFETY: both slices have `len` elements, and `start + count <= len`.
+            unsafe {
+                let to = gradients.add(start);
+                let gradient = token.load_partial(to, count);
+                let value = token.load_partial(values.add(start), count);
+                let scaled = times_derivative(token, self.activation, gradient, value);
+                token.store_partial(scaled, to, count);
+            }
+            start += count;
+        }
+    }
+}
+
+/// Adds `rows` rows, one every `stride`, to `sums`, the last row first: each sum is one chain.
+///
+/// # Panics
+/// Where `values` is too short.
+pub fn add_rows_backwards<E: Element>(
+    tier: Tier,
+    values: &[E],
+    stride: usize,
+    rows: usize,
+    sums: &mut [E],
+) {
+    assert!(rows == 0 || (rows - 1) * stride + sums.len() <= values.len());
+    tier.run(AddRowsBackwards {
+        values,
+        stride,
+        rows,
+        sums,
+    });
+}
+
+struct AddRowsBackwards<'a, E> {
+    values: &'a [E],
+    stride: usize,
+    rows: usize,
+    sums: &'a mut [E],
+}
+
+impl<E: Element> Kernel<E> for AddRowsBackwards<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let columns = self.sums.len();
+        let (values, sums) = (self.values.as_ptr(), self.sums.as_mut_ptr());
+        let mut column = 0;
+        while column < columns {
+            let count = S::LANES.min(columns - column);
+            // SAFETY: `column + count <= columns`, and the caller has checked that every row has `columns` elements.
+            unsafe {
+                let mut sum = token.load_partial(sums.add(column), count);
+                for row in (0..self.rows).rev() {
+                    let value = token.load_partial(values.add(row * self.stride + column), count);
+                    sum = token.add(sum, value);
+                }
+                token.store_partial(sum, sums.add(column), count);
+            }
+            column += count;
+        }
+    }
+}

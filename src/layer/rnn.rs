@@ -1,0 +1,274 @@
+//! The Elman network: h_t = f(x_t W_x + h_{t-1} W_h + b) (J. L. Elman, "Finding Structure in Time", 1990).
+
+use std::ops::Range;
+
+use super::{
+    Backward, Forward, Gradients, Layer, Tensor, WINDOW_STEPS, add_transposed, pack_one,
+    previous_rows, transposed,
+};
+use crate::activation::Activation;
+use crate::arena::{Block, Shard};
+use crate::init::TensorRole;
+use crate::kernels::pack::{Packed, Source};
+use crate::kernels::product::{Finish, Product, Segment, Start};
+use crate::kernels::rows::{add_rows_backwards, scale_by_derivative};
+use crate::simd::Tier;
+use crate::{Element, Result};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Rnn {
+    inputs: usize,
+    units: usize,
+    activation: Activation,
+}
+
+/// Rows below which the inputs' part is computed for all steps ahead: as one product it runs at the speed of many rows,
+/// and the time loop then streams W_h alone.
+const FEW_ROWS: usize = 4;
+
+impl Rnn {
+    pub fn new(inputs: usize, units: usize, activation: Activation) -> Self {
+        Self {
+            inputs,
+            units,
+            activation,
+        }
+    }
+
+    /// The gradient of the state arrives where a sequence ends: rows `first..` of `step` in `deltas`.
+    fn end_sequences<E: Element>(
+        &self,
+        pass: &Backward<'_, E>,
+        values: &[E],
+        deltas: &mut Shard<'_, E>,
+        step: usize,
+        first: usize,
+    ) {
+        let (layout, rows) = (deltas.layout(), deltas.rows());
+        let (stride, count) = (deltas.stride(pass.output), deltas.rows_at(step));
+        let gradients = deltas.get_mut(pass.output, Block::Step(step));
+        for index in first..count {
+            let row = index * stride..index * stride + self.units;
+            let gradient = &mut gradients[row.clone()];
+            if let Some(state) = pass.state_gradient {
+                let start = layout.sequence(rows.start + index) * pass.state_stride;
+                for (gradient, &state) in gradient.iter_mut().zip(&state[start..]) {
+                    *gradient += state;
+                }
+            }
+            scale_by_derivative(pass.tier, self.activation, gradient, &values[row]);
+        }
+    }
+}
+
+impl<E: Element> Layer<E> for Rnn {
+    fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn outputs(&self) -> usize {
+        self.units
+    }
+
+    fn state_size(&self) -> usize {
+        self.units
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let tensor = |role, rows| Tensor {
+            role,
+            rows,
+            columns: self.units,
+        };
+        vec![
+            tensor(TensorRole::InputWeight, self.inputs),
+            tensor(TensorRole::RecurrentWeight, self.units),
+            tensor(TensorRole::RecurrentBias, 1),
+        ]
+    }
+
+    /// W_x above W_h, as they lie in the parameters: one matrix, whose rows meet x_t and then h_{t-1}.
+    fn pack_forward(
+        &self,
+        tier: Tier,
+        parameters: &[E],
+        weights: &mut Vec<Packed<E>>,
+    ) -> Result<()> {
+        let depth = self.inputs + self.units;
+        pack_one(weights, 0, tier, depth, self.units, parameters, Source::rows(self.units))
+    }
+
+    /// W_h transposed and W_x transposed.
+    fn pack_backward(
+        &self,
+        tier: Tier,
+        parameters: &[E],
+        weights: &mut Vec<Packed<E>>,
+    ) -> Result<()> {
+        let (inputs, units) = (self.inputs, self.units);
+        let source = Source::columns(units);
+        pack_one(weights, 0, tier, units, units, &parameters[inputs * units..], source)?;
+        pack_one(weights, 1, tier, units, inputs, parameters, source)
+    }
+
+    fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>) {
+        let bias = &pass.parameters[pass.parameters.len() - self.units..];
+        let finish = Finish::Activate(self.activation);
+        let (x_stride, h_stride) = (activations.stride(pass.input), activations.stride(pass.output));
+        let Range { start, end } = activations.window();
+        let ahead = activations.rows().len() < FEW_ROWS;
+        if ahead {
+            for block in activations.blocks() {
+                let rows = activations.count(pass.output, block);
+                let ([x], sums) = activations.split([(pass.input, block)], (pass.output, block));
+                Product {
+                    rows,
+                    a: &[Segment::rows(x, x_stride, self.inputs)],
+                    b: &pass.weights[0],
+                    b_depth: 0,
+                    start: Start::Row(bias),
+                    finish: Finish::Store,
+                    c: sums,
+                    c_stride: h_stride,
+                }
+                .run(pass.tier);
+            }
+        }
+        for step in start..end {
+            let rows = activations.rows_at(step);
+            let read = [(pass.input, Block::Step(step)), (pass.output, activations.previous(step))];
+            let ([x, previous], h) = activations.split(read, (pass.output, Block::Step(step)));
+            let x = Segment::rows(x, x_stride, self.inputs);
+            let previous = Segment::rows(previous, h_stride, self.units);
+            let (both, alone) = ([x, previous], [previous]);
+            let (a, b_depth, start) = if ahead {
+                (&alone[..], self.inputs, Start::Result)
+            } else {
+                (&both[..], 0, Start::Row(bias))
+            };
+            Product {
+                rows,
+                a,
+                b: &pass.weights[0],
+                b_depth,
+                start,
+                finish,
+                c: h,
+                c_stride: h_stride,
+            }
+            .run(pass.tier);
+        }
+    }
+
+    fn backward(
+        &self,
+        pass: &Backward<'_, E>,
+        activations: &Shard<'_, E>,
+        deltas: &mut Shard<'_, E>,
+    ) {
+        let (tier, region) = (pass.tier, pass.output);
+        let (x_stride, h_stride) = (deltas.stride(pass.input), deltas.stride(region));
+        let Range { start, end } = deltas.window();
+        let recurrent = |c, a, rows, start, finish| {
+            Product {
+                rows,
+                a: &[Segment::rows(a, h_stride, self.units)],
+                b: &pass.weights[0],
+                b_depth: 0,
+                start,
+                finish,
+                c,
+                c_stride: h_stride,
+            }
+            .run(tier);
+        };
+        for step in (start..end).rev() {
+            let values = activations.get(region, Block::Step(step));
+            let alive = deltas.rows_at(step + 1);
+            self.end_sequences(pass, values, deltas, step, alive);
+            // What comes from the step after: in the window, or left in the lead by the window after.
+            let after = if step + 1 == end {
+                Block::Lead
+            } else {
+                Block::Step(step + 1)
+            };
+            let ([after], delta) = deltas.split([(region, after)], (region, Block::Step(step)));
+            let finish = Finish::TimesDerivative {
+                activation: self.activation,
+                values,
+                stride: h_stride,
+            };
+            recurrent(delta, after, alive, Start::Result, finish);
+        }
+        if pass.input_gradient {
+            for block in deltas.blocks() {
+                let rows = deltas.count(region, block);
+                let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
+                Product {
+                    rows,
+                    a: &[Segment::rows(delta, h_stride, self.units)],
+                    b: &pass.weights[1],
+                    b_depth: 0,
+                    start: Start::Zero,
+                    finish: Finish::Store,
+                    c: dx,
+                    c_stride: x_stride,
+                }
+                .run(tier);
+            }
+        }
+        let rows = deltas.rows_at(start);
+        let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
+        if start == 0 {
+            recurrent(lead, first, rows, Start::Zero, Finish::Store);
+        } else {
+            lead[..first.len()].copy_from_slice(first);
+        }
+    }
+
+    fn gradients(
+        &self,
+        pass: &Gradients<'_, '_, E>,
+        rows: Range<usize>,
+        gradients: &mut [E],
+        strip: &mut Packed<E>,
+    ) {
+        let Gradients {
+            tier,
+            activations,
+            deltas,
+            ..
+        } = *pass;
+        let window = deltas.window();
+        let block = Block::Steps(window.start, window.end);
+        let depth = deltas.count(pass.output, block);
+        let delta = deltas.get(pass.output, block);
+        let stride = deltas.stride(pass.output);
+        strip.pack(0, depth, delta, Source::rows_backwards(stride, depth));
+
+        let part = |part: Range<usize>| {
+            let from = rows.start.clamp(part.start, part.end);
+            let to = rows.end.clamp(part.start, part.end);
+            (from - part.start, to - from)
+        };
+        let recurrent = self.inputs + self.units;
+        let (x_first, x_rows) = part(0..self.inputs);
+        let (h_first, h_rows) = part(self.inputs..recurrent);
+        let (dw_x, rest) = gradients.split_at_mut(x_rows * self.units);
+        let (dw_h, db) = rest.split_at_mut(h_rows * self.units);
+
+        let x = activations.get(pass.input, block);
+        let x_stride = activations.stride(pass.input);
+        let x = transposed(x, x_stride, depth - 1, depth, x_first);
+        add_transposed(tier, &[x], strip, x_rows, dw_x);
+
+        let mut pieces = [Segment::rows(&[], 0, 0); WINDOW_STEPS];
+        let h = previous_rows(activations, pass.output, window, h_first, &mut pieces);
+        add_transposed(tier, h, strip, h_rows, dw_h);
+
+        if !db.is_empty() {
+            add_rows_backwards(tier, delta, stride, depth, db);
+        }
+    }
+}

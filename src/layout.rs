@@ -1,0 +1,200 @@
+//! How the sequences of a batch lie in memory.
+//!
+//! Inside the engine a batch is time-major and packed: all rows of step 0, then all rows of step 1, and so on, where
+//! step t has one row for each sequence that is longer than t. The sequences are sorted by length, longest first, so
+//! that the rows of a step are always the first ones of the step before: row r belongs to the same sequence at every
+//! step. Work and memory follow the sum of the lengths.
+
+use crate::buffer::try_reserve;
+use crate::{Error, Result, shape};
+
+/// The shape of a batch. Row r stands for the caller's sequence `order[r]`.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// Sequence of each row: a permutation of `0..batch`.
+    order: Vec<usize>,
+    /// Length of each row's sequence, falling.
+    lengths: Vec<usize>,
+    /// Rows of all steps before t; one more entry than there are steps.
+    offsets: Vec<usize>,
+}
+
+impl Layout {
+    /// Checks the shape of a caller's batch.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::Length`], [`Error::SequenceLength`]
+    pub fn check(batch: usize, steps: usize, lengths: Option<&[usize]>) -> Result<()> {
+        shape::expect_nonzero("batch", batch)?;
+        shape::expect_nonzero("steps", steps)?;
+        if let Some(lengths) = lengths {
+            shape::expect_len("lengths", lengths.len(), batch)?;
+            let wrong = |&(_, &length): &(usize, &usize)| length == 0 || length > steps;
+            if let Some((index, &length)) = lengths.iter().enumerate().find(wrong) {
+                return Err(Error::SequenceLength {
+                    index,
+                    length,
+                    steps,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for batches of this shape.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; nothing has changed then.
+    pub fn reserve(&mut self, batch: usize, steps: usize) -> Result<()> {
+        let what = "the shape of a batch";
+        try_reserve(what, &mut self.order, batch)?;
+        try_reserve(what, &mut self.lengths, batch)?;
+        try_reserve(what, &mut self.offsets, steps + 1)
+    }
+
+    /// Takes the shape of a batch that [`Self::check`] has passed, in room that [`Self::reserve`] has made.
+    pub fn set(&mut self, batch: usize, steps: usize, lengths: Option<&[usize]>) {
+        self.order.clear();
+        self.order.extend(0..batch);
+        self.lengths.clear();
+        match lengths {
+            None => self.lengths.resize(batch, steps),
+            Some(lengths) => {
+                self.order
+                    .sort_unstable_by_key(|&sequence| (usize::MAX - lengths[sequence], sequence));
+                self.lengths
+                    .extend(self.order.iter().map(|&sequence| lengths[sequence]));
+            }
+        }
+        self.offsets.clear();
+        self.offsets.push(0);
+        let (mut rows, mut total) = (batch, 0);
+        for step in 0..self.lengths[0] {
+            while self.lengths[rows - 1] <= step {
+                rows -= 1;
+            }
+            total += rows;
+            self.offsets.push(total);
+        }
+    }
+
+    /// Number of sequences.
+    pub fn batch(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Steps of the longest sequence.
+    pub fn steps(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// The caller's sequence of a row.
+    pub fn sequence(&self, row: usize) -> usize {
+        self.order[row]
+    }
+
+    /// Length of a row's sequence.
+    pub fn length(&self, row: usize) -> usize {
+        self.lengths[row]
+    }
+
+    /// Rows of all steps before `step`.
+    pub fn offset(&self, step: usize) -> usize {
+        self.offsets[step]
+    }
+
+    /// Rows of a step; 0 beyond the last one.
+    pub fn rows(&self, step: usize) -> usize {
+        match self.offsets.get(step + 1) {
+            Some(end) => end - self.offsets[step],
+            None => 0,
+        }
+    }
+
+    /// The end of the longest window from `start` on that has at most `limit` rows and `most` steps; at least one step.
+    pub fn window_end(&self, start: usize, limit: usize, most: usize) -> usize {
+        let reached = self.offsets[start] + limit;
+        let end = self.offsets.partition_point(|&offset| offset <= reached) - 1;
+        end.max(start + 1).min(start + most).min(self.steps())
+    }
+
+    /// The start of the longest window up to `end` that has at most `limit` rows and `most` steps; at least one step.
+    pub fn window_start(&self, end: usize, limit: usize, most: usize) -> usize {
+        let reached = self.offsets[end].saturating_sub(limit);
+        let start = self.offsets.partition_point(|&offset| offset < reached);
+        start.min(end - 1).max(end.saturating_sub(most))
+    }
+
+    /// The row that cuts the rows `first..end` so that about `left` of `parts` of their steps lie before it, with at
+    /// least one row on either side.
+    pub fn cut(&self, first: usize, end: usize, left: usize, parts: usize) -> usize {
+        let all: usize = self.lengths[first..end].iter().sum();
+        let wanted = all * left / parts;
+        let mut before = 0;
+        for row in first..end {
+            before += self.lengths[row];
+            if before >= wanted {
+                return (row + 1).clamp(first + 1, end - 1);
+            }
+        }
+        end - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(steps: usize, lengths: &[usize]) -> Layout {
+        let mut layout = Layout::default();
+        Layout::check(lengths.len(), steps, Some(lengths)).unwrap();
+        layout.reserve(lengths.len(), steps).unwrap();
+        layout.set(lengths.len(), steps, Some(lengths));
+        layout
+    }
+
+    #[test]
+    fn rows_are_sorted_by_length_and_counted_per_step() {
+        let layout = layout(9, &[2, 5, 1, 5, 3]);
+        assert_eq!(layout.order, [1, 3, 4, 0, 2]);
+        assert_eq!(layout.lengths, [5, 5, 3, 2, 1]);
+        assert_eq!(layout.offsets, [0, 5, 9, 12, 14, 16]);
+        assert_eq!(layout.steps(), 5);
+        assert_eq!(layout.rows(0), 5);
+        assert_eq!(layout.rows(4), 2);
+        assert_eq!(layout.rows(5), 0);
+    }
+
+    #[test]
+    fn windows_hold_as_many_steps_as_fit() {
+        let layout = layout(5, &[2, 5, 1, 5, 3]);
+        assert_eq!(layout.window_end(0, 1, 9), 1);
+        assert_eq!(layout.window_end(0, 9, 9), 2);
+        assert_eq!(layout.window_end(2, 5, 9), 4);
+        assert_eq!(layout.window_end(2, 1000, 9), 5);
+        assert_eq!(layout.window_end(0, 1000, 2), 2);
+        assert_eq!(layout.window_start(5, 1, 9), 4);
+        assert_eq!(layout.window_start(5, 4, 9), 3);
+        assert_eq!(layout.window_start(5, 6, 9), 3);
+        assert_eq!(layout.window_start(5, 1000, 9), 0);
+        assert_eq!(layout.window_start(5, 1000, 2), 3);
+    }
+
+    #[test]
+    fn cuts_balance_the_steps_and_leave_no_side_empty() {
+        let layout = layout(100, &[100, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]);
+        assert_eq!(layout.cut(0, 11, 1, 2), 1);
+        assert_eq!(layout.cut(0, 2, 1, 8), 1);
+        assert_eq!(layout.cut(9, 11, 7, 8), 10);
+    }
+
+    #[test]
+    fn wrong_lengths_are_named() {
+        let error = Layout::check(2, 4, Some(&[4, 5])).unwrap_err();
+        assert_eq!(error.to_string(), "lengths[1] is 5, expected 1 to 4");
+        assert!(Layout::check(2, 4, Some(&[0, 4])).is_err());
+        assert!(Layout::check(2, 4, Some(&[4])).is_err());
+        assert!(Layout::check(0, 4, None).is_err());
+        assert!(Layout::check(4, 0, None).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! What a network is apart from running it: its layers, their parameters and the packed copies that kernels read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::buffer::{Buffer, try_vec};
+use crate::dataset::Standardization;
+use crate::kernels::pack::Packed;
+use crate::layer::{Layer, LayerSpec, Tensor};
+use crate::simd::Tier;
+use crate::{Element, Result, shape};
+
+/// What a network gives for a sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// The output of its last step: many-to-one.
+    #[default]
+    Last,
+    /// The outputs of all its steps.
+    All,
+}
+
+/// A layer in its place.
+#[derive(Debug)]
+pub struct Place<E: Element> {
+    /// Its kind and settings.
+    pub spec: LayerSpec,
+    /// The layer itself.
+    pub layer: Arc<dyn Layer<E>>,
+    /// Its parameters: matrices of as many columns each.
+    pub tensors: Vec<Tensor>,
+    /// Index of its first parameter.
+    pub first_parameter: usize,
+    /// Number of its parameters.
+    pub parameter_count: usize,
+    /// Index of its first element in a sequence's state.
+    pub first_state: usize,
+}
+
+impl<E: Element> Clone for Place<E> {
+    fn clone(&self) -> Self {
+        Self {
+            spec: self.spec.clone(),
+            layer: Arc::clone(&self.layer),
+            tensors: self.tensors.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<E: Element> Place<E> {
+    /// Where its parameters are in the flat buffer.
+    pub fn parameters(&self) -> Range<usize> {
+        self.first_parameter..self.first_parameter + self.parameter_count
+    }
+
+    /// Columns of its parameters; 0 where it has none.
+    pub fn columns(&self) -> usize {
+        self.tensors.first().map_or(0, |tensor| tensor.columns)
+    }
+}
+
+/// See the module's documentation. Networks share it with their sessions, and copy it before they change it.
+#[derive(Debug)]
+pub struct Model<E: Element> {
+    pub tier: Tier,
+    pub input_size: usize,
+    pub output: Output,
+    pub places: Vec<Place<E>>,
+    pub state_size: usize,
+    pub parameters: Buffer<E>,
+    /// What each layer has packed to run forward.
+    pub weights: Vec<Vec<Packed<E>>>,
+    pub standardization: Option<Standardization<E>>,
+}
+
+impl<E: Element> Model<E> {
+    pub fn new(tier: Tier, input_size: usize) -> Result<Self> {
+        shape::expect_nonzero("input_size", input_size)?;
+        shape::product("an input", &[input_size])?;
+        Ok(Self {
+            tier,
+            input_size,
+            output: Output::default(),
+            places: Vec::new(),
+            state_size: 0,
+            parameters: Buffer::new(),
+            weights: Vec::new(),
+            standardization: None,
+        })
+    }
+
+    /// Features of the output.
+    pub fn output_size(&self) -> usize {
+        self.places
+            .last()
+            .map_or(self.input_size, |place| place.layer.outputs())
+    }
+
+    /// Number of layers that run over whole sequences: those behind them, if any, need the last step only.
+    pub fn sequence_layers(&self) -> usize {
+        match self.output {
+            Output::All => self.places.len(),
+            Output::Last => self
+                .places
+                .iter()
+                .rposition(|place| place.layer.state_size() > 0)
+                .map_or(0, |last| last + 1),
+        }
+    }
+
+    /// Adds a layer whose settings have been checked; its parameters are 0.
+    pub fn add(&mut self, spec: LayerSpec) -> Result<()> {
+        let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
+        let tensors = layer.tensors();
+        let mut count = 0;
+        for tensor in &tensors {
+            let len = shape::product("the parameters of a layer", &[tensor.rows, tensor.columns])?;
+            count = shape::sum("the parameters of a layer", &[count, len])?;
+        }
+        let first_parameter = self.parameters.len();
+        let total = shape::sum("the parameters", &[first_parameter, count])?;
+        let state_size = shape::sum("the state", &[self.state_size, layer.state_size()])?;
+        let mut packed = Vec::new();
+        // A layer's parameters start at 0; the packed copies of zeros come from a buffer that is dropped again.
+        let zeros = Buffer::zeroed("the parameters", count)?;
+        layer.pack_forward(self.tier, &zeros, &mut packed)?;
+        self.parameters.resize("the parameters", total)?;
+        self.parameters[first_parameter..].fill(E::ZERO);
+        self.weights.push(packed);
+        self.places.push(Place {
+            spec,
+            first_parameter,
+            parameter_count: count,
+            first_state: self.state_size,
+            layer,
+            tensors,
+        });
+        self.state_size = state_size;
+        Ok(())
+    }
+
+    /// Packs the parameters again. Allocates nothing: a layer's packed shapes never change.
+    pub fn pack(&mut self) -> Result<()> {
+        for (place, weights) in self.places.iter().zip(&mut self.weights) {
+            let parameters = &self.parameters[place.parameters()];
+            place.layer.pack_forward(self.tier, parameters, weights)?;
+        }
+        Ok(())
+    }
+
+    /// The parameters of a layer.
+    pub fn layer_parameters(&self, index: usize) -> &[E] {
+        &self.parameters[self.places[index].parameters()]
+    }
+
+    /// Floating-point operations of one step of one sequence, forward.
+    pub fn operations(&self) -> usize {
+        self.parameters.len().saturating_mul(2)
+    }
+
+    /// A copy that shares nothing that changes.
+    pub fn try_clone(&self) -> Result<Self> {
+        let mut copy = Self {
+            tier: self.tier,
+            input_size: self.input_size,
+            output: self.output,
+            places: self.places.clone(),
+            state_size: self.state_size,
+            parameters: self.parameters.try_clone("the parameters")?,
+            weights: try_vec("the packed weights", self.places.len())?,
+            standardization: self.standardization.clone(),
+        };
+        copy.weights.resize_with(self.places.len(), Vec::new);
+        copy.pack()?;
+        Ok(copy)
+    }
+}

@@ -1,0 +1,440 @@
+//! Networks: layers on top of each other, their parameters and gradients, and how to train and run them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::activation::Activation;
+use crate::buffer::Buffer;
+use crate::dataset::Standardization;
+use crate::init::{self, Initializer, Rng};
+use crate::layer::LayerSpec;
+use crate::model::{Model, Output};
+use crate::optimizer::Optimizer;
+use crate::parallel::Parallel;
+use crate::pass::{Batch, Flow, Gradient, Training, Workspace};
+use crate::simd::Tier;
+use crate::{Element, Error, Result, shape};
+
+/// A recurrent neural network.
+///
+/// It starts with an input size and no layers. Each layer that is added takes the outputs of the one before. Parameters
+/// start at 0 until they are [initialised](Self::initialize), [set](Self::set_parameters) or loaded.
+///
+/// Training is [`forward`](Self::forward), a loss, [`backward`](Self::backward), [`update`](Self::update). Inference is
+/// [`predict`](Self::predict), which many threads may call on one network, or a [`Session`](crate::Session) for a
+/// stream.
+///
+/// The same parameters and inputs give the same bits, whatever the number of threads and whatever else is in the batch.
+#[derive(Debug)]
+pub struct Network<E: Element = f32> {
+    model: Arc<Model<E>>,
+    parallel: Parallel,
+    gradients: Buffer<E>,
+    workspace: Workspace<E>,
+    gradient: Gradient<E>,
+    state: State,
+    /// Whether the weights that a backward pass reads are packed.
+    packed_backward: bool,
+    seed: u64,
+    /// Training passes so far.
+    passes: u64,
+    /// Workspaces of `predict`, as many as calls have run at the same time.
+    idle: Mutex<Vec<Workspace<E>>>,
+}
+
+/// What a backward pass would find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    NoForward,
+    Forward(u64),
+    Changed,
+}
+
+impl<E: Element> Network<E> {
+    /// A network for sequences of `input_size` features, without layers.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::SizeOverflow`]; [`Error::UnknownTier`] or [`Error::UnavailableTier`] where the
+    /// environment variable `ELMAN_TIER` is wrong.
+    pub fn new(input_size: usize) -> Result<Self> {
+        Self::with_tier(input_size, Tier::active()?)
+    }
+
+    /// As [`Self::new`], on a tier of the caller's choice.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::SizeOverflow`]
+    pub fn with_tier(input_size: usize, tier: Tier) -> Result<Self> {
+        Ok(Self::with_model(Model::new(tier, input_size)?))
+    }
+
+    pub(crate) fn with_model(model: Model<E>) -> Self {
+        Self {
+            model: Arc::new(model),
+            parallel: Parallel::caller(),
+            gradients: Buffer::new(),
+            workspace: Workspace::default(),
+            gradient: Gradient::default(),
+            state: State::NoForward,
+            packed_backward: false,
+            seed: 0,
+            passes: 0,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b).
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::SizeOverflow`], [`Error::OutOfMemory`]
+    pub fn add_rnn(&mut self, units: usize, activation: Activation) -> Result<()> {
+        shape::expect_nonzero("units", units)?;
+        self.add(LayerSpec::Rnn { units, activation })
+    }
+
+    /// Adds a dense layer y = f(x W + b), which sees each step by itself.
+    ///
+    /// # Errors
+    /// As [`Self::add_rnn`].
+    pub fn add_dense(&mut self, units: usize, activation: Activation) -> Result<()> {
+        shape::expect_nonzero("units", units)?;
+        self.add(LayerSpec::Dense { units, activation })
+    }
+
+    /// Adds dropout: in [`forward`](Self::forward), an element is 0 with probability `rate` and else divided by
+    /// `1 - rate`. Elsewhere it does nothing. Which elements are dropped follows from the [seed](Self::set_seed) and the
+    /// number of forward passes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where `rate` is not at least 0 and below 1.
+    pub fn add_dropout(&mut self, rate: f64) -> Result<()> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::OutOfRange {
+                name: "rate",
+                value: rate,
+                expected: "at least 0 and below 1",
+            });
+        }
+        self.add(LayerSpec::Dropout { rate })
+    }
+
+    fn add(&mut self, spec: LayerSpec) -> Result<()> {
+        let mut gradients = 0;
+        self.change(|model| {
+            model.add(spec)?;
+            gradients = model.parameters.len();
+            Ok(())
+        })?;
+        self.gradients.resize("the gradients", gradients)?;
+        self.gradients.fill(E::ZERO);
+        self.state = State::NoForward;
+        Ok(())
+    }
+
+    /// Sets what the network gives for a sequence.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn set_output(&mut self, output: Output) -> Result<()> {
+        self.change(|model| {
+            model.output = output;
+            Ok(())
+        })
+    }
+
+    /// Makes the network standardise its inputs, in every call and every session. It is saved with the network.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where it is not for as many features as the network has inputs.
+    pub fn set_standardization(
+        &mut self,
+        standardization: Option<Standardization<E>>,
+    ) -> Result<()> {
+        if let Some(standardization) = &standardization {
+            let size = standardization.size();
+            shape::expect_len("standardization", size, self.model.input_size)?;
+        }
+        self.change(|model| {
+            model.standardization = standardization;
+            Ok(())
+        })
+    }
+
+    /// The standardisation of the inputs.
+    pub fn standardization(&self) -> Option<&Standardization<E>> {
+        self.model.standardization.as_ref()
+    }
+
+    /// Sets the number of threads that calls on this network may use: 1 is the calling thread alone, 0 means one per
+    /// core. Results never depend on it.
+    ///
+    /// # Errors
+    /// [`Error::Threads`]
+    pub fn set_threads(&mut self, threads: usize) -> Result<()> {
+        self.parallel = Parallel::new(threads)?;
+        Ok(())
+    }
+
+    /// Number of threads that calls on this network may use.
+    pub fn threads(&self) -> usize {
+        self.parallel.threads()
+    }
+
+    /// Sets where the random numbers of dropout start.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+        self.passes = 0;
+    }
+
+    /// Draws all parameters anew. The same seed gives the same parameters on every machine.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where the initializer's number is out of range, [`Error::OutOfMemory`].
+    pub fn initialize(&mut self, initializer: Initializer, seed: u64) -> Result<()> {
+        let mut rng = Rng::new(seed);
+        self.change(|model| {
+            let mut values = model.parameters.try_clone("the parameters")?;
+            let mut rest = &mut values[..];
+            for tensor in model.places.iter().flat_map(|place| &place.tensors) {
+                let tensor_values;
+                (tensor_values, rest) = rest.split_at_mut(tensor.len());
+                init::fill(
+                    initializer,
+                    tensor.role,
+                    tensor.rows,
+                    tensor.columns,
+                    tensor_values,
+                    &mut rng,
+                )?;
+            }
+            model.parameters.copy_from_slice(&values);
+            model.pack()
+        })
+    }
+
+    /// Features of a step of the input.
+    pub fn input_size(&self) -> usize {
+        self.model.input_size
+    }
+
+    /// Features of a step of the output.
+    pub fn output_size(&self) -> usize {
+        self.model.output_size()
+    }
+
+    /// Elements of a sequence's state: the units of all recurrent layers.
+    pub fn state_size(&self) -> usize {
+        self.model.state_size
+    }
+
+    /// What the network gives for a sequence.
+    pub fn output(&self) -> Output {
+        self.model.output
+    }
+
+    /// The tier whose instructions the network uses.
+    pub fn tier(&self) -> Tier {
+        self.model.tier
+    }
+
+    /// Number of parameters.
+    pub fn parameter_count(&self) -> usize {
+        self.model.parameters.len()
+    }
+
+    /// All parameters in layer order: W_x `[input][units]`, W_h `[units][units]`, b `[units]` of a recurrent layer;
+    /// W `[input][units]`, b `[units]` of a dense one.
+    pub fn parameters(&self) -> &[E] {
+        &self.model.parameters
+    }
+
+    /// Replaces all parameters.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::OutOfMemory`]
+    pub fn set_parameters(&mut self, parameters: &[E]) -> Result<()> {
+        shape::expect_len("parameters", parameters.len(), self.parameter_count())?;
+        self.change(|model| {
+            model.parameters.copy_from_slice(parameters);
+            model.pack()
+        })
+    }
+
+    /// The gradients, in the order of the parameters.
+    pub fn gradients(&self) -> &[E] {
+        &self.gradients
+    }
+
+    /// The gradients, to scale, clip or reduce them over processes in place.
+    pub fn gradients_mut(&mut self) -> &mut [E] {
+        &mut self.gradients
+    }
+
+    /// Sets all gradients to 0.
+    pub fn clear_gradients(&mut self) {
+        self.gradients.fill(E::ZERO);
+    }
+
+    /// Runs a batch and keeps what [`backward`](Self::backward) needs.
+    ///
+    /// `state_in` `[batch][state_size]` is the state that the sequences start from (None: zeros). `y` receives the
+    /// outputs, `[batch][output_size]` or, with [`Output::All`], `[batch][steps][output_size]` with 0 behind the end of
+    /// each sequence. `state_out` `[batch][state_size]` receives the state after each sequence's own last step.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::SizeOverflow`], [`Error::Length`], [`Error::SequenceLength`],
+    /// [`Error::OutOfMemory`]
+    pub fn forward(
+        &mut self,
+        batch: Batch<'_, E>,
+        state_in: Option<&[E]>,
+        y: Option<&mut [E]>,
+        state_out: Option<&mut [E]>,
+    ) -> Result<()> {
+        let model = &*self.model;
+        Workspace::check(model, &batch, state_in, y.as_deref(), state_out.as_deref())?;
+        self.state = State::NoForward;
+        let training = Training {
+            seed: self.seed,
+            pass: self.passes,
+        };
+        let workspace = &mut self.workspace;
+        self.parallel.enter(batch.operations(model), |threads| {
+            workspace.forward(model, threads, &batch, state_in, y, state_out, Some(training))
+        })?;
+        self.state = State::Forward(self.passes);
+        self.passes += 1;
+        Ok(())
+    }
+
+    /// Goes back through the last [`forward`](Self::forward) and adds the gradients of the parameters to
+    /// [`gradients`](Self::gradients). They are sums over the batch, not means.
+    ///
+    /// `dy` is the gradient of the outputs, in the shape of `y` (None: 0); what lies behind the end of a sequence is
+    /// not read. `dstate_out` `[batch][state_size]` is the gradient of the final states (None: 0). `dx` (in the shape of
+    /// `x`; 0 behind the end of a sequence) and `dstate_in` `[batch][state_size]` receive the gradients of the inputs
+    /// and of the states that the sequences started from.
+    ///
+    /// # Errors
+    /// [`Error::CallOrder`] where there was no forward pass, or the parameters have changed since,
+    /// [`Error::Length`], [`Error::OutOfMemory`]
+    pub fn backward(
+        &mut self,
+        dy: Option<&[E]>,
+        dstate_out: Option<&[E]>,
+        dx: Option<&mut [E]>,
+        dstate_in: Option<&mut [E]>,
+    ) -> Result<()> {
+        let out_of_order = |reason| Error::CallOrder {
+            call: "backward",
+            reason,
+        };
+        let pass = match self.state {
+            State::Forward(pass) => pass,
+            State::NoForward => return Err(out_of_order("there has been no forward pass")),
+            State::Changed => {
+                return Err(out_of_order(
+                    "the network has changed since the forward pass",
+                ));
+            }
+        };
+        let model = &*self.model;
+        let flow = Flow {
+            dy,
+            dstate_out,
+            dx,
+            dstate_in,
+        };
+        self.workspace.check_backward(model, &flow)?;
+        let threads = self.parallel.threads();
+        let pack = !self.packed_backward;
+        self.gradient
+            .prepare(model, &self.workspace, threads, pack)?;
+        self.packed_backward = true;
+        let training = Training {
+            seed: self.seed,
+            pass,
+        };
+        let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
+        let gradients = &mut self.gradients[..];
+        let operations = workspace.operations(model);
+        self.parallel.enter(operations, |threads| {
+            workspace.backward(model, threads, training, gradient, flow, gradients)
+        })
+    }
+
+    /// Lets the optimizer apply the gradients to the parameters, then clears them.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where the optimizer belongs to a network of another size, [`Error::OutOfMemory`]. Parameters,
+    /// gradients and optimizer are then as they were.
+    pub fn update(&mut self, optimizer: &mut Optimizer<E>) -> Result<()> {
+        let gradients = std::mem::take(&mut self.gradients);
+        let result = self.change(|model| {
+            optimizer.step(&mut model.parameters, &gradients)?;
+            model.pack()
+        });
+        self.gradients = gradients;
+        result?;
+        self.clear_gradients();
+        Ok(())
+    }
+
+    /// Runs a batch without keeping anything, as [`forward`](Self::forward) does, but without dropout. Any number of
+    /// threads may do so at the same time.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn predict(
+        &self,
+        batch: Batch<'_, E>,
+        state_in: Option<&[E]>,
+        y: Option<&mut [E]>,
+        state_out: Option<&mut [E]>,
+    ) -> Result<()> {
+        let model = &*self.model;
+        Workspace::check(model, &batch, state_in, y.as_deref(), state_out.as_deref())?;
+        let mut workspace = self.idle().pop().unwrap_or_default();
+        let result = self.parallel.enter(batch.operations(model), |threads| {
+            workspace.forward(model, threads, &batch, state_in, y, state_out, None)
+        });
+        self.idle().push(workspace);
+        result
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Workspace<E>>> {
+        // A panic elsewhere can't have left the list half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model, to share.
+    pub(crate) fn model(&self) -> &Arc<Model<E>> {
+        &self.model
+    }
+
+    /// Changes the model: a copy of it where sessions hold the old one.
+    fn change(&mut self, change: impl FnOnce(&mut Model<E>) -> Result<()>) -> Result<()> {
+        if Arc::get_mut(&mut self.model).is_none() {
+            self.model = Arc::new(self.model.try_clone()?);
+        }
+        let Some(model) = Arc::get_mut(&mut self.model) else {
+            unreachable!("the copy was made just now");
+        };
+        change(model)?;
+        self.packed_backward = false;
+        if self.state != State::NoForward {
+            self.state = State::Changed;
+        }
+        Ok(())
+    }
+}
+
+impl<E: Element> Batch<'_, E> {
+    /// Floating-point operations of a forward pass.
+    fn operations(&self, model: &Model<E>) -> usize {
+        let rows = match self.lengths {
+            None => self.batch.saturating_mul(self.steps),
+            Some(lengths) => lengths.iter().sum(),
+        };
+        rows.saturating_mul(model.operations())
+    }
+}

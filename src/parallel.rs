@@ -1,0 +1,87 @@
+//! The only file that knows rayon: a pool of its own per network, and work cut into shards.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Error, Result};
+
+/// The threads of a network.
+#[derive(Debug)]
+pub struct Parallel {
+    /// None where the caller's thread does the work.
+    pool: Option<ThreadPool>,
+    threads: usize,
+}
+
+/// Work that can be cut in two.
+pub trait Cut: Sized + Send {
+    /// Cuts it so that about `left` of `parts` of the work come first.
+    fn cut(self, left: usize, parts: usize) -> (Self, Self);
+}
+
+/// Floating-point operations below which a second thread costs more than it saves: waking a thread takes some 5 to 16
+/// microseconds.
+const WORTH_FORKING: usize = 2_000_000;
+
+impl Parallel {
+    /// The caller's thread alone.
+    pub const fn caller() -> Self {
+        Self {
+            pool: None,
+            threads: 1,
+        }
+    }
+
+    /// A pool of exactly `threads` threads; for 1 the caller's; for 0 as many as there are cores.
+    ///
+    /// # Errors
+    /// [`Error::Threads`]
+    pub fn new(threads: usize) -> Result<Self> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        if threads == 1 {
+            return Ok(Self::caller());
+        }
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("elman-{index}"))
+            .build()
+            .map_err(|error| Error::Threads {
+                threads,
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            pool: Some(pool),
+            threads,
+        })
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Runs `work`, which costs about `operations`, where it can [`fork`] into as many parts as it is told. The wake-up
+    /// is paid once, here.
+    pub fn enter<R: Send>(&self, operations: usize, work: impl FnOnce(usize) -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) if operations >= WORTH_FORKING => pool.install(|| work(self.threads)),
+            _ => work(1),
+        }
+    }
+}
+
+/// Runs `task` cut into `parts`, each with `run`. Allocates nothing.
+pub fn fork<T: Cut>(parts: usize, task: T, run: &(impl Fn(T) + Sync)) {
+    if parts <= 1 {
+        run(task);
+    } else {
+        let left = parts / 2;
+        let (first, second) = task.cut(left, parts);
+        rayon::join(
+            || fork(left, first, run),
+            || fork(parts - left, second, run),
+        );
+    }
+}

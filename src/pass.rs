@@ -1,0 +1,156 @@
+//! One run of a model over a batch: forward, and backward over what forward has kept.
+
+mod backward;
+mod forward;
+
+pub use backward::{Flow, Gradient};
+
+use crate::arena::Arena;
+use crate::layer::Mask;
+use crate::layout::Layout;
+use crate::model::Model;
+use crate::{Element, Result, shape};
+
+/// A batch of sequences.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a, E> {
+    /// `[batch][steps][input_size]`, row-major. What comes after a sequence's length is not read.
+    pub x: &'a [E],
+    /// Number of sequences.
+    pub batch: usize,
+    /// Steps of each in `x`.
+    pub steps: usize,
+    /// Number of real steps of each sequence, 1 to `steps`; None where all are `steps` long.
+    pub lengths: Option<&'a [usize]>,
+}
+
+/// What a forward pass keeps.
+#[derive(Debug, Default)]
+pub struct Workspace<E: Element> {
+    /// The batch, at all steps.
+    layout: Layout,
+    /// Region 0 is the input, region l + 1 the output of layer l, up to the last layer that runs over whole sequences.
+    activations: Arena<E>,
+    /// The batch as one step: the last of each sequence.
+    last: Layout,
+    /// Region 0 is the output of the layers above at the last step, region l + 1 the output of the l-th layer behind.
+    head: Arena<E>,
+    /// Steps of the caller's buffers.
+    steps: usize,
+}
+
+/// Rows that a window of a pass has about: enough for the products to run at full speed, few enough that what one layer
+/// writes is still in the second-level cache when the next one reads it.
+const WINDOW_ROWS: usize = 512;
+
+impl<E: Element> Workspace<E> {
+    /// Checks the sizes of a forward pass's arguments against the model.
+    pub fn check(
+        model: &Model<E>,
+        batch: &Batch<'_, E>,
+        state_in: Option<&[E]>,
+        y: Option<&[E]>,
+        state_out: Option<&[E]>,
+    ) -> Result<()> {
+        Layout::check(batch.batch, batch.steps, batch.lengths)?;
+        let x = shape::product("x", &[batch.batch, batch.steps, model.input_size])?;
+        shape::expect_len("x", batch.x.len(), x)?;
+        let state = shape::product("the state", &[batch.batch, model.state_size])?;
+        let output = output_len(model, batch.batch, batch.steps)?;
+        for (name, buffer, expected) in [
+            ("state_in", state_in, state),
+            ("y", y, output),
+            ("state_out", state_out, state),
+        ] {
+            if let Some(buffer) = buffer {
+                shape::expect_len(name, buffer.len(), expected)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for a batch and takes its shape.
+    fn prepare(&mut self, model: &Model<E>, batch: &Batch<'_, E>, training: bool) -> Result<()> {
+        self.layout.reserve(batch.batch, batch.steps)?;
+        self.last.reserve(batch.batch, 1)?;
+        self.layout.set(batch.batch, batch.steps, batch.lengths);
+        self.last.set(batch.batch, 1, None);
+        self.steps = batch.steps;
+        let all = self.layout.offset(self.layout.steps());
+        let rows = if training {
+            all
+        } else {
+            all.min(WINDOW_ROWS.max(batch.batch))
+        };
+        let what = "the activations of a batch";
+        self.activations
+            .configure(what, sequence_regions(model, batch.batch), rows)?;
+        self.head.configure(what, head_regions(model), batch.batch)
+    }
+
+    /// Bytes of all buffers whose size follows the batch.
+    pub fn bytes(&self) -> usize {
+        self.activations.bytes() + self.head.bytes()
+    }
+}
+
+/// Elements of an output buffer.
+pub fn output_len<E: Element>(model: &Model<E>, batch: usize, steps: usize) -> Result<usize> {
+    let steps = match model.output {
+        crate::Output::Last => 1,
+        crate::Output::All => steps,
+    };
+    shape::product("y", &[batch, steps, model.output_size()])
+}
+
+/// Widths and leads of the regions of the layers that run over whole sequences.
+fn sequence_regions<E: Element>(
+    model: &Model<E>,
+    batch: usize,
+) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
+    (0..=model.sequence_layers()).map(move |region| match region.checked_sub(1) {
+        None => (model.input_size, 0),
+        Some(layer) => {
+            let layer = &model.places[layer].layer;
+            let lead = if layer.state_size() > 0 { batch } else { 0 };
+            (layer.row_size(), lead)
+        }
+    })
+}
+
+/// Widths of the regions of the layers that only see the last step, none where there is no such thing.
+fn head_regions<E: Element>(
+    model: &Model<E>,
+) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
+    let first = model.sequence_layers();
+    let count = match model.output {
+        crate::Output::Last => model.places.len() - first + 1,
+        crate::Output::All => 0,
+    };
+    (0..count).map(move |region| {
+        let width = match (first + region).checked_sub(1) {
+            None => model.input_size,
+            Some(layer) => model.places[layer].layer.row_size(),
+        };
+        (width, 0)
+    })
+}
+
+/// What makes the random choices of a training pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Training {
+    /// The network's seed.
+    pub seed: u64,
+    /// Number of the pass.
+    pub pass: u64,
+}
+
+impl Training {
+    fn mask(self, layer: usize) -> Mask {
+        Mask {
+            seed: self.seed,
+            pass: self.pass,
+            layer: layer as u64,
+        }
+    }
+}
