@@ -3,6 +3,7 @@
 
 mod element;
 mod error;
+mod reduce;
 mod shape;
 
 pub mod dataset;
