@@ -19,10 +19,10 @@ pub use rnn::Rnn;
 
 use crate::activation::Activation;
 use crate::arena::{Block, Shard};
-use crate::init::TensorRole;
 use crate::buffer::try_reserve;
+use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
-use crate::kernels::product::{Finish, Product, Segment, Start};
+use crate::kernels::product::{Product, Segment, Start};
 use crate::simd::Tier;
 use crate::{Element, Result};
 
@@ -165,7 +165,12 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
-    fn pack_forward(&self, _: Tier, _parameters: &[E], _weights: &mut Vec<Packed<E>>) -> Result<()> {
+    fn pack_forward(
+        &self,
+        _: Tier,
+        _parameters: &[E],
+        _weights: &mut Vec<Packed<E>>,
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -173,7 +178,12 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
-    fn pack_backward(&self, _: Tier, _parameters: &[E], _weights: &mut Vec<Packed<E>>) -> Result<()> {
+    fn pack_backward(
+        &self,
+        _: Tier,
+        _parameters: &[E],
+        _weights: &mut Vec<Packed<E>>,
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -231,14 +241,8 @@ fn add_transposed<E: Element>(
     sums: &mut [E],
 ) {
     Product {
-        rows,
-        a,
-        b: strip,
-        b_depth: 0,
         start: Start::Result,
-        finish: Finish::Store,
-        c: sums,
-        c_stride: strip.columns(),
+        ..Product::new(rows, a, strip, sums, strip.columns())
     }
     .run(tier);
 }

@@ -14,6 +14,7 @@ mod model;
 mod network;
 mod parallel;
 mod pass;
+mod reduce;
 mod shape;
 
 #[allow(unsafe_code)] // pointers inside checked bounds

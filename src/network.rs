@@ -299,7 +299,15 @@ impl<E: Element> Network<E> {
         };
         let workspace = &mut self.workspace;
         self.parallel.enter(batch.operations(model), |threads| {
-            workspace.forward(model, threads, &batch, state_in, y, state_out, Some(training))
+            workspace.forward(
+                model,
+                threads,
+                &batch,
+                state_in,
+                y,
+                state_out,
+                Some(training),
+            )
         })?;
         self.state = State::Forward(self.passes);
         self.passes += 1;

@@ -108,7 +108,7 @@ fn sequence_regions<E: Element>(
     model: &Model<E>,
     batch: usize,
 ) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
-    (0..=model.sequence_layers()).map(move |region| match region.checked_sub(1) {
+    (0..model.sequence_layers() + 1).map(move |region| match region.checked_sub(1) {
         None => (model.input_size, 0),
         Some(layer) => {
             let layer = &model.places[layer].layer;

@@ -102,7 +102,27 @@ pub struct Product<'a, E: Element> {
     pub c_stride: usize,
 }
 
-impl<E: Element> Product<'_, E> {
+impl<'a, E: Element> Product<'a, E> {
+    /// `C = A B`
+    pub fn new(
+        rows: usize,
+        a: &'a [Segment<'a, E>],
+        b: &'a Packed<E>,
+        c: &'a mut [E],
+        c_stride: usize,
+    ) -> Self {
+        Self {
+            rows,
+            a,
+            b,
+            b_depth: 0,
+            start: Start::Zero,
+            finish: Finish::Store,
+            c,
+            c_stride,
+        }
+    }
+
     /// Computes it.
     ///
     /// # Panics

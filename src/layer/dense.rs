@@ -58,7 +58,15 @@ impl<E: Element> Layer<E> for Dense {
         weights: &mut Vec<Packed<E>>,
     ) -> Result<()> {
         let source = Source::rows(self.units);
-        pack_one(weights, 0, tier, self.inputs, self.units, parameters, source)
+        pack_one(
+            weights,
+            0,
+            tier,
+            self.inputs,
+            self.units,
+            parameters,
+            source,
+        )
     }
 
     fn pack_backward(
@@ -68,24 +76,31 @@ impl<E: Element> Layer<E> for Dense {
         weights: &mut Vec<Packed<E>>,
     ) -> Result<()> {
         let source = Source::columns(self.units);
-        pack_one(weights, 0, tier, self.units, self.inputs, parameters, source)
+        pack_one(
+            weights,
+            0,
+            tier,
+            self.units,
+            self.inputs,
+            parameters,
+            source,
+        )
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>) {
         let bias = &pass.parameters[pass.parameters.len() - self.units..];
-        let (x_stride, y_stride) = (activations.stride(pass.input), activations.stride(pass.output));
+        let (x_stride, y_stride) = (
+            activations.stride(pass.input),
+            activations.stride(pass.output),
+        );
         for block in activations.blocks() {
             let rows = activations.count(pass.output, block);
             let ([x], y) = activations.split([(pass.input, block)], (pass.output, block));
+            let x = [Segment::rows(x, x_stride, self.inputs)];
             Product {
-                rows,
-                a: &[Segment::rows(x, x_stride, self.inputs)],
-                b: &pass.weights[0],
-                b_depth: 0,
                 start: Start::Row(bias),
                 finish: Finish::Activate(self.activation),
-                c: y,
-                c_stride: y_stride,
+                ..Product::new(rows, &x, &pass.weights[0], y, y_stride)
             }
             .run(pass.tier);
         }
@@ -113,17 +128,8 @@ impl<E: Element> Layer<E> for Dense {
             for block in deltas.blocks() {
                 let rows = deltas.count(pass.output, block);
                 let ([delta], dx) = deltas.split([(pass.output, block)], (pass.input, block));
-                Product {
-                    rows,
-                    a: &[Segment::rows(delta, y_stride, self.units)],
-                    b: &pass.weights[0],
-                    b_depth: 0,
-                    start: Start::Zero,
-                    finish: Finish::Store,
-                    c: dx,
-                    c_stride: x_stride,
-                }
-                .run(pass.tier);
+                let delta = [Segment::rows(delta, y_stride, self.units)];
+                Product::new(rows, &delta, &pass.weights[0], dx, x_stride).run(pass.tier);
             }
         }
     }

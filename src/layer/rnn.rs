@@ -96,7 +96,15 @@ impl<E: Element> Layer<E> for Rnn {
         weights: &mut Vec<Packed<E>>,
     ) -> Result<()> {
         let depth = self.inputs + self.units;
-        pack_one(weights, 0, tier, depth, self.units, parameters, Source::rows(self.units))
+        pack_one(
+            weights,
+            0,
+            tier,
+            depth,
+            self.units,
+            parameters,
+            Source::rows(self.units),
+        )
     }
 
     /// W_h transposed and W_x transposed.
@@ -108,36 +116,45 @@ impl<E: Element> Layer<E> for Rnn {
     ) -> Result<()> {
         let (inputs, units) = (self.inputs, self.units);
         let source = Source::columns(units);
-        pack_one(weights, 0, tier, units, units, &parameters[inputs * units..], source)?;
+        pack_one(
+            weights,
+            0,
+            tier,
+            units,
+            units,
+            &parameters[inputs * units..],
+            source,
+        )?;
         pack_one(weights, 1, tier, units, inputs, parameters, source)
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>) {
         let bias = &pass.parameters[pass.parameters.len() - self.units..];
         let finish = Finish::Activate(self.activation);
-        let (x_stride, h_stride) = (activations.stride(pass.input), activations.stride(pass.output));
+        let (x_stride, h_stride) = (
+            activations.stride(pass.input),
+            activations.stride(pass.output),
+        );
         let Range { start, end } = activations.window();
         let ahead = activations.rows().len() < FEW_ROWS;
         if ahead {
             for block in activations.blocks() {
                 let rows = activations.count(pass.output, block);
                 let ([x], sums) = activations.split([(pass.input, block)], (pass.output, block));
+                let x = [Segment::rows(x, x_stride, self.inputs)];
                 Product {
-                    rows,
-                    a: &[Segment::rows(x, x_stride, self.inputs)],
-                    b: &pass.weights[0],
-                    b_depth: 0,
                     start: Start::Row(bias),
-                    finish: Finish::Store,
-                    c: sums,
-                    c_stride: h_stride,
+                    ..Product::new(rows, &x, &pass.weights[0], sums, h_stride)
                 }
                 .run(pass.tier);
             }
         }
         for step in start..end {
             let rows = activations.rows_at(step);
-            let read = [(pass.input, Block::Step(step)), (pass.output, activations.previous(step))];
+            let read = [
+                (pass.input, Block::Step(step)),
+                (pass.output, activations.previous(step)),
+            ];
             let ([x, previous], h) = activations.split(read, (pass.output, Block::Step(step)));
             let x = Segment::rows(x, x_stride, self.inputs);
             let previous = Segment::rows(previous, h_stride, self.units);
@@ -148,14 +165,10 @@ impl<E: Element> Layer<E> for Rnn {
                 (&both[..], 0, Start::Row(bias))
             };
             Product {
-                rows,
-                a,
-                b: &pass.weights[0],
                 b_depth,
                 start,
                 finish,
-                c: h,
-                c_stride: h_stride,
+                ..Product::new(rows, a, &pass.weights[0], h, h_stride)
             }
             .run(pass.tier);
         }
@@ -170,19 +183,6 @@ impl<E: Element> Layer<E> for Rnn {
         let (tier, region) = (pass.tier, pass.output);
         let (x_stride, h_stride) = (deltas.stride(pass.input), deltas.stride(region));
         let Range { start, end } = deltas.window();
-        let recurrent = |c, a, rows, start, finish| {
-            Product {
-                rows,
-                a: &[Segment::rows(a, h_stride, self.units)],
-                b: &pass.weights[0],
-                b_depth: 0,
-                start,
-                finish,
-                c,
-                c_stride: h_stride,
-            }
-            .run(tier);
-        };
         for step in (start..end).rev() {
             let values = activations.get(region, Block::Step(step));
             let alive = deltas.rows_at(step + 1);
@@ -194,34 +194,31 @@ impl<E: Element> Layer<E> for Rnn {
                 Block::Step(step + 1)
             };
             let ([after], delta) = deltas.split([(region, after)], (region, Block::Step(step)));
-            let finish = Finish::TimesDerivative {
-                activation: self.activation,
-                values,
-                stride: h_stride,
-            };
-            recurrent(delta, after, alive, Start::Result, finish);
+            let after = [Segment::rows(after, h_stride, self.units)];
+            Product {
+                start: Start::Result,
+                finish: Finish::TimesDerivative {
+                    activation: self.activation,
+                    values,
+                    stride: h_stride,
+                },
+                ..Product::new(alive, &after, &pass.weights[0], delta, h_stride)
+            }
+            .run(tier);
         }
         if pass.input_gradient {
             for block in deltas.blocks() {
                 let rows = deltas.count(region, block);
                 let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
-                Product {
-                    rows,
-                    a: &[Segment::rows(delta, h_stride, self.units)],
-                    b: &pass.weights[1],
-                    b_depth: 0,
-                    start: Start::Zero,
-                    finish: Finish::Store,
-                    c: dx,
-                    c_stride: x_stride,
-                }
-                .run(tier);
+                let delta = [Segment::rows(delta, h_stride, self.units)];
+                Product::new(rows, &delta, &pass.weights[1], dx, x_stride).run(tier);
             }
         }
         let rows = deltas.rows_at(start);
         let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
         if start == 0 {
-            recurrent(lead, first, rows, Start::Zero, Finish::Store);
+            let first = [Segment::rows(first, h_stride, self.units)];
+            Product::new(rows, &first, &pass.weights[0], lead, h_stride).run(tier);
         } else {
             lead[..first.len()].copy_from_slice(first);
         }

@@ -6,7 +6,7 @@ use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len, sequence
 use crate::arena::{Arena, Block, Scatter, Shard};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
-use crate::layer::{Backward, Gradients, Layer, WINDOW_STEPS};
+use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::layout::Layout;
 use crate::model::{Model, Output, Place};
 use crate::parallel::{Cut, fork};
@@ -237,7 +237,9 @@ impl<E: Element> Workspace<E> {
                 dx: dx.map(|dx| Scatter::new(dx, self.steps * model.input_size, layout)),
                 dstate_in: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads.min(layout.batch()), task, &|task| shared.window(task));
+            fork(threads.min(layout.batch()), task, &|task| {
+                shared.window(task)
+            });
 
             let activations = self.activations.shard(layout, 0..layout.steps());
             let deltas = gradient.deltas.shard(layout, start..end);
@@ -325,7 +327,12 @@ impl<E: Element> Shared<'_, E> {
         let window = deltas.window();
         let depth = deltas.count(region + 1, Block::Steps(window.start, window.end));
         for strip in &mut *strips {
-            strip.shape("the gradients of a window", self.model.tier, depth, place.columns())?;
+            strip.shape(
+                "the gradients of a window",
+                self.model.tier,
+                depth,
+                place.columns(),
+            )?;
         }
         let rows = place.parameter_count / place.columns();
         let task = ParameterTask {
@@ -335,7 +342,9 @@ impl<E: Element> Shared<'_, E> {
         };
         fork(threads.min(rows), task, &|task| {
             let strip = &mut task.strips[0];
-            place.layer.gradients(&pass, task.rows, task.gradients, strip);
+            place
+                .layer
+                .gradients(&pass, task.rows, task.gradients, strip);
         });
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Batch, Training, WINDOW_ROWS, Workspace};
 use crate::arena::{Block, Scatter, Shard};
-use crate::layer::{Forward, Layer};
+use crate::layer::Forward;
 use crate::layout::Layout;
 use crate::model::{Model, Output};
 use crate::parallel::{Cut, fork};
@@ -89,7 +89,9 @@ impl<E: Element> Workspace<E> {
                 y: y.map(|y| Scatter::new(y, y_width, layout)),
                 state_out: state_out.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads.min(layout.batch()), task, &|task| shared.window(task));
+            fork(threads.min(layout.batch()), task, &|task| {
+                shared.window(task)
+            });
             start = end;
         }
         Ok(())
