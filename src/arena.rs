@@ -103,11 +103,6 @@ impl<E: Element> Arena<E> {
             elements: PhantomData,
         }
     }
-
-    /// Bytes of the arena.
-    pub fn bytes(&self) -> usize {
-        self.buffer.len() * size_of::<E>()
-    }
 }
 
 /// From one row of a region to the next. Rows whose distance is a multiple of 1 KiB would meet in a few sets of the

@@ -135,9 +135,6 @@ pub struct Gradients<'a, 'b, E: Element> {
 
 /// A layer. The methods that are not provided are the same for all threads and shards.
 pub trait Layer<E: Element>: Debug + Send + Sync {
-    /// Features of its input.
-    fn inputs(&self) -> usize;
-
     /// Features of its output.
     fn outputs(&self) -> usize;
 

@@ -15,6 +15,7 @@ mod network;
 mod parallel;
 mod pass;
 mod reduce;
+mod session;
 mod shape;
 
 #[allow(unsafe_code)] // pointers inside checked bounds
@@ -32,4 +33,5 @@ pub use error::{Error, Result};
 pub use model::Output;
 pub use network::Network;
 pub use pass::Batch;
+pub use session::Session;
 pub use simd::Tier;

@@ -155,6 +155,23 @@ impl<E: Element> Model<E> {
         &self.parameters[self.places[index].parameters()]
     }
 
+    /// Widths and leads of the regions of an arena: the input, and the first `layers` layers, of which the recurrent
+    /// ones lead with the states of `batch` sequences.
+    pub fn regions(
+        &self,
+        layers: usize,
+        batch: usize,
+    ) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
+        (0..layers + 1).map(move |region| match region.checked_sub(1) {
+            None => (self.input_size, 0),
+            Some(layer) => {
+                let layer = &self.places[layer].layer;
+                let lead = if layer.state_size() > 0 { batch } else { 0 };
+                (layer.row_size(), lead)
+            }
+        })
+    }
+
     /// Floating-point operations of one step of one sequence, forward.
     pub fn operations(&self) -> usize {
         self.parameters.len().saturating_mul(2)

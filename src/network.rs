@@ -10,7 +10,7 @@ use crate::layer::LayerSpec;
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
-use crate::pass::{Batch, Flow, Gradient, Training, Workspace};
+use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace};
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -291,23 +291,22 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        Workspace::check(model, &batch, state_in, y.as_deref(), state_out.as_deref())?;
+        let operations = batch.operations(model);
+        let call = Call {
+            batch,
+            state_in,
+            y,
+            state_out,
+        };
+        Workspace::check(model, &call)?;
         self.state = State::NoForward;
         let training = Training {
             seed: self.seed,
             pass: self.passes,
         };
         let workspace = &mut self.workspace;
-        self.parallel.enter(batch.operations(model), |threads| {
-            workspace.forward(
-                model,
-                threads,
-                &batch,
-                state_in,
-                y,
-                state_out,
-                Some(training),
-            )
+        self.parallel.enter(operations, |threads| {
+            workspace.forward(model, threads, call, Some(training))
         })?;
         self.state = State::Forward(self.passes);
         self.passes += 1;
@@ -400,10 +399,17 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        Workspace::check(model, &batch, state_in, y.as_deref(), state_out.as_deref())?;
+        let operations = batch.operations(model);
+        let call = Call {
+            batch,
+            state_in,
+            y,
+            state_out,
+        };
+        Workspace::check(model, &call)?;
         let mut workspace = self.idle().pop().unwrap_or_default();
-        let result = self.parallel.enter(batch.operations(model), |threads| {
-            workspace.forward(model, threads, &batch, state_in, y, state_out, None)
+        let result = self.parallel.enter(operations, |threads| {
+            workspace.forward(model, threads, call, None)
         });
         self.idle().push(workspace);
         result

@@ -24,6 +24,19 @@ pub struct Batch<'a, E> {
     pub lengths: Option<&'a [usize]>,
 }
 
+/// The arguments of a forward pass.
+#[derive(Debug)]
+pub struct Call<'a, E> {
+    /// The inputs.
+    pub batch: Batch<'a, E>,
+    /// The states that the sequences start from.
+    pub state_in: Option<&'a [E]>,
+    /// For the outputs.
+    pub y: Option<&'a mut [E]>,
+    /// For the final states.
+    pub state_out: Option<&'a mut [E]>,
+}
+
 /// What a forward pass keeps.
 #[derive(Debug, Default)]
 pub struct Workspace<E: Element> {
@@ -45,22 +58,17 @@ const WINDOW_ROWS: usize = 512;
 
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a forward pass's arguments against the model.
-    pub fn check(
-        model: &Model<E>,
-        batch: &Batch<'_, E>,
-        state_in: Option<&[E]>,
-        y: Option<&[E]>,
-        state_out: Option<&[E]>,
-    ) -> Result<()> {
+    pub fn check(model: &Model<E>, call: &Call<'_, E>) -> Result<()> {
+        let batch = &call.batch;
         Layout::check(batch.batch, batch.steps, batch.lengths)?;
         let x = shape::product("x", &[batch.batch, batch.steps, model.input_size])?;
         shape::expect_len("x", batch.x.len(), x)?;
         let state = shape::product("the state", &[batch.batch, model.state_size])?;
         let output = output_len(model, batch.batch, batch.steps)?;
         for (name, buffer, expected) in [
-            ("state_in", state_in, state),
-            ("y", y, output),
-            ("state_out", state_out, state),
+            ("state_in", call.state_in, state),
+            ("y", call.y.as_deref(), output),
+            ("state_out", call.state_out.as_deref(), state),
         ] {
             if let Some(buffer) = buffer {
                 shape::expect_len(name, buffer.len(), expected)?;
@@ -83,14 +91,12 @@ impl<E: Element> Workspace<E> {
             all.min(WINDOW_ROWS.max(batch.batch))
         };
         let what = "the activations of a batch";
-        self.activations
-            .configure(what, sequence_regions(model, batch.batch), rows)?;
+        self.activations.configure(
+            what,
+            model.regions(model.sequence_layers(), batch.batch),
+            rows,
+        )?;
         self.head.configure(what, head_regions(model), batch.batch)
-    }
-
-    /// Bytes of all buffers whose size follows the batch.
-    pub fn bytes(&self) -> usize {
-        self.activations.bytes() + self.head.bytes()
     }
 }
 
@@ -101,21 +107,6 @@ pub fn output_len<E: Element>(model: &Model<E>, batch: usize, steps: usize) -> R
         crate::Output::All => steps,
     };
     shape::product("y", &[batch, steps, model.output_size()])
-}
-
-/// Widths and leads of the regions of the layers that run over whole sequences.
-fn sequence_regions<E: Element>(
-    model: &Model<E>,
-    batch: usize,
-) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
-    (0..model.sequence_layers() + 1).map(move |region| match region.checked_sub(1) {
-        None => (model.input_size, 0),
-        Some(layer) => {
-            let layer = &model.places[layer].layer;
-            let lead = if layer.state_size() > 0 { batch } else { 0 };
-            (layer.row_size(), lead)
-        }
-    })
 }
 
 /// Widths of the regions of the layers that only see the last step, none where there is no such thing.

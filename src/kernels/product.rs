@@ -252,9 +252,7 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, '_, E, R
                 Start::Zero => {}
                 Start::Row(bias) => {
                     let vectors = load_row::<E, S, C>(token, bias.as_ptr().add(column), last);
-                    for sums in &mut sums {
-                        *sums = vectors;
-                    }
+                    sums.fill(vectors);
                 }
                 Start::Result => {
                     for (i, sums) in sums.iter_mut().enumerate() {
@@ -410,68 +408,6 @@ unsafe fn store_row<E: Element, S: Math<E>, const C: usize>(
                 token.store_partial(vector, to, last);
             } else {
                 token.store(vector, to);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::pack::Source;
-
-    #[test]
-    fn speed() {
-        for tier in Tier::available() {
-            for (m, k, n) in [
-                (128, 156, 128),
-                (32, 320, 256),
-                (64, 768, 512),
-                (128, 2048, 1024),
-                (16, 96, 64),
-                (1, 192, 128),
-                (64, 1536, 512),
-            ] {
-                let a = vec![0.5f32; m * (k + 16)];
-                let w = vec![0.25f32; k * n];
-                let mut c = vec![0f32; m * n];
-                let mut b = Packed::new();
-                b.shape("b", tier, k, n).unwrap();
-                b.pack(
-                    0,
-                    k,
-                    &w,
-                    Source {
-                        origin: 0,
-                        depth_stride: n as isize,
-                        column_stride: 1,
-                    },
-                );
-                let reps = (2_000_000_000 / (m * k * n)).max(1);
-                let mut best = f64::MAX;
-                for _ in 0..3 {
-                    let t = std::time::Instant::now();
-                    for _ in 0..reps {
-                        Product {
-                            rows: m,
-                            a: &[Segment::rows(&a, k + 16, k)],
-                            b: &b,
-                            b_depth: 0,
-                            start: Start::Zero,
-                            finish: Finish::Store,
-                            c: &mut c,
-                            c_stride: n,
-                        }
-                        .run(tier);
-                    }
-                    best = best.min(t.elapsed().as_secs_f64() / reps as f64);
-                }
-                println!(
-                    "{tier:?} {m}x{k}x{n}: {:.1} GFLOP/s  {:.2} us c={}",
-                    2.0 * (m * k * n) as f64 / best / 1e9,
-                    best * 1e6,
-                    c[0]
-                );
             }
         }
     }

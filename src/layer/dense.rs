@@ -31,10 +31,6 @@ impl Dense {
 }
 
 impl<E: Element> Layer<E> for Dense {
-    fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     fn outputs(&self) -> usize {
         self.units
     }

@@ -16,7 +16,7 @@ pub struct Dropout {
 }
 
 /// What decides which elements one pass of one layer drops: nothing is stored, the backward pass draws the same again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Mask {
     /// The network's seed.
     pub seed: u64,
@@ -69,10 +69,6 @@ impl Dropout {
 }
 
 impl<E: Element> Layer<E> for Dropout {
-    fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     fn outputs(&self) -> usize {
         self.inputs
     }

@@ -63,10 +63,6 @@ impl Rnn {
 }
 
 impl<E: Element> Layer<E> for Rnn {
-    fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     fn outputs(&self) -> usize {
         self.units
     }
@@ -136,7 +132,7 @@ impl<E: Element> Layer<E> for Rnn {
             activations.stride(pass.output),
         );
         let Range { start, end } = activations.window();
-        let ahead = activations.rows().len() < FEW_ROWS;
+        let ahead = activations.rows().len() < FEW_ROWS && end - start > 1;
         if ahead {
             for block in activations.blocks() {
                 let rows = activations.count(pass.output, block);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len, sequence_regions};
+use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len};
 use crate::arena::{Arena, Block, Scatter, Shard};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
@@ -128,8 +128,11 @@ impl<E: Element> Gradient<E> {
         let layout = &workspace.layout;
         let all = layout.offset(layout.steps());
         let rows = all.min(WINDOW_ROWS.max(layout.batch()));
-        self.deltas
-            .configure(what, sequence_regions(model, layout.batch()), rows)?;
+        self.deltas.configure(
+            what,
+            model.regions(model.sequence_layers(), layout.batch()),
+            rows,
+        )?;
         self.head
             .configure(what, head_regions(model), layout.batch())?;
         try_reserve(what, &mut self.strips, threads)?;
@@ -151,11 +154,6 @@ impl<E: Element> Gradient<E> {
             }
         }
         Ok(())
-    }
-
-    /// Bytes of all buffers whose size follows the batch.
-    pub fn bytes(&self) -> usize {
-        self.deltas.bytes() + self.head.bytes()
     }
 }
 
@@ -214,15 +212,8 @@ impl<E: Element> Workspace<E> {
             shared.layers(layers.clone(), &head, &mut head_deltas, sequence_layers > 0);
             for index in layers {
                 let region = index - sequence_layers;
-                shared.parameters(
-                    threads,
-                    index,
-                    region,
-                    &head,
-                    &head_deltas,
-                    &mut gradient.strips,
-                    sums,
-                )?;
+                let pass = shared.gradients(region, &head, &head_deltas);
+                shared.parameters(threads, index, &pass, &mut gradient.strips, sums)?;
             }
         }
         let mut end = layout.steps();
@@ -244,15 +235,8 @@ impl<E: Element> Workspace<E> {
             let activations = self.activations.shard(layout, 0..layout.steps());
             let deltas = gradient.deltas.shard(layout, start..end);
             for index in 0..sequence_layers {
-                shared.parameters(
-                    threads,
-                    index,
-                    index,
-                    &activations,
-                    &deltas,
-                    &mut gradient.strips,
-                    sums,
-                )?;
+                let pass = shared.gradients(index, &activations, &deltas);
+                shared.parameters(threads, index, &pass, &mut gradient.strips, sums)?;
             }
             end = start;
         }
@@ -301,15 +285,28 @@ impl<E: Element> Shared<'_, E> {
         }
     }
 
+    /// What the layer whose input is in `region` gets to add to its gradients.
+    fn gradients<'a, 'b>(
+        &self,
+        region: usize,
+        activations: &'a Shard<'b, E>,
+        deltas: &'a Shard<'b, E>,
+    ) -> Gradients<'a, 'b, E> {
+        Gradients {
+            tier: self.model.tier,
+            input: region,
+            output: region + 1,
+            activations,
+            deltas,
+        }
+    }
+
     /// Adds a layer's gradients of a window.
-    #[expect(clippy::too_many_arguments)] // one call, in two places
     fn parameters(
         &self,
         threads: usize,
         index: usize,
-        region: usize,
-        activations: &Shard<'_, E>,
-        deltas: &Shard<'_, E>,
+        pass: &Gradients<'_, '_, E>,
         strips: &mut [Packed<E>],
         sums: &mut [E],
     ) -> Result<()> {
@@ -317,15 +314,9 @@ impl<E: Element> Shared<'_, E> {
         if place.parameter_count == 0 {
             return Ok(());
         }
-        let pass = Gradients {
-            tier: self.model.tier,
-            input: region,
-            output: region + 1,
-            activations,
-            deltas,
-        };
-        let window = deltas.window();
-        let depth = deltas.count(region + 1, Block::Steps(window.start, window.end));
+        let window = pass.deltas.window();
+        let block = Block::Steps(window.start, window.end);
+        let depth = pass.deltas.count(pass.output, block);
         for strip in &mut *strips {
             strip.shape(
                 "the gradients of a window",
@@ -344,7 +335,7 @@ impl<E: Element> Shared<'_, E> {
             let strip = &mut task.strips[0];
             place
                 .layer
-                .gradients(&pass, task.rows, task.gradients, strip);
+                .gradients(pass, task.rows, task.gradients, strip);
         });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Batch, Training, WINDOW_ROWS, Workspace};
+use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
 use crate::arena::{Block, Scatter, Shard};
 use crate::layer::Forward;
 use crate::layout::Layout;
@@ -57,23 +57,20 @@ impl<E: Element> Workspace<E> {
         &mut self,
         model: &Model<E>,
         threads: usize,
-        batch: &Batch<'_, E>,
-        state_in: Option<&[E]>,
-        mut y: Option<&mut [E]>,
-        mut state_out: Option<&mut [E]>,
+        mut call: Call<'_, E>,
         training: Option<Training>,
     ) -> Result<()> {
-        self.prepare(model, batch, training.is_some())?;
+        self.prepare(model, &call.batch, training.is_some())?;
         let shared = Shared {
             model,
-            batch,
-            state_in,
+            batch: &call.batch,
+            state_in: call.state_in,
             training,
         };
         let layout: &Layout = &self.layout;
         let y_width = match model.output {
             Output::Last => model.output_size(),
-            Output::All => batch.steps * model.output_size(),
+            Output::All => call.batch.steps * model.output_size(),
         };
         let mut start = 0;
         while start < layout.steps() {
@@ -81,8 +78,8 @@ impl<E: Element> Workspace<E> {
                 Some(_) => layout.steps(),
                 None => layout.window_end(start, WINDOW_ROWS, usize::MAX),
             };
-            let y = y.as_deref_mut();
-            let state_out = state_out.as_deref_mut();
+            let y = call.y.as_deref_mut();
+            let state_out = call.state_out.as_deref_mut();
             let task = Task {
                 activations: self.activations.shard(layout, start..end),
                 head: self.head.shard(&self.last, 0..1),
