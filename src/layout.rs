@@ -115,7 +115,7 @@ impl Layout {
     pub fn window_end(&self, start: usize, limit: usize, most: usize) -> usize {
         let reached = self.offsets[start] + limit;
         let end = self.offsets.partition_point(|&offset| offset <= reached) - 1;
-        end.max(start + 1).min(start + most).min(self.steps())
+        end.max(start + 1).min(start.saturating_add(most))
     }
 
     /// The start of the longest window up to `end` that has at most `limit` rows and `most` steps; at least one step.

@@ -174,6 +174,13 @@ impl<E: Element> Network<E> {
         Ok(())
     }
 
+    /// Sets the number of floating-point operations from which a call uses more than the calling thread (by default two
+    /// million: below that, waking a thread costs more than it saves). [`set_threads`](Self::set_threads) goes back to the
+    /// default.
+    pub fn set_parallel_threshold(&mut self, operations: usize) {
+        self.parallel.set_threshold(operations);
+    }
+
     /// Number of threads that calls on this network may use.
     pub fn threads(&self) -> usize {
         self.parallel.threads()

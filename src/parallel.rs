@@ -10,11 +10,16 @@ pub struct Parallel {
     /// None where the caller's thread does the work.
     pool: Option<ThreadPool>,
     threads: usize,
+    /// Floating-point operations from which a call is worth more than one thread.
+    threshold: usize,
 }
 
 /// Work that can be cut in two.
 pub trait Cut: Sized + Send {
-    /// Cuts it so that about `left` of `parts` of the work come first.
+    /// The number of parts that it can be cut into at most.
+    fn size(&self) -> usize;
+
+    /// Cuts it, if it has a size of 2 or more, so that about `left` of `parts` of the work come first.
     fn cut(self, left: usize, parts: usize) -> (Self, Self);
 }
 
@@ -28,6 +33,7 @@ impl Parallel {
         Self {
             pool: None,
             threads: 1,
+            threshold: WORTH_FORKING,
         }
     }
 
@@ -54,7 +60,13 @@ impl Parallel {
         Ok(Self {
             pool: Some(pool),
             threads,
+            threshold: WORTH_FORKING,
         })
+    }
+
+    /// Sets the number of floating-point operations from which a call is worth more than one thread.
+    pub fn set_threshold(&mut self, operations: usize) {
+        self.threshold = operations;
     }
 
     /// Number of threads.
@@ -66,14 +78,15 @@ impl Parallel {
     /// is paid once, here.
     pub fn enter<R: Send>(&self, operations: usize, work: impl FnOnce(usize) -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if operations >= WORTH_FORKING => pool.install(|| work(self.threads)),
+            Some(pool) if operations >= self.threshold => pool.install(|| work(self.threads)),
             _ => work(1),
         }
     }
 }
 
-/// Runs `task` cut into `parts`, each with `run`. Allocates nothing.
+/// Runs `task` cut into at most `parts`, each with `run`. Allocates nothing.
 pub fn fork<T: Cut>(parts: usize, task: T, run: &(impl Fn(T) + Sync)) {
+    let parts = parts.min(task.size());
     if parts <= 1 {
         run(task);
     } else {

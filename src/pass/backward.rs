@@ -48,6 +48,10 @@ struct Task<'a, E: Element> {
 }
 
 impl<E: Element> Cut for Task<'_, E> {
+    fn size(&self) -> usize {
+        self.deltas.rows().len()
+    }
+
     fn cut(self, left: usize, parts: usize) -> (Self, Self) {
         let Range { start, end } = self.deltas.rows();
         let row = self.deltas.layout().cut(start, end, left, parts);
@@ -81,6 +85,10 @@ struct ParameterTask<'a, E: Element> {
 }
 
 impl<E: Element> Cut for ParameterTask<'_, E> {
+    fn size(&self) -> usize {
+        self.rows.len()
+    }
+
     fn cut(self, left: usize, parts: usize) -> (Self, Self) {
         let Range { start, end } = self.rows;
         let columns = self.gradients.len() / (end - start);
@@ -228,9 +236,7 @@ impl<E: Element> Workspace<E> {
                 dx: dx.map(|dx| Scatter::new(dx, self.steps * model.input_size, layout)),
                 dstate_in: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads.min(layout.batch()), task, &|task| {
-                shared.window(task)
-            });
+            fork(threads, task, &|task| shared.window(task));
 
             let activations = self.activations.shard(layout, 0..layout.steps());
             let deltas = gradient.deltas.shard(layout, start..end);
@@ -331,7 +337,7 @@ impl<E: Element> Shared<'_, E> {
             gradients: &mut sums[place.parameters()],
             strips,
         };
-        fork(threads.min(rows), task, &|task| {
+        fork(threads, task, &|task| {
             let strip = &mut task.strips[0];
             place
                 .layer

@@ -19,6 +19,10 @@ struct Task<'a, E: Element> {
 }
 
 impl<E: Element> Cut for Task<'_, E> {
+    fn size(&self) -> usize {
+        self.activations.rows().len()
+    }
+
     fn cut(self, left: usize, parts: usize) -> (Self, Self) {
         let Range { start, end } = self.activations.rows();
         let row = self.activations.layout().cut(start, end, left, parts);
@@ -86,9 +90,7 @@ impl<E: Element> Workspace<E> {
                 y: y.map(|y| Scatter::new(y, y_width, layout)),
                 state_out: state_out.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads.min(layout.batch()), task, &|task| {
-                shared.window(task)
-            });
+            fork(threads, task, &|task| shared.window(task));
             start = end;
         }
         Ok(())
