@@ -41,7 +41,10 @@ pub fn fma_peak(tier: &str) -> f64 {
 /// Multiply and add of four lanes each, as the portable tier has them.
 fn portable_chains(rounds: usize) {
     use wide::f32x4;
-    let (a, b) = (f32x4::splat(black_box(0.999)), f32x4::splat(black_box(1e-3)));
+    let (a, b) = (
+        f32x4::splat(black_box(0.999)),
+        f32x4::splat(black_box(1e-3)),
+    );
     let mut sums = [f32x4::splat(1.0); 12];
     for _ in 0..rounds {
         for sum in &mut sums {
