@@ -1,4 +1,59 @@
 //! A CPU engine that trains and runs recurrent neural networks inside somebody else's program.
+//!
+//! ```
+//! use elman::init::Initializer;
+//! use elman::optimizer::{Optimizer, Rule};
+//! use elman::{Activation, Batch, Network, Session};
+//!
+//! // Sequences of 2 features; 16 tanh units; one output, taken at the last step.
+//! let mut network = Network::<f32>::new(2)?;
+//! network.add_rnn(16, Activation::Tanh)?;
+//! network.add_dense(1, Activation::Linear)?;
+//! network.initialize(Initializer::PyTorch { gain: 1.0 }, 42)?;
+//!
+//! // Two sequences of up to three steps, row-major [batch][steps][features]; the second one ends after two.
+//! let x = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9, 0.8, 0.7, 0.6, 0.0, 0.0];
+//! let batch = Batch { x: &x, batch: 2, steps: 3, lengths: Some(&[3, 2]) };
+//! let target = [1.0, -1.0];
+//!
+//! let mut optimizer = Optimizer::new(Rule::ADAM, 0.01)?;
+//! let mut y = [0.0; 2];
+//! for _ in 0..200 {
+//!     network.forward(batch, None, Some(&mut y), None)?;
+//!     let dy = [y[0] - target[0], y[1] - target[1]];
+//!     network.backward(Some(&dy), None, None, None)?;
+//!     network.update(&mut optimizer)?;
+//! }
+//! assert!((y[0] - 1.0).abs() < 0.1 && (y[1] + 1.0).abs() < 0.1);
+//!
+//! // The first sequence again, step by step: the same bits as in the batch.
+//! network.predict(batch, None, Some(&mut y), None)?;
+//! let mut session = Session::new(&network)?;
+//! let mut output = [0.0];
+//! for step in x[..6].chunks(2) {
+//!     session.step(step, &mut output)?;
+//! }
+//! assert_eq!(output[0], y[0]);
+//! # Ok::<(), elman::Error>(())
+//! ```
+//!
+//! # How a call runs
+//!
+//! [`Network::forward`] checks the shapes once and lays the batch out time-major and packed (`layout`, `arena`): all rows
+//! of step 0, then those of step 1, with the sequences sorted by length, so that work follows the sum of the lengths.
+//! `parallel` gives each thread some rows for all steps; there is no barrier over time. A `layer` runs the time loop,
+//! one product per step (`kernels::product`) with the bias as the start of the sums and the activation applied before
+//! they are stored. Products read weights that are packed into panels once per update. Kernels are written once,
+//! generic over `simd`'s tiers.
+//!
+//! # Same bits
+//!
+//! Every sum is one chain of multiply-adds in an order that follows from shapes alone. A state starts at the bias and
+//! takes the products of x_t, then those of h_{t-1}. The gradient of a state starts at the one that comes in and takes
+//! the products of the gradients one step later. The gradient of a parameter takes the products of all rows, from the
+//! last step to the first. Activations use correctly rounded operations only. So results never depend on the number of
+//! threads, on the other rows of a batch, or on how a sequence is cut; and all tiers with fused multiply-add give the
+//! same bits.
 #![deny(unsafe_code)]
 
 mod activation;
