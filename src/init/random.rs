@@ -1,10 +1,10 @@
 //! The generator and the distributions.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng as _, SeedableRng};
 
 /// A stream of random numbers that depends on its seed alone: not on the machine, nor on the version of any library.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rng {
     generator: ChaCha8Rng,
     /// The second of the pair that the polar method makes.

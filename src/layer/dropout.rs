@@ -1,8 +1,8 @@
 //! Inverted dropout: while training, an element is 0 with probability `rate` and else divided by `1 - rate`
 //! (N. Srivastava and others, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014).
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 use super::{Backward, Forward, Layer};
 use crate::Element;
