@@ -110,32 +110,37 @@ impl<E: Element> Model<E> {
         }
     }
 
-    /// Adds a layer whose settings have been checked; its parameters are 0.
-    pub fn add(&mut self, spec: LayerSpec) -> Result<()> {
-        let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
-        let tensors = layer.tensors();
-        let mut count = 0;
-        for tensor in &tensors {
-            let len = shape::product("the parameters of a layer", &[tensor.rows, tensor.columns])?;
-            count = shape::sum("the parameters of a layer", &[count, len])?;
+    /// Number of parameters once a layer of this kind is added.
+    pub fn parameter_count_with(&self, spec: &LayerSpec) -> Result<usize> {
+        let mut total = self.parameters.len();
+        let layer = spec.build::<E>(self.output_size());
+        for tensor in layer.tensors() {
+            let what = "the parameters of a layer";
+            let len = shape::product(what, &[tensor.rows, tensor.columns])?;
+            total = shape::sum(what, &[total, len])?;
         }
+        Ok(total)
+    }
+
+    /// Adds a layer whose settings have been checked; its parameters are 0. On an error the model is as it was.
+    pub fn add(&mut self, spec: LayerSpec) -> Result<()> {
+        let total = self.parameter_count_with(&spec)?;
+        let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
         let first_parameter = self.parameters.len();
-        let total = shape::sum("the parameters", &[first_parameter, count])?;
         let state_size = shape::sum("the state", &[self.state_size, layer.state_size()])?;
-        let mut packed = Vec::new();
-        // A layer's parameters start at 0; the packed copies of zeros come from a buffer that is dropped again.
-        let zeros = Buffer::zeroed("the parameters", count)?;
-        layer.pack_forward(self.tier, &zeros, &mut packed)?;
+        let zeros = Buffer::zeroed("the parameters", total - first_parameter)?;
+        let mut weights = Vec::new();
+        layer.pack_forward(self.tier, &zeros, &mut weights)?;
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].fill(E::ZERO);
-        self.weights.push(packed);
+        self.weights.push(weights);
         self.places.push(Place {
             spec,
+            tensors: layer.tensors(),
             first_parameter,
-            parameter_count: count,
+            parameter_count: total - first_parameter,
             first_state: self.state_size,
             layer,
-            tensors,
         });
         self.state_size = state_size;
         Ok(())

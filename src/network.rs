@@ -118,15 +118,16 @@ impl<E: Element> Network<E> {
     }
 
     fn add(&mut self, spec: LayerSpec) -> Result<()> {
-        let mut gradients = 0;
-        self.change(|model| {
-            model.add(spec)?;
-            gradients = model.parameters.len();
-            Ok(())
-        })?;
-        self.gradients.resize("the gradients", gradients)?;
-        self.gradients.fill(E::ZERO);
-        self.state = State::NoForward;
+        let before = self.gradients.len();
+        let gradients = &mut self.gradients;
+        let model = Self::unshared(&mut self.model)?;
+        gradients.resize("the gradients", model.parameter_count_with(&spec)?)?;
+        if let Err(error) = model.add(spec) {
+            gradients.resize("the gradients", before)?;
+            return Err(error);
+        }
+        gradients[before..].fill(E::ZERO);
+        self.changed();
         Ok(())
     }
 
@@ -168,7 +169,7 @@ impl<E: Element> Network<E> {
     /// core. Results never depend on it.
     ///
     /// # Errors
-    /// [`Error::Threads`]
+    /// [`Error::OutOfRange`] beyond 1024, [`Error::Threads`] where the system has no more; the old ones stay.
     pub fn set_threads(&mut self, threads: usize) -> Result<()> {
         self.parallel = Parallel::new(threads)?;
         Ok(())
@@ -432,20 +433,30 @@ impl<E: Element> Network<E> {
         &self.model
     }
 
-    /// Changes the model: a copy of it where sessions hold the old one.
-    fn change(&mut self, change: impl FnOnce(&mut Model<E>) -> Result<()>) -> Result<()> {
-        if Arc::get_mut(&mut self.model).is_none() {
-            self.model = Arc::new(self.model.try_clone()?);
+    /// The model, to change: a copy of it where sessions hold the old one.
+    fn unshared(model: &mut Arc<Model<E>>) -> Result<&mut Model<E>> {
+        if Arc::get_mut(model).is_none() {
+            *model = Arc::new(model.try_clone()?);
         }
-        let Some(model) = Arc::get_mut(&mut self.model) else {
-            unreachable!("the copy was made just now");
-        };
-        change(model)?;
+        match Arc::get_mut(model) {
+            Some(model) => Ok(model),
+            None => unreachable!("the copy was made just now"),
+        }
+    }
+
+    /// Changes the model. An error of `change` must have left it as it was.
+    fn change(&mut self, change: impl FnOnce(&mut Model<E>) -> Result<()>) -> Result<()> {
+        change(Self::unshared(&mut self.model)?)?;
+        self.changed();
+        Ok(())
+    }
+
+    /// What a forward pass has kept no longer fits the model.
+    fn changed(&mut self) {
         self.packed_backward = false;
         if self.state != State::NoForward {
             self.state = State::Changed;
         }
-        Ok(())
     }
 }
 
