@@ -25,7 +25,7 @@ static MASKS_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 macro_rules! tier_256 {
     ($element:ident, $vector:ident, $lanes:expr, $rows:expr, $masks:ident;
      $set1:ident $loadu:ident $storeu:ident $mask_load:ident $mask_store:ident
-     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $cmp:ident $blend:ident) => {
+     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $min:ident $max:ident $cmp:ident $blend:ident) => {
         impl Simd<$element> for Avx2 {
             type Vector = $vector;
             type Mask = $vector;
@@ -45,7 +45,7 @@ macro_rules! tier_256 {
             }
 
             super::lanewise! { $element, $vector;
-                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }
+                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd, min $min, max $max }
 
             #[inline(always)]
             unsafe fn load_partial(self, from: *const $element, count: usize) -> $vector {
@@ -82,10 +82,10 @@ macro_rules! tier_256 {
 
 tier_256! { f32, __m256, 8, 6, MASKS_32;
 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps
-_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_cmp_ps _mm256_blendv_ps }
+_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps }
 tier_256! { f64, __m256d, 4, 4, MASKS_64;
 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd
-_mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_cmp_pd _mm256_blendv_pd }
+_mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd }
 
 impl SimdMath for Avx2 {
     type Integer = __m256i;

@@ -20,7 +20,7 @@ impl Avx512 {
 macro_rules! tier_512 {
     ($element:ident, $vector:ident, $mask:ident, $lanes:expr, $rows:expr;
      $set1:ident $loadu:ident $storeu:ident $mask_loadu:ident $mask_storeu:ident
-     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $cmp:ident $blend:ident) => {
+     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $min:ident $max:ident $cmp:ident $blend:ident) => {
         impl Simd<$element> for Avx512 {
             type Vector = $vector;
             type Mask = $mask;
@@ -40,7 +40,7 @@ macro_rules! tier_512 {
             }
 
             super::lanewise! { $element, $vector;
-                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd }
+                splat $set1, load $loadu, store $storeu, add $add, sub $sub, mul $mul, div $div, mul_add $fmadd, min $min, max $max }
 
             #[inline(always)]
             unsafe fn load_partial(self, from: *const $element, count: usize) -> $vector {
@@ -69,10 +69,10 @@ macro_rules! tier_512 {
 
 tier_512! { f32, __m512, __mmask16, 16, 12;
 _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps
-_mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps }
+_mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps _mm512_min_ps _mm512_max_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps }
 tier_512! { f64, __m512d, __mmask8, 8, 4;
 _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd
-_mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd }
+_mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd _mm512_min_pd _mm512_max_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd }
 
 impl SimdMath for Avx512 {
     type Integer = __m512i;

@@ -97,6 +97,9 @@ pub trait Kernel<E: Element> {
     fn run<S: Math<E>>(self, token: S) -> Self::Output;
 }
 
+/// The most lanes that a vector of any tier has.
+const MAX_LANES: usize = 16;
+
 /// Vectors of [`Self::LANES`] elements and what can be done with them.
 ///
 /// Every operation is correctly rounded (or exact), so all tiers with fused multiply-add give the same bits.
@@ -157,10 +160,28 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once where the tier is fused, else twice.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a` where `a < b`, else `b`: so `b` where one of them is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a` where `b < a`, else `b`: so `b` where one of them is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a < b`; false where one of them is NaN.
     fn less(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// Per lane `a` where `mask` is true, else `b`.
     fn select(self, mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `function` of each lane, one lane after the other: for what has no vector code.
+    #[inline(always)]
+    fn map_lanes(self, value: Self::Vector, function: fn(E) -> E) -> Self::Vector {
+        let mut lanes = [E::ZERO; MAX_LANES];
+        const { assert!(Self::LANES <= MAX_LANES) };
+        // SAFETY: the array has room for a vector.
+        unsafe { self.store(value, lanes.as_mut_ptr()) };
+        for lane in &mut lanes[..Self::LANES] {
+            *lane = function(*lane);
+        }
+        // SAFETY: as above.
+        unsafe { self.load(lanes.as_ptr()) }
+    }
 }
 
 /// What the elementary functions of `f32` need besides arithmetic: the bits.

@@ -77,6 +77,14 @@ macro_rules! portable {
                 a.mul_add(b, c)
             }
             #[inline(always)]
+            fn min(self, a: $vector, b: $vector) -> $vector {
+                a.simd_lt(b).select(a, b)
+            }
+            #[inline(always)]
+            fn max(self, a: $vector, b: $vector) -> $vector {
+                b.simd_lt(a).select(a, b)
+            }
+            #[inline(always)]
             fn less(self, a: $vector, b: $vector) -> $vector {
                 a.simd_lt(b)
             }
