@@ -1,0 +1,218 @@
+//! The functions of [`elman::math`] at every `f32` there is, against `f64`.
+//!
+//! `cargo test --test ulp -- --nocapture` prints what is measured.
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use elman::{Tier, math};
+
+/// What is known about a function.
+struct Case {
+    name: &'static str,
+    function: fn(Tier, &mut [f32]),
+    /// The value at anything but NaN, with an error far below that of an `f32`. Cheap where most arguments are: at tiny
+    /// and huge ones.
+    reference: fn(f64) -> f64,
+    /// What the value at `-x` is the value at `x` times, bit for bit.
+    mirrored: Option<f32>,
+    /// The greatest error allowed, in ulp, with fused multiply-add.
+    fused: f64,
+    /// And without.
+    plain: f64,
+}
+
+fn cases() -> [Case; 5] {
+    [
+        Case {
+            name: "tanh",
+            function: math::tanh,
+            reference: |x| match x {
+                ..1e-4 => x - x * x * x / 3.0,
+                1e-4..20.0 => x.tanh(),
+                _ => 1.0,
+            },
+            mirrored: Some(-1.0),
+            fused: 0.99,
+            plain: 1.1,
+        },
+        Case {
+            name: "sigmoid",
+            function: math::sigmoid,
+            reference: |x| match x {
+                ..-110.0 => 0.0,
+                -110.0..-1e-5 => x.exp() / (1.0 + x.exp()),
+                -1e-5..1e-5 => 0.5 + x / 4.0,
+                1e-5..40.0 => 1.0 / (1.0 + (-x).exp()),
+                _ => 1.0,
+            },
+            mirrored: None,
+            fused: 0.97,
+            plain: 1.44,
+        },
+        Case {
+            name: "exp",
+            function: math::exp,
+            reference: |x| match x {
+                ..-110.0 => 0.0,
+                -1e-5..1e-5 => 1.0 + x + x * x / 2.0,
+                90.0.. => f64::INFINITY,
+                _ => x.exp(),
+            },
+            mirrored: None,
+            fused: 0.88,
+            plain: 0.9,
+        },
+        Case {
+            name: "ln",
+            function: math::ln,
+            reference: |x| if x < 0.0 { f64::NAN } else { x.ln() },
+            mirrored: None,
+            fused: 0.9,
+            plain: 0.96,
+        },
+        Case {
+            name: "softplus_tail",
+            function: math::softplus_tail,
+            reference: |x| match x {
+                ..1e-4 => std::f64::consts::LN_2 - x / 2.0 + x * x / 8.0,
+                1e-4..110.0 => (-x).exp().ln_1p(),
+                _ => 0.0,
+            },
+            mirrored: Some(1.0),
+            fused: 1.75,
+            plain: 1.8,
+        },
+    ]
+}
+
+/// The greatest error found, in ulp, and the argument where it is.
+type Worst = (f64, f32);
+
+fn worse(a: Worst, b: Worst) -> Worst {
+    if b.0 > a.0 { b } else { a }
+}
+
+/// Arguments that are looked at together.
+const BLOCK: usize = 1 << 12;
+
+/// The function's values at the arguments with the bits of `flip` flipped.
+fn values(case: &Case, tier: Tier, arguments: &[f32; BLOCK], flip: u32) -> [f32; BLOCK] {
+    let mut values = arguments.map(|x| f32::from_bits(x.to_bits() ^ flip));
+    (case.function)(tier, &mut values);
+    values
+}
+
+/// The distance of `value` from `exact` in units in the last place of an `f32` near `exact`. Infinite where one of them
+/// is NaN, or infinite, and should not be.
+fn ulps(value: f32, exact: f64) -> f64 {
+    /// The greatest `f32` plus half a unit in its last place: from here on, numbers round to infinity.
+    const OVERFLOW: f64 = 3.402_823_567_797_336_6e38;
+    let value = f64::from(value);
+    if value.is_finite() && exact.abs() < OVERFLOW {
+        let binade =
+            f64::from_bits(exact.abs().max(f64::from(f32::MIN_POSITIVE)).to_bits() & !0 << 52);
+        (value - exact).abs() / binade * f64::from(1 << 23)
+    } else if value.is_nan() && exact.is_nan()
+        || value.is_infinite() && exact.abs() >= OVERFLOW && value.signum() == exact.signum()
+    {
+        0.0
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// Equal bits, or both NaN.
+fn same(a: f32, b: f32) -> bool {
+    a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+}
+
+/// Looks at one block of arguments: see [`measure`].
+fn check(case: &Case, judged: &[Tier], others: &[Tier], start: u32) -> Vec<Worst> {
+    let arguments = std::array::from_fn(|i| f32::from_bits(start + i as u32));
+    let exact = arguments.map(|x| match x.is_nan() {
+        true => f64::NAN,
+        false => (case.reference)(f64::from(x)),
+    });
+    let mut worst = vec![(0.0, 0.0); judged.len()];
+    for (worst, &tier) in worst.iter_mut().zip(judged) {
+        let values = values(case, tier, &arguments, 0);
+        for i in 0..BLOCK {
+            // Most values are the nearest there are, and need no closer look.
+            if values[i] != exact[i] as f32 {
+                *worst = worse(*worst, (ulps(values[i], exact[i]), arguments[i]));
+            }
+        }
+        let others = others.iter().filter(|_| tier.is_fused());
+        for &other in others.chain([&tier]) {
+            let mirrored = case.mirrored.map(|sign| (1 << 31, sign));
+            let same_sign = (other != tier).then_some((0, 1.0));
+            for (flip, sign) in mirrored.into_iter().chain(same_sign) {
+                let found = self::values(case, other, &arguments, flip);
+                for i in 0..BLOCK {
+                    assert!(
+                        same(found[i], sign * values[i]),
+                        "{} of {:e} on {tier:?}, against {other:?} (sign {sign})",
+                        case.name,
+                        arguments[i],
+                    );
+                }
+            }
+        }
+    }
+    worst
+}
+
+/// Measures the tiers of `judged`, and checks that those of `others` equal the fused one of them, at all arguments,
+/// with all cores.
+fn measure(case: &Case, judged: &[Tier], others: &[Tier]) -> Vec<Worst> {
+    let blocks = match case.mirrored {
+        Some(_) => 1_u64 << 31,
+        None => 1 << 32,
+    } / BLOCK as u64;
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut worst = vec![(0.0, 0.0); judged.len()];
+        loop {
+            let block = next.fetch_add(1, Ordering::Relaxed);
+            if block >= blocks {
+                return worst;
+            }
+            let start = u32::try_from(block * BLOCK as u64).unwrap();
+            for (worst, found) in worst.iter_mut().zip(check(case, judged, others, start)) {
+                *worst = worse(*worst, found);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let results = workers.into_iter().map(|worker| worker.join().unwrap());
+        let pairs = |a: Vec<Worst>, b| a.into_iter().zip(b).map(|(a, b)| worse(a, b)).collect();
+        results.reduce(pairs).unwrap()
+    })
+}
+
+#[test]
+fn every_argument_is_within_the_bounds_and_equal_on_all_fused_tiers() {
+    let (mut fused, plain): (Vec<_>, Vec<_>) = common::tiers()
+        .into_iter()
+        .partition(|tier| tier.is_fused());
+    let judged: Vec<Tier> = fused.pop().into_iter().chain(plain).collect();
+    for case in &cases() {
+        let clock = Instant::now();
+        let worst = measure(case, &judged, &fused);
+        println!("{} ({:.0?})", case.name, clock.elapsed());
+        for (&tier, (error, x)) in judged.iter().zip(worst) {
+            println!("    {tier:?}: {error:.4} ulp at {x:e}");
+            let bound = if tier.is_fused() {
+                case.fused
+            } else {
+                case.plain
+            };
+            assert!(error <= bound, "{} on {tier:?}: {error} ulp", case.name);
+        }
+    }
+}
