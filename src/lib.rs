@@ -80,6 +80,7 @@ mod simd;
 
 pub mod dataset;
 pub mod init;
+pub mod loss;
 pub mod math;
 pub mod optimizer;
 
