@@ -79,6 +79,7 @@ mod kernels;
 mod simd;
 
 pub mod dataset;
+pub mod gradient_check;
 pub mod init;
 pub mod loss;
 pub mod math;

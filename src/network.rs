@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::dataset::Standardization;
 use crate::init::{self, Initializer, Rng};
-use crate::layer::LayerSpec;
+use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
@@ -193,6 +193,11 @@ impl<E: Element> Network<E> {
         self.passes = 0;
     }
 
+    /// Where the random numbers of dropout start.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Draws all parameters anew. The same seed gives the same parameters on every machine.
     ///
     /// # Errors
@@ -265,6 +270,23 @@ impl<E: Element> Network<E> {
             model.parameters.copy_from_slice(parameters);
             model.pack()
         })
+    }
+
+    /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
+    pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
+        self.model.parameter_place(index)
+    }
+
+    /// A network with the same layers, parameters, standardisation and seed in `f64`, on the calling thread alone.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn to_f64(&self) -> Result<Network<f64>> {
+        let mut network = Network::with_model(self.model.to_f64()?);
+        let count = network.parameter_count();
+        network.gradients.resize("the gradients", count)?;
+        network.seed = self.seed;
+        Ok(network)
     }
 
     /// The gradients, in the order of the parameters.
