@@ -84,6 +84,7 @@ pub mod init;
 pub mod loss;
 pub mod math;
 pub mod optimizer;
+pub mod train;
 
 pub use activation::Activation;
 pub use element::Element;

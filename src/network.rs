@@ -304,6 +304,20 @@ impl<E: Element> Network<E> {
         self.gradients.fill(E::ZERO);
     }
 
+    /// Makes room for training on batches that are no larger than this one, whose `x` is not read: of no more sequences
+    /// and, sorted by length, none longer. Their passes then allocate nothing.
+    pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
+        let model = &*self.model;
+        self.state = State::NoForward;
+        self.workspace.prepare(model, batch, true)?;
+        let threads = self.parallel.threads();
+        let pack = !self.packed_backward;
+        self.gradient
+            .prepare(model, &self.workspace, threads, pack)?;
+        self.packed_backward = true;
+        Ok(())
+    }
+
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.
     ///
     /// `state_in` `[batch][state_size]` is the state that the sequences start from (None: zeros). `y` receives the
