@@ -5,6 +5,8 @@
 //! that the rows of a step are always the first ones of the step before: row r belongs to the same sequence at every
 //! step. Work and memory follow the sum of the lengths.
 
+use std::ops::Range;
+
 use crate::buffer::try_reserve;
 use crate::{Error, Result, shape};
 
@@ -91,6 +93,11 @@ impl Layout {
     /// The caller's sequence of a row.
     pub fn sequence(&self, row: usize) -> usize {
         self.order[row]
+    }
+
+    /// The caller's sequences of some rows.
+    pub fn sequences(&self, rows: Range<usize>) -> &[usize] {
+        &self.order[rows]
     }
 
     /// Length of a row's sequence.
