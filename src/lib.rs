@@ -80,9 +80,12 @@ mod kernels;
 mod simd;
 
 pub mod dataset;
+pub mod gradient_check;
 pub mod init;
+pub mod loss;
 pub mod math;
 pub mod optimizer;
+pub mod train;
 
 pub use activation::Activation;
 pub use element::Element;

@@ -182,6 +182,38 @@ impl<E: Element> Model<E> {
         self.parameters.len().saturating_mul(2)
     }
 
+    /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
+    pub fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
+        let holds = |place: &Place<E>| place.parameters().contains(&index);
+        let layer = self.places.iter().position(holds)?;
+        let mut index = index - self.places[layer].first_parameter;
+        for &tensor in &self.places[layer].tensors {
+            if index < tensor.len() {
+                return Some((layer, tensor, index));
+            }
+            index -= tensor.len();
+        }
+        None
+    }
+
+    /// The same model in `f64`.
+    pub fn to_f64(&self) -> Result<Model<f64>> {
+        let mut copy = Model::new(self.tier, self.input_size)?;
+        for place in &self.places {
+            copy.add(place.spec.clone())?;
+        }
+        for (to, from) in copy.parameters.iter_mut().zip(&self.parameters[..]) {
+            *to = from.to_f64();
+        }
+        copy.output = self.output;
+        copy.standardization = match &self.standardization {
+            None => None,
+            Some(standardization) => Some(standardization.to_f64()?),
+        };
+        copy.pack()?;
+        Ok(copy)
+    }
+
     /// A copy that shares nothing that changes.
     pub fn try_clone(&self) -> Result<Self> {
         let mut copy = Self {

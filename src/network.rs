@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::dataset::Standardization;
 use crate::init::{self, Initializer, Rng};
-use crate::layer::LayerSpec;
+use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
@@ -185,6 +185,11 @@ impl<E: Element> Network<E> {
         self.passes = 0;
     }
 
+    /// Where the random numbers of dropout start.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Draws all parameters anew. The same seed gives the same parameters on every machine.
     ///
     /// # Errors
@@ -259,6 +264,21 @@ impl<E: Element> Network<E> {
         })
     }
 
+    /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
+    pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
+        self.model.parameter_place(index)
+    }
+
+    /// A network with the same layers, parameters, standardisation and seed in `f64`, on the calling thread alone.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn to_f64(&self) -> Result<Network<f64>> {
+        let mut network = Network::with_model(self.model.to_f64()?)?;
+        network.seed = self.seed;
+        Ok(network)
+    }
+
     /// The gradients, in the order of the parameters.
     pub fn gradients(&self) -> &[E] {
         &self.gradients
@@ -272,6 +292,20 @@ impl<E: Element> Network<E> {
     /// Sets all gradients to 0.
     pub fn clear_gradients(&mut self) {
         self.gradients.fill(E::ZERO);
+    }
+
+    /// Makes room for training on batches that are no larger than this one, whose `x` is not read: of no more sequences
+    /// and, sorted by length, none longer. Their passes then allocate nothing.
+    pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
+        let model = &*self.model;
+        self.state = State::NoForward;
+        self.workspace.prepare(model, batch, true)?;
+        let threads = self.parallel.threads();
+        let pack = !self.packed_backward;
+        self.gradient
+            .prepare(model, &self.workspace, threads, pack)?;
+        self.packed_backward = true;
+        Ok(())
     }
 
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.

@@ -78,7 +78,12 @@ impl<E: Element> Workspace<E> {
     }
 
     /// Makes room for a batch and takes its shape.
-    fn prepare(&mut self, model: &Model<E>, batch: &Batch<'_, E>, training: bool) -> Result<()> {
+    pub fn prepare(
+        &mut self,
+        model: &Model<E>,
+        batch: &Batch<'_, E>,
+        training: bool,
+    ) -> Result<()> {
         self.layout.reserve(batch.batch, batch.steps)?;
         self.last.reserve(batch.batch, 1)?;
         self.layout.set(batch.batch, batch.steps, batch.lengths);

@@ -26,16 +26,33 @@ pub(crate) fn dot<E: Element>(a: &[E], b: &[E]) -> f64 {
     sums.into_iter().fold(0.0, |total, sum| total + sum)
 }
 
+/// Σ a_i, in the order of [`dot`].
+pub(crate) fn sum<E: Element>(a: &[E]) -> f64 {
+    let (a, rest) = a.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for a in a {
+        for (sum, a) in sums.iter_mut().zip(a) {
+            *sum += a.to_f64();
+        }
+    }
+    for (sum, a) in sums.iter_mut().zip(rest) {
+        *sum += a.to_f64();
+    }
+    sums.into_iter().fold(0.0, |total, sum| total + sum)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::dot;
+    use super::{dot, sum};
 
     #[test]
     fn every_element_counts_once_whatever_the_length() {
         for len in 0..40 {
             let ramp: Vec<f32> = (0..len).map(|i| i as f32).collect();
+            let total: f64 = (0..len).map(f64::from).sum();
             let squares: f64 = (0..len).map(|i| f64::from(i * i)).sum();
             assert_eq!(dot(&ramp, &ramp), squares, "length {len}");
+            assert_eq!(sum(&ramp), total, "length {len}");
         }
     }
 }

@@ -84,6 +84,17 @@ impl<E: Element> Standardization<E> {
         Self::new(means, deviations)
     }
 
+    /// The same means and deviations in `f64`.
+    pub(crate) fn to_f64(&self) -> Result<Standardization<f64>> {
+        let convert = |values: &[E]| {
+            let mut converted = Vec::new();
+            reserve("a standardization", &mut converted, values.len())?;
+            converted.extend(values.iter().map(|value| value.to_f64()));
+            Ok::<_, Error>(converted)
+        };
+        Standardization::new(convert(&self.mean)?, convert(&self.deviation)?)
+    }
+
     /// Number of features.
     pub fn size(&self) -> usize {
         self.mean.len()

@@ -1,0 +1,199 @@
+//! The ready training loop, and what measures a network on a data set.
+//!
+//! [`fit`] does what one would write with [`Network::forward`], a loss of [`crate::loss`], [`Network::backward`] and
+//! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, and a callback
+//! that watches, changes the learning rate or stops. [`evaluate`] and [`predict`] run a network over a whole data set.
+//! Results do not depend on the number of threads.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use elman::dataset::{Dataset, Targets};
+//! use elman::init::Initializer;
+//! use elman::loss::Loss;
+//! use elman::optimizer::{Optimizer, Rule};
+//! use elman::train::{FitOptions, evaluate, fit};
+//! use elman::{Activation, Network};
+//!
+//! // Does a sequence rise or fall?
+//! let x = vec![0.1_f32, 0.5, 0.9, 0.8, 0.4, 0.2, 0.7, 0.9, 0.3];
+//! let targets = Targets::numbered_classes(vec![1, 0, 1, 0], 2)?;
+//! let dataset = Dataset::new(1, x, &[3, 2, 2, 2], targets)?;
+//!
+//! let mut network = Network::new(1)?;
+//! network.add_rnn(8, Activation::Tanh)?;
+//! network.add_dense(2, Activation::Linear)?;
+//! network.initialize(Initializer::GlorotUniform { gain: 1.0 }, 1)?;
+//!
+//! let loss = Loss::SoftmaxCrossEntropy { ignored: None };
+//! let options = FitOptions { epochs: 200, batch_size: 2, ..FitOptions::new(loss) };
+//! let mut optimizer = Optimizer::new(Rule::ADAM, 0.01)?;
+//! fit(&mut network, &dataset, &mut optimizer, &options, |progress, _| {
+//!     if progress.training.loss < 0.01 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+//! })?;
+//! assert_eq!(evaluate(&network, &dataset, loss, 4)?.score.accuracy, Some(1.0));
+//! # Ok::<(), elman::Error>(())
+//! ```
+
+mod fit;
+mod pairing;
+
+use crate::buffer::{Buffer, try_reserve, try_vec};
+use crate::dataset::{Dataset, MiniBatch};
+use crate::loss::Loss;
+use crate::{Batch, Element, Network, Output, Result, shape};
+
+pub use fit::{Clip, FitOptions, Progress, fit};
+use pairing::{Pairing, Tally, expect_input_size};
+
+/// How well a network does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Score {
+    /// The loss: the mean over all rows or elements that count.
+    pub loss: f64,
+    /// The part of the rows that count whose largest output is that of their class; None where targets are no classes.
+    pub accuracy: Option<f64>,
+}
+
+/// What [`evaluate`] finds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Evaluation {
+    /// Loss and accuracy.
+    pub score: Score,
+    /// `[classes][classes]`: how often a row of the class that the first index names was taken for the class that the
+    /// second one names. Empty where the targets are no classes.
+    pub confusion: Vec<usize>,
+}
+
+/// Measures `network` on `dataset`, without dropout, `batch_size` sequences at a time.
+///
+/// # Errors
+/// [`Error::Mismatch`](crate::Error::Mismatch) where data set, network and loss do not fit each other,
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) where a target does not fit the loss, those of [`Network::predict`].
+pub fn evaluate<E: Element>(
+    network: &Network<E>,
+    dataset: &Dataset<E>,
+    loss: Loss,
+    batch_size: usize,
+) -> Result<Evaluation> {
+    const WHAT: &str = "a confusion matrix";
+    let pairing = Pairing::new(network, dataset, loss)?;
+    let classes = dataset.class_count();
+    let cells = shape::product(WHAT, &[classes, classes])?;
+    let mut confusion = try_vec(WHAT, cells)?;
+    confusion.resize(cells, 0);
+    let count = |label, predicted| confusion[label * classes + predicted] += 1;
+    let score = Run::default().score(network, dataset, &pairing, batch_size, count)?;
+    Ok(Evaluation { score, confusion })
+}
+
+/// The outputs for all sequences of `dataset` in order, without dropout: `[sequences][output_size]` or, with
+/// [`Output::All`], `[total_steps][output_size]`, the steps of one sequence after those of the other without padding.
+/// `batch_size` sequences are run at a time.
+///
+/// # Errors
+/// [`Error::Mismatch`](crate::Error::Mismatch) where the data set has another number of features than the network, those
+/// of [`Network::predict`].
+pub fn predict<E: Element>(
+    network: &Network<E>,
+    dataset: &Dataset<E>,
+    batch_size: usize,
+) -> Result<Vec<E>> {
+    const WHAT: &str = "the outputs";
+    expect_input_size(network, dataset)?;
+    let rows = match network.output() {
+        Output::Last => dataset.len(),
+        Output::All => dataset.total_steps(),
+    };
+    let width = network.output_size();
+    let mut outputs = try_vec(WHAT, shape::product(WHAT, &[rows, width])?)?;
+    Run::default().each(network, dataset, batch_size, |batch, y| {
+        match network.output() {
+            Output::Last => outputs.extend_from_slice(y),
+            Output::All => {
+                let sequences = y.chunks_exact(batch.steps * width);
+                for (y, length) in sequences.zip(&batch.lengths) {
+                    outputs.extend_from_slice(&y[..length * width]);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(outputs)
+}
+
+/// The buffers of a run over a data set.
+#[derive(Debug, Default)]
+struct Run<E: Element> {
+    indices: Vec<usize>,
+    batch: MiniBatch<E>,
+    y: Buffer<E>,
+}
+
+impl<E: Element> Run<E> {
+    /// Calls `take` with each mini-batch of `dataset`, in order, and the outputs of the network.
+    fn each(
+        &mut self,
+        network: &Network<E>,
+        dataset: &Dataset<E>,
+        batch_size: usize,
+        mut take: impl FnMut(&MiniBatch<E>, &[E]) -> Result<()>,
+    ) -> Result<()> {
+        shape::expect_nonzero("batch_size", batch_size)?;
+        let batch_size = batch_size.min(dataset.len());
+        try_reserve("a mini-batch", &mut self.indices, batch_size)?;
+        for start in (0..dataset.len()).step_by(batch_size) {
+            self.indices.clear();
+            self.indices
+                .extend(start..dataset.len().min(start + batch_size));
+            dataset.gather(&self.indices, &mut self.batch)?;
+            self.y
+                .resize("the outputs", output_len(network, &self.batch)?)?;
+            network.predict(view(&self.batch), None, Some(&mut self.y), None)?;
+            take(&self.batch, &self.y)?;
+        }
+        Ok(())
+    }
+
+    /// Measures the network, and calls `visit` with the class and the prediction of each row that has a class.
+    fn score(
+        &mut self,
+        network: &Network<E>,
+        dataset: &Dataset<E>,
+        pairing: &Pairing,
+        batch_size: usize,
+        mut visit: impl FnMut(usize, usize),
+    ) -> Result<Score> {
+        let mut tally = Tally::default();
+        self.each(network, dataset, batch_size, |batch, y| {
+            tally.add(pairing.loss(batch, y, None)?);
+            pairing.each_class(batch, y, |label, predicted| {
+                tally.add_class(label, predicted);
+                visit(label, predicted);
+            });
+            Ok(())
+        })?;
+        Ok(tally.score())
+    }
+}
+
+/// The sequences of a mini-batch.
+fn view<E: Element>(batch: &MiniBatch<E>) -> Batch<'_, E> {
+    Batch {
+        x: &batch.x,
+        batch: batch.lengths.len(),
+        steps: batch.steps,
+        lengths: Some(&batch.lengths),
+    }
+}
+
+/// Elements of the outputs for a mini-batch.
+fn output_len<E: Element>(network: &Network<E>, batch: &MiniBatch<E>) -> Result<usize> {
+    let steps = match network.output() {
+        Output::Last => 1,
+        Output::All => batch.steps,
+    };
+    shape::product("y", &[batch.lengths.len(), steps, network.output_size()])
+}
