@@ -1,0 +1,244 @@
+//! Networks in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
+
+mod read;
+mod write;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use safetensors::tensor::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::buffer::try_vec;
+use crate::init::TensorRole;
+use crate::layer::{Layer, LayerSpec, Tensor};
+use crate::model::{Model, Output};
+use crate::simd::Tier;
+use crate::{Element, Error, Network, Result};
+use read::Contents;
+use write::{Image, replace};
+
+impl<E: Element> Network<E> {
+    /// Writes the network to a file: its layers, parameters, output mode and standardization. Gradients, the number of
+    /// threads and the seed are not part of it.
+    ///
+    /// The file is a [safetensors](https://github.com/huggingface/safetensors) file. The k-th recurrent layer, counted
+    /// from 0, has the tensors of a layer of `torch.nn.RNN`: `weight_ih_l{k}` `[units][input]`, `weight_hh_l{k}`
+    /// `[units][units]`, `bias_ih_l{k}` `[units]` and `bias_hh_l{k}` `[units]`, which is 0. The k-th dense layer has
+    /// those of a `torch.nn.Linear`: `linear{k}.weight` `[units][input]` and `linear{k}.bias` `[units]`. The
+    /// standardization is `standardization.mean` and `standardization.deviation` `[input_size]`. Elements are `F32` or
+    /// `F64`, as in the network. What the tensors don't tell is JSON under the key `elman` of the metadata.
+    ///
+    /// The same network gives the same bytes. A file that is already there is replaced as a whole or, after an error or
+    /// a crash, not at all; a symbolic link is followed. A process that is killed may leave a file `.elman-*.tmp` in the
+    /// same directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written, [`Error::Format`] where `path` is something else than a file,
+    /// [`Error::OutOfRange`] for a network of more layers than a file can describe (tens of thousands).
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let image = Image::new(self.model())?;
+        if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+            return Err(fault(path, NOT_A_FILE));
+        }
+        replace(path, |file| image.write(file)).map_err(|source| io_error(path, source))
+    }
+
+    /// The contents of the file that [`Self::save`] writes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] as there, [`Error::OutOfMemory`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let image = Image::new(self.model())?;
+        let mut bytes = try_vec(WHAT, image.len())?;
+        match image.write(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(_) => unreachable!("a vector takes everything"),
+        }
+    }
+
+    /// Reads a network from a file that [`Self::save`] has written, or whose tensors other software has changed since.
+    ///
+    /// An `f64` network can be read from `F32` tensors, exactly; an `f32` one can't be read from `F64`. The bias of a
+    /// recurrent layer is the sum of its two tensors (where `bias_hh` is 0: `bias_ih`, bit for bit). Parameters may be
+    /// infinite or NaN. All else is checked before anything of the network's size is allocated.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is damaged or not one of ours, with what
+    /// was found and expected; [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let io_error = |source| io_error(path, source);
+        // Before it is opened: that would wait for the other end of a pipe.
+        if !fs::metadata(path).map_err(io_error)?.is_file() {
+            return Err(fault(path, NOT_A_FILE));
+        }
+        let file = File::open(path).map_err(io_error)?;
+        // Of the open file: the path may lead to another one by now.
+        let length = file.metadata().map_err(io_error)?.len();
+        let mut bytes = try_vec(WHAT, usize::try_from(length).unwrap_or(usize::MAX))?;
+        file.take(length)
+            .read_to_end(&mut bytes)
+            .map_err(io_error)?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a network from the contents of a file as [`Self::load`] does; `name` serves the error messages only.
+    ///
+    /// # Errors
+    /// As [`Self::load`], except for [`Error::Io`].
+    pub fn from_bytes(bytes: &[u8], name: impl AsRef<Path>) -> Result<Self> {
+        Self::with_model(Contents::parse(bytes, name.as_ref())?.model(Tier::active()?)?)
+    }
+}
+
+const WHAT: &str = "a saved network";
+const NOT_A_FILE: &str = "not a regular file, expected one";
+
+/// Most bytes of a header. Parsing takes a multiple of them, and allocates in ways that can abort.
+const HEADER_LIMIT: usize = 4 << 20;
+
+/// Most characters of a message: it may quote what is in the file.
+const MESSAGE_LIMIT: usize = 400;
+
+const MEAN: &str = "standardization.mean";
+const DEVIATION: &str = "standardization.deviation";
+
+/// The key of our metadata.
+const KEY: &str = "elman";
+
+/// The version of [`Architecture`] and of the tensors' names and layout.
+const VERSION: u32 = 1;
+
+/// The metadata.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Architecture {
+    version: u32,
+    /// The version of the library that wrote the file, for people.
+    library: String,
+    input_size: usize,
+    output: Output,
+    standardized: bool,
+    layers: Vec<LayerSpec>,
+}
+
+/// What every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// What the file has of a tensor: its transpose.
+struct Entry {
+    /// What it does in its layer; None outside layers.
+    role: Option<TensorRole>,
+    name: String,
+    /// A second tensor of the same shape: 0 when it is written, added when it is read.
+    addend: Option<String>,
+    shape: Vec<usize>,
+}
+
+impl Entry {
+    /// Of a tensor of the k-th layer of its kind.
+    fn new(tensor: &Tensor, k: usize) -> Self {
+        let (vector, matrix) = (vec![tensor.columns], vec![tensor.columns, tensor.rows]);
+        let (name, shape) = match tensor.role {
+            TensorRole::InputWeight => (format!("weight_ih_l{k}"), matrix),
+            TensorRole::RecurrentWeight => (format!("weight_hh_l{k}"), matrix),
+            TensorRole::RecurrentBias => (format!("bias_ih_l{k}"), vector),
+            TensorRole::DenseWeight => (format!("linear{k}.weight"), matrix),
+            TensorRole::DenseBias => (format!("linear{k}.bias"), vector),
+        };
+        let addend = match tensor.role {
+            TensorRole::RecurrentBias => Some(format!("bias_hh_l{k}")),
+            _ => None,
+        };
+        Self {
+            role: Some(tensor.role),
+            name,
+            addend,
+            shape,
+        }
+    }
+
+    /// Number of elements; not before the shape is known to be that of a tensor.
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Names and shapes of the tensors of the file.
+    fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let names = [Some(&self.name), self.addend.as_ref()];
+        let names = names.into_iter().flatten();
+        names.map(|name| (&**name, &*self.shape))
+    }
+}
+
+impl Architecture {
+    fn new<E: Element>(model: &Model<E>) -> Self {
+        Self {
+            version: VERSION,
+            library: env!("CARGO_PKG_VERSION").to_owned(),
+            input_size: model.input_size,
+            output: model.output,
+            standardized: model.standardization.is_some(),
+            layers: model
+                .places
+                .iter()
+                .map(|place| place.spec.clone())
+                .collect(),
+        }
+    }
+
+    /// The tensors: the parameters in their flat order, then the standardization.
+    fn entries<E: Element>(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut inputs = self.input_size;
+        let (mut recurrent, mut others) = (0, 0);
+        for spec in &self.layers {
+            let layer: Box<dyn Layer<E>> = spec.build(inputs);
+            inputs = layer.outputs();
+            let k = match layer.state_size() {
+                0 => &mut others,
+                _ => &mut recurrent,
+            };
+            let tensors = layer.tensors();
+            entries.extend(tensors.iter().map(|tensor| Entry::new(tensor, *k)));
+            *k += usize::from(!tensors.is_empty());
+        }
+        if self.standardized {
+            entries.extend([MEAN, DEVIATION].map(|name| Entry {
+                role: None,
+                name: name.to_owned(),
+                addend: None,
+                shape: vec![self.input_size],
+            }));
+        }
+        entries
+    }
+}
+
+/// The type of the elements of a network's file.
+fn dtype<E: Element>() -> Dtype {
+    match size_of::<E>() {
+        4 => Dtype::F32,
+        _ => Dtype::F64,
+    }
+}
+
+fn fault(path: &Path, message: &str) -> Error {
+    Error::Format {
+        path: path.to_path_buf(),
+        message: message.chars().take(MESSAGE_LIMIT).collect(),
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> Error {
+    Error::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
