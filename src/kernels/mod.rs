@@ -4,3 +4,6 @@
 pub mod pack;
 pub mod product;
 pub mod rows;
+
+#[cfg(test)]
+mod tests;
