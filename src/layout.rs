@@ -78,6 +78,17 @@ impl Layout {
         }
     }
 
+    /// Takes the shape of one step of every sequence of `layout`, in the same rows.
+    pub fn set_one_step(&mut self, layout: &Self) {
+        let batch = layout.batch();
+        self.order.clear();
+        self.order.extend_from_slice(&layout.order);
+        self.lengths.clear();
+        self.lengths.resize(batch, 1);
+        self.offsets.clear();
+        self.offsets.extend([0, batch]);
+    }
+
     /// Number of sequences.
     pub fn batch(&self) -> usize {
         self.order.len()

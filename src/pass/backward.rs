@@ -215,7 +215,7 @@ impl<E: Element> Workspace<E> {
         let head = self.head.shard(&self.last, 0..1);
         let mut head_deltas = gradient.head.shard(&self.last, 0..1);
         if model.output == Output::Last {
-            shared.read_last(&mut head_deltas, layout);
+            shared.read(&mut head_deltas, model.places.len() - sequence_layers, 1);
             let layers = sequence_layers..model.places.len();
             shared.layers(layers.clone(), &head, &mut head_deltas, sequence_layers > 0);
             for index in layers {
@@ -255,7 +255,7 @@ impl<E: Element> Shared<'_, E> {
     fn window(&self, mut task: Task<'_, E>) {
         let layers = self.model.sequence_layers();
         match self.model.output {
-            Output::All => self.read_all(&mut task.deltas, layers),
+            Output::All => self.read(&mut task.deltas, layers, self.steps),
             Output::Last => read_ends(&mut task.deltas, task.head, layers),
         }
         self.layers(0..layers, &task.activations, &mut task.deltas, false);
@@ -346,33 +346,17 @@ impl<E: Element> Shared<'_, E> {
         Ok(())
     }
 
-    /// The caller's gradient of the outputs of the last step.
-    fn read_last(&self, deltas: &mut Shard<'_, E>, layout: &Layout) {
-        let region = self.model.places.len() - self.model.sequence_layers();
+    /// The caller's gradient of the outputs, of `steps` steps of each sequence. The rest of a row is 0.
+    fn read(&self, deltas: &mut Shard<'_, E>, region: usize, steps: usize) {
         let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        let rows = deltas.get_mut(region, Block::Step(0)).chunks_mut(stride);
-        for (row, delta) in rows.enumerate() {
-            delta.fill(E::ZERO);
-            if let Some(dy) = self.dy {
-                let start = layout.sequence(row) * size;
-                delta[..size].copy_from_slice(&dy[start..start + size]);
+        for step in deltas.window() {
+            for row in deltas.get_mut(region, Block::Step(step)).chunks_mut(stride) {
+                let given = if self.dy.is_some() { size } else { 0 };
+                row[given..].fill(E::ZERO);
             }
         }
-    }
-
-    /// The caller's gradient of the outputs of the window's steps.
-    fn read_all(&self, deltas: &mut Shard<'_, E>, region: usize) {
-        let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        let (layout, first) = (deltas.layout(), deltas.rows().start);
-        for step in deltas.window() {
-            let rows = deltas.get_mut(region, Block::Step(step)).chunks_mut(stride);
-            for (index, delta) in rows.enumerate() {
-                delta.fill(E::ZERO);
-                if let Some(dy) = self.dy {
-                    let start = (layout.sequence(first + index) * self.steps + step) * size;
-                    delta[..size].copy_from_slice(&dy[start..start + size]);
-                }
-            }
+        if let Some(dy) = self.dy {
+            deltas.read(self.model.tier, region, dy, steps, size);
         }
     }
 
@@ -403,23 +387,22 @@ impl<E: Element> Shared<'_, E> {
         };
         let size = self.model.input_size;
         let (layout, first) = (task.deltas.layout(), task.deltas.rows().start);
+        let stride = task.deltas.stride(0);
         for step in task.deltas.window() {
-            let rows = task.deltas.get(0, Block::Step(step));
-            for (index, delta) in rows.chunks(task.deltas.stride(0)).enumerate() {
-                let row = first + index;
-                let dx = dx.get_mut(row);
-                let target = &mut dx[step * size..(step + 1) * size];
-                target.copy_from_slice(&delta[..size]);
-                if let Some(standardization) = &self.model.standardization {
-                    for (dx, &inverse) in target.iter_mut().zip(standardization.inverse()) {
+            let ended = first + task.deltas.rows_at(step + 1)..first + task.deltas.rows_at(step);
+            for row in ended {
+                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
+            }
+            if let Some(standardization) = &self.model.standardization {
+                let rows = task.deltas.get_mut(0, Block::Step(step));
+                for row in rows.chunks_mut(stride) {
+                    for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
                         *dx *= inverse;
                     }
                 }
-                if step + 1 == layout.length(row) {
-                    dx[(step + 1) * size..].fill(E::ZERO);
-                }
             }
         }
+        dx.write(self.model.tier, &task.deltas, 0, size);
     }
 }
 

@@ -162,15 +162,12 @@ impl<E: Element> Shared<'_, E> {
     /// The caller's input, standardised, in the order of the layout.
     fn read_input(&self, shard: &mut Shard<'_, E>) {
         let size = self.model.input_size;
-        let (layout, first) = (shard.layout(), shard.rows().start);
-        let stride = shard.stride(0);
-        for step in shard.window() {
-            let rows = shard.get_mut(0, Block::Step(step)).chunks_mut(stride);
-            for (index, row) in rows.enumerate() {
-                let from = layout.sequence(first + index) * self.batch.steps + step;
-                let x = &self.batch.x[from * size..(from + 1) * size];
-                row[..size].copy_from_slice(x);
-                if let Some(standardization) = &self.model.standardization {
+        let Batch { x, steps, .. } = *self.batch;
+        shard.read(self.model.tier, 0, x, steps, size);
+        if let Some(standardization) = &self.model.standardization {
+            let stride = shard.stride(0);
+            for step in shard.window() {
+                for row in shard.get_mut(0, Block::Step(step)).chunks_mut(stride) {
                     standardization.apply_row(&mut row[..size]);
                 }
             }
@@ -235,12 +232,8 @@ impl<E: Element> Shared<'_, E> {
         let Some(y) = &mut task.y else {
             return;
         };
-        let rows = task.head.get(output, Block::Step(0));
-        let rows = rows.chunks(task.head.stride(output));
-        for (row, values) in task.head.rows().zip(rows) {
-            let y = y.get_mut(row);
-            y.copy_from_slice(&values[..y.len()]);
-        }
+        let size = self.model.output_size();
+        y.write(self.model.tier, &task.head, output, size);
     }
 
     /// The outputs of the window's steps, to the caller; 0 behind the end of a sequence.
@@ -249,15 +242,7 @@ impl<E: Element> Shared<'_, E> {
             return;
         };
         let size = self.model.output_size();
-        let stride = task.activations.stride(output);
-        let first = task.activations.rows().start;
-        for step in task.activations.window() {
-            let rows = task.activations.get(output, Block::Step(step));
-            for (index, values) in rows.chunks(stride).enumerate() {
-                let y = &mut y.get_mut(first + index)[step * size..(step + 1) * size];
-                y.copy_from_slice(&values[..size]);
-            }
-        }
+        y.write(self.model.tier, &task.activations, output, size);
         let layout = task.activations.layout();
         ended_rows(&task.activations, output, |row, _| {
             y.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
