@@ -24,7 +24,7 @@ use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Product, Segment, Start};
 use crate::simd::Tier;
-use crate::{Element, Result};
+use crate::{Element, Error, Result, shape};
 
 /// A layer's kind and settings, as written to files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,28 @@ pub enum LayerSpec {
 }
 
 impl LayerSpec {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::OutOfRange`]
+    pub fn check(&self) -> Result<()> {
+        match *self {
+            Self::Rnn { units, .. } | Self::Dense { units, .. } => {
+                shape::expect_nonzero("units", units)?;
+            }
+            Self::Dropout { rate } => {
+                if !(0.0..1.0).contains(&rate) {
+                    return Err(Error::OutOfRange {
+                        name: "rate",
+                        value: rate,
+                        expected: "at least 0 and below 1",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The layer, on `inputs` features. The spec has been checked.
     pub fn build<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
         match *self {

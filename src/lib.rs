@@ -70,6 +70,7 @@ mod network;
 mod parallel;
 mod pass;
 mod reduce;
+mod save;
 mod session;
 mod shape;
 

@@ -64,14 +64,14 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::SizeOverflow`]
     pub fn with_tier(input_size: usize, tier: Tier) -> Result<Self> {
-        Ok(Self::with_model(Model::new(tier, input_size)?))
+        Self::with_model(Model::new(tier, input_size)?)
     }
 
-    pub(crate) fn with_model(model: Model<E>) -> Self {
-        Self {
+    pub(crate) fn with_model(model: Model<E>) -> Result<Self> {
+        Ok(Self {
+            gradients: Buffer::zeroed("the gradients", model.parameters.len())?,
             model: Arc::new(model),
             parallel: Parallel::caller(),
-            gradients: Buffer::new(),
             workspace: Workspace::default(),
             gradient: Gradient::default(),
             state: State::NoForward,
@@ -79,7 +79,7 @@ impl<E: Element> Network<E> {
             seed: 0,
             passes: 0,
             idle: Mutex::new(Vec::new()),
-        }
+        })
     }
 
     /// Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b).
@@ -87,7 +87,6 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::SizeOverflow`], [`Error::OutOfMemory`]
     pub fn add_rnn(&mut self, units: usize, activation: Activation) -> Result<()> {
-        shape::expect_nonzero("units", units)?;
         self.add(LayerSpec::Rnn { units, activation })
     }
 
@@ -96,7 +95,6 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// As [`Self::add_rnn`].
     pub fn add_dense(&mut self, units: usize, activation: Activation) -> Result<()> {
-        shape::expect_nonzero("units", units)?;
         self.add(LayerSpec::Dense { units, activation })
     }
 
@@ -107,17 +105,11 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] where `rate` is not at least 0 and below 1.
     pub fn add_dropout(&mut self, rate: f64) -> Result<()> {
-        if !(0.0..1.0).contains(&rate) {
-            return Err(Error::OutOfRange {
-                name: "rate",
-                value: rate,
-                expected: "at least 0 and below 1",
-            });
-        }
         self.add(LayerSpec::Dropout { rate })
     }
 
     fn add(&mut self, spec: LayerSpec) -> Result<()> {
+        spec.check()?;
         let before = self.gradients.len();
         let gradients = &mut self.gradients;
         let model = Self::unshared(&mut self.model)?;
@@ -282,9 +274,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfMemory`]
     pub fn to_f64(&self) -> Result<Network<f64>> {
-        let mut network = Network::with_model(self.model.to_f64()?);
-        let count = network.parameter_count();
-        network.gradients.resize("the gradients", count)?;
+        let mut network = Network::with_model(self.model.to_f64()?)?;
         network.seed = self.seed;
         Ok(network)
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use elman::dataset::{Dataset, MiniBatch, Standardization, Targets};
 use elman::{Error, Result};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 fn japanese_vowels(part: &str) -> Dataset {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/japanese_vowels");

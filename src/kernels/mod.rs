@@ -5,3 +5,6 @@ pub mod map;
 pub mod pack;
 pub mod product;
 pub mod rows;
+
+#[cfg(test)]
+mod tests;

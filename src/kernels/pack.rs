@@ -80,6 +80,11 @@ impl<E: Element> Packed<E> {
         &self.data
     }
 
+    /// Columns of a panel.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// From one panel to the next.
     pub(super) fn panel_stride(&self) -> usize {
         self.depth * self.width

@@ -44,11 +44,13 @@ impl<'a, E: Element> Segment<'a, E> {
         if rows == 0 || self.depth == 0 {
             return;
         }
-        let last_row = self.origin + (rows - 1) * self.row_stride;
-        let reach = (self.depth - 1) as isize * self.depth_stride;
-        let lowest = self.origin as isize + reach.min(0);
-        let highest = last_row as isize + reach.max(0);
-        assert!(lowest >= 0 && (highest as usize) < self.data.len());
+        // What saturates is beyond any data.
+        let last_row = (rows - 1).saturating_mul(self.row_stride);
+        let last_row = last_row.saturating_add(self.origin);
+        let depth = isize::try_from(self.depth - 1).unwrap_or(isize::MAX);
+        let reach = depth.saturating_mul(self.depth_stride);
+        let (below, above) = (reach.min(0).unsigned_abs(), reach.max(0).unsigned_abs());
+        assert!(below <= self.origin && last_row.saturating_add(above) < self.data.len());
     }
 }
 
@@ -126,7 +128,7 @@ impl<'a, E: Element> Product<'a, E> {
     /// Computes it.
     ///
     /// # Panics
-    /// Where an operand is shorter than its shape says.
+    /// Where an operand is shorter than its shape says, or `b` is packed for a tier whose panels have another width.
     pub fn run(self, tier: Tier) {
         if self.rows > 0 && self.b.columns() > 0 {
             self.check();
@@ -136,12 +138,13 @@ impl<'a, E: Element> Product<'a, E> {
 
     fn check(&self) {
         let columns = self.b.columns();
-        let depth: usize = self.a.iter().map(|segment| segment.depth).sum();
-        assert!(self.b_depth + depth <= self.b.depth());
+        let depths = self.a.iter().map(|segment| segment.depth);
+        assert!(depths.fold(self.b_depth, usize::saturating_add) <= self.b.depth());
         for segment in self.a {
             segment.check(self.rows);
         }
-        let reach = |stride: usize| (self.rows - 1) * stride + columns;
+        let below = self.rows - 1;
+        let reach = |stride| below.saturating_mul(stride).saturating_add(columns);
         assert!(self.c_stride >= columns && reach(self.c_stride) <= self.c.len());
         if let Start::Row(row) = self.start {
             assert!(row.len() >= columns);
@@ -167,6 +170,7 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
         let product = &mut self.0;
         let columns = product.b.columns();
         let width = S::LANES * S::TILE_VECTORS;
+        assert_eq!(product.b.width(), width);
         // The rows are split evenly: 13 rows are tiles of 7 and 6, not of 12 and 1.
         let tiles = product.rows.div_ceil(S::TILE_ROWS);
         let (rows, higher) = (product.rows / tiles, product.rows % tiles);
@@ -244,7 +248,8 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, '_, E, R
         // SAFETY: `Product::run` has checked that `rows` x `columns` elements lie inside `c`, in the row of the start
         // and in the values of the finish, and `rows` x `depth` inside each segment; `Sweep` only makes tiles of rows
         // below `rows`, and of vectors that begin below `columns`. The last vector is read and written up to `columns`
-        // only. In `b` every panel is whole: there, reads go to the end of a panel that exists, at k below its depth.
+        // only. In `b` every panel is whole and, as `Sweep` has checked, `width` wide: there, reads go to the end of a
+        // panel that exists, at k below its depth.
         unsafe {
             let c = product.c.as_mut_ptr().add(row * c_stride + column);
             let mut sums = [[token.splat(E::ZERO); C]; R];

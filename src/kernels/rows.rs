@@ -63,7 +63,8 @@ pub fn add_rows_backwards<E: Element>(
     rows: usize,
     sums: &mut [E],
 ) {
-    assert!(rows == 0 || (rows - 1) * stride + sums.len() <= values.len());
+    let last_row = rows.saturating_sub(1).saturating_mul(stride);
+    assert!(rows == 0 || last_row.saturating_add(sums.len()) <= values.len());
     tier.run(AddRowsBackwards {
         values,
         stride,

@@ -1,0 +1,564 @@
+//! Every kernel against the plain scalar loop, bit for bit, on every tier of this CPU.
+//!
+//! The environment variable `ELMAN_REQUIRE_TIERS` (names with commas between them) makes the tests fail where one of
+//! these tiers is missing, which they could otherwise not tell from one that works.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::pack::{Packed, Source};
+use super::product::{Finish, Product, Segment, Start};
+use super::rows::{add_rows_backwards, scale_by_derivative};
+use crate::Element;
+use crate::activation::Activation;
+use crate::init::Rng;
+use crate::simd::{Kernel, Math, Tier};
+
+const ROWS: [usize; 20] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 23, 24, 25, 26, 40,
+];
+const DEPTHS: [usize; 5] = [0, 1, 2, 7, 33];
+/// What lies around results, and must lie there afterwards.
+const GUARD: f64 = -77.25;
+/// Elements before and behind results.
+const MARGIN: usize = 37;
+
+trait Scalar: Element {
+    fn fused(a: Self, b: Self, c: Self) -> Self;
+}
+
+impl Scalar for f32 {
+    fn fused(a: Self, b: Self, c: Self) -> Self {
+        a.mul_add(b, c)
+    }
+}
+
+impl Scalar for f64 {
+    fn fused(a: Self, b: Self, c: Self) -> Self {
+        a.mul_add(b, c)
+    }
+}
+
+fn tiers() -> Vec<Tier> {
+    if let Ok(names) = std::env::var("ELMAN_REQUIRE_TIERS") {
+        for name in names.split(',') {
+            Tier::named(name.trim()).unwrap();
+        }
+    }
+    Tier::available()
+}
+
+/// A kernel on one element, in all lanes of a vector.
+struct One<E>(Activation, E);
+
+impl<E: Element> Kernel<E> for One<E> {
+    type Output = E;
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) -> E {
+        let x = token.splat(self.1);
+        let value = match self.0 {
+            Activation::Tanh => token.tanh(x),
+            Activation::Sigmoid => token.sigmoid(x),
+            _ => x,
+        };
+        let mut result = [E::ZERO];
+        // SAFETY: one lane goes to an array of one element.
+        unsafe { token.store_partial(value, result.as_mut_ptr(), 1) };
+        result[0]
+    }
+}
+
+/// Elements in a vector.
+struct Lanes;
+
+impl<E: Element> Kernel<E> for (Lanes, E) {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+/// No, one and some columns, and all around the widths of vectors, panels and rows of panels.
+fn columns<E: Element>(tier: Tier) -> BTreeSet<usize> {
+    let lanes = tier.run((Lanes, E::ZERO));
+    let around = |vectors| [lanes * vectors - 1, lanes * vectors, lanes * vectors + 1];
+    let edges = [1, 2, 3, 4, 8, 10, 16].into_iter().flat_map(around);
+    [0, 1, 5].into_iter().chain(edges).collect()
+}
+
+struct Numbers {
+    rng: Rng,
+    /// Whether special values are among them.
+    wild: bool,
+}
+
+impl Numbers {
+    fn new(seed: u64) -> Self {
+        let rng = Rng::new(seed);
+        Self { rng, wild: false }
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        (self.rng.uniform() * count as f64) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn next<E: Element>(&mut self) -> E {
+        const TAME: [f64; 6] = [0.0, -0.0, 1.0, 1e-40, -5e-324, 1e-320];
+        const WILD: [f64; 5] = [f64::NAN, f64::INFINITY, -f64::INFINITY, 1e38, -1e308];
+        let value = match self.below(100) {
+            0..10 if self.wild => self.pick(&TAME),
+            10 if self.wild => self.pick(&WILD),
+            _ => 2.0 * self.rng.uniform() - 1.0,
+        };
+        E::from_f64(value)
+    }
+
+    fn vec<E: Element>(&mut self, len: usize) -> Vec<E> {
+        (0..len).map(|_| self.next()).collect()
+    }
+}
+
+fn assert_same<E: Element>(actual: &[E], expected: &[E], what: impl Fn() -> String) {
+    assert_eq!(actual.len(), expected.len());
+    for (index, (&actual, &expected)) in actual.iter().zip(expected).enumerate() {
+        let (a, b) = (actual.to_f64(), expected.to_f64());
+        assert!(
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+            "{}: [{index}] is {a:e}, expected {b:e}",
+            what()
+        );
+    }
+}
+
+fn times_derivative<E: Element>(activation: Activation, gradient: E, value: E) -> E {
+    match activation {
+        Activation::Relu if value > E::ZERO => gradient,
+        Activation::Relu => E::ZERO,
+        _ => gradient * activation.derivative(value),
+    }
+}
+
+/// A left operand that owns its data, which end where its elements end.
+#[derive(Debug)]
+struct Part<E> {
+    data: Vec<E>,
+    origin: usize,
+    row_stride: usize,
+    depth_stride: isize,
+    depth: usize,
+}
+
+impl<E: Element> Part<E> {
+    fn new(numbers: &mut Numbers, rows: usize) -> Self {
+        let depth = numbers.pick(&DEPTHS);
+        let gap = numbers.pick(&[0, 1, 5]);
+        let first = numbers.pick(&[0, 3]);
+        if rows == 0 || depth == 0 {
+            return Self {
+                data: Vec::new(),
+                origin: first,
+                row_stride: gap,
+                depth_stride: 1,
+                depth,
+            };
+        }
+        let stride = rows + gap;
+        let (origin, row_stride, depth_stride, last) = match numbers.below(3) {
+            0 => (
+                first,
+                depth + gap,
+                1,
+                (rows - 1) * (depth + gap) + depth - 1,
+            ),
+            1 => (first, 1, stride as isize, (depth - 1) * stride + rows - 1),
+            _ => {
+                let origin = first + (depth - 1) * stride;
+                (origin, 1, -(stride as isize), rows - 1)
+            }
+        };
+        Self {
+            data: numbers.vec(origin + last + 1),
+            origin,
+            row_stride,
+            depth_stride,
+            depth,
+        }
+    }
+
+    fn segment(&self) -> Segment<'_, E> {
+        Segment {
+            data: &self.data,
+            origin: self.origin,
+            row_stride: self.row_stride,
+            depth_stride: self.depth_stride,
+            depth: self.depth,
+        }
+    }
+
+    fn get(&self, row: usize, k: usize) -> E {
+        let first = (self.origin + row * self.row_stride) as isize;
+        self.data[(first + k as isize * self.depth_stride) as usize]
+    }
+}
+
+fn pack<E: Element>(tier: Tier, depth: usize, columns: usize, matrix: &[E]) -> Packed<E> {
+    let mut packed = Packed::new();
+    packed.shape("b", tier, depth, columns).unwrap();
+    packed.pack(0, depth, matrix, Source::rows(columns));
+    packed
+}
+
+/// One product with operands, strides, start and finish of the generator's choice.
+fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: usize) {
+    let parts: Vec<Part<E>> = (0..1 + numbers.below(2))
+        .map(|_| Part::new(numbers, rows))
+        .collect();
+    let depth: usize = parts.iter().map(|part| part.depth).sum();
+    let b_depth = numbers.pick(&[0, 1, 5]);
+    let full_depth = b_depth + depth + numbers.pick(&[0, 3]);
+    let matrix: Vec<E> = numbers.vec(full_depth * columns);
+    let packed = pack(tier, full_depth, columns, &matrix);
+
+    let c_stride = columns + numbers.pick(&[0, 1, 5]);
+    let stride = columns + numbers.pick(&[0, 3]);
+    let reach = |stride: usize| rows.saturating_sub(1) * stride + columns;
+    let row: Vec<E> = numbers.vec(columns);
+    let values: Vec<E> = numbers.vec(reach(stride));
+    let start = match numbers.below(3) {
+        0 => Start::Zero,
+        1 => Start::Row(&row[..]),
+        _ => Start::Result,
+    };
+    let activation = numbers.pick(&Activation::ALL);
+    let finish = match numbers.below(5) {
+        0 => Finish::Store,
+        1 | 2 => Finish::Activate(activation),
+        _ => Finish::TimesDerivative {
+            activation,
+            values: &values,
+            stride,
+        },
+    };
+
+    let len = reach(c_stride);
+    let mut actual = vec![E::from_f64(GUARD); len + 2 * MARGIN];
+    for row in 0..rows {
+        for column in 0..columns {
+            actual[MARGIN + row * c_stride + column] = numbers.next();
+        }
+    }
+    let mut expected = actual.clone();
+    for row_index in 0..rows {
+        for column in 0..columns {
+            let result = &mut expected[MARGIN + row_index * c_stride + column];
+            let mut sum = match start {
+                Start::Zero => E::ZERO,
+                Start::Row(row) => row[column],
+                Start::Result => *result,
+            };
+            let left = parts
+                .iter()
+                .flat_map(|part| (0..part.depth).map(|k| part.get(row_index, k)));
+            for (k, left) in left.enumerate() {
+                let right = matrix[(b_depth + k) * columns + column];
+                sum = if tier.is_fused() {
+                    E::fused(left, right, sum)
+                } else {
+                    left * right + sum
+                };
+            }
+            *result = match finish {
+                Finish::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
+                Finish::Store | Finish::Activate(Activation::Relu | Activation::Linear) => sum,
+                Finish::Activate(activation) => tier.run(One(activation, sum)),
+                Finish::TimesDerivative { activation, .. } => {
+                    times_derivative(activation, sum, values[row_index * stride + column])
+                }
+            };
+        }
+    }
+
+    let segments: Vec<Segment<'_, E>> = parts.iter().map(Part::segment).collect();
+    let c = &mut actual[MARGIN..MARGIN + len];
+    Product {
+        b_depth,
+        start,
+        finish,
+        ..Product::new(rows, &segments, &packed, c, c_stride)
+    }
+    .run(tier);
+    assert_same(&actual, &expected, || {
+        let name = E::NAME;
+        format!(
+            "{tier:?}, {name}, {rows} x {columns}, stride {c_stride}, {start:?}, {finish:?}, {parts:?}"
+        )
+    });
+}
+
+fn products<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(1);
+    for rows in ROWS {
+        for columns in columns::<E>(tier) {
+            for round in 0..8 {
+                numbers.wild = round % 2 == 1;
+                product::<E>(tier, &mut numbers, rows, columns);
+            }
+        }
+    }
+}
+
+#[test]
+fn products_equal_the_scalar_loop() {
+    for tier in tiers() {
+        products::<f32>(tier);
+        products::<f64>(tier);
+    }
+}
+
+fn packing<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(2);
+    let width = 2 * tier.run((Lanes, E::ZERO));
+    // Used before for something larger, so that it holds old values.
+    let mut packed = pack(tier, 50, 500, &numbers.vec::<E>(50 * 500));
+    for depth in DEPTHS {
+        for columns in columns::<E>(tier) {
+            let stride = columns + numbers.pick(&[0, 3]);
+            let matrix: Vec<E> = numbers.vec(depth.saturating_sub(1) * stride + columns);
+            let transposed: Vec<E> = (0..depth * columns)
+                .map(|index| matrix[index % depth * stride + index / depth])
+                .collect();
+            let mut backwards = Source::rows(stride);
+            if depth > 0 {
+                backwards = Source::rows_backwards(stride, depth);
+            }
+            for (from, source, reverse) in [
+                (&matrix, Source::rows(stride), false),
+                (&matrix, backwards, true),
+                (&transposed, Source::columns(depth), false),
+            ] {
+                packed.shape("b", tier, depth, columns).unwrap();
+                let first = depth / 3;
+                packed.pack(0, first, from, source);
+                let rest = Source {
+                    origin: source
+                        .origin
+                        .wrapping_add_signed(first as isize * source.depth_stride),
+                    ..source
+                };
+                packed.pack(first, depth - first, from, rest);
+                let expected: Vec<E> = (0..columns.div_ceil(width) * depth * width)
+                    .map(|index| {
+                        let (panel, k) = (index / (depth * width), index / width % depth);
+                        let column = panel * width + index % width;
+                        let k = if reverse { depth - 1 - k } else { k };
+                        match column < columns {
+                            true => matrix[k * stride + column],
+                            false => E::ZERO,
+                        }
+                    })
+                    .collect();
+                assert_same(packed.data(), &expected, || {
+                    format!("{tier:?}, {depth} x {columns}, {source:?}")
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn packing_puts_every_element_in_its_place() {
+    for tier in tiers() {
+        packing::<f32>(tier);
+        packing::<f64>(tier);
+    }
+}
+
+fn row_kernels<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(3);
+    for columns in columns::<E>(tier) {
+        for rows in [0, 1, 2, 9] {
+            numbers.wild = rows == 9;
+            let stride = columns + numbers.pick(&[0, 3]);
+            let values: Vec<E> = numbers.vec((rows.max(1) - 1) * stride + columns);
+            let mut actual = vec![E::from_f64(GUARD); columns + 2 * MARGIN];
+            actual[MARGIN..MARGIN + columns].fill_with(|| numbers.next());
+            let mut expected = actual.clone();
+            for row in (0..rows).rev() {
+                for column in 0..columns {
+                    expected[MARGIN + column] += values[row * stride + column];
+                }
+            }
+            let sums = &mut actual[MARGIN..MARGIN + columns];
+            add_rows_backwards(tier, &values, stride, rows, sums);
+            assert_same(&actual, &expected, || {
+                format!("{tier:?}, {}, {rows} x {columns}", E::NAME)
+            });
+        }
+        for activation in Activation::ALL {
+            numbers.wild = true;
+            let values: Vec<E> = numbers.vec(columns);
+            let mut actual = vec![E::from_f64(GUARD); columns + 2 * MARGIN];
+            actual[MARGIN..MARGIN + columns].fill_with(|| numbers.next());
+            let mut expected = actual.clone();
+            for (gradient, &value) in expected[MARGIN..].iter_mut().zip(&values) {
+                *gradient = times_derivative(activation, *gradient, value);
+            }
+            let gradients = &mut actual[MARGIN..MARGIN + columns];
+            scale_by_derivative(tier, activation, gradients, &values);
+            assert_same(&actual, &expected, || {
+                format!("{tier:?}, {}, {columns}, {activation:?}", E::NAME)
+            });
+        }
+    }
+}
+
+#[test]
+fn row_kernels_equal_the_scalar_loop() {
+    for tier in tiers() {
+        row_kernels::<f32>(tier);
+        row_kernels::<f64>(tier);
+    }
+}
+
+#[track_caller]
+fn assert_panics(run: impl FnOnce()) {
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+}
+
+/// 3 rows, 4 k and 5 columns, everything exactly as long as it must be.
+#[test]
+fn operands_that_are_too_short_are_not_read() {
+    static ROW: [f32; 5] = [0.0; 5];
+    static VALUES: [f32; 15] = [0.0; 15];
+    for tier in tiers() {
+        let a = [1.0_f32; 12];
+        let packed = pack(tier, 4, 5, &[1.0; 20]);
+        let run = |segments: &[Segment<'_, f32>], change: &dyn Fn(&mut Product<'_, f32>)| {
+            let mut c = [0.0; 15];
+            let mut product = Product::new(3, segments, &packed, &mut c, 5);
+            change(&mut product);
+            product.run(tier);
+        };
+        let whole = [Segment::rows(&a, 4, 4)];
+        let derivative = |values, stride| Finish::TimesDerivative {
+            activation: Activation::Tanh,
+            values,
+            stride,
+        };
+        run(&whole, &|product| {
+            product.start = Start::Row(&ROW);
+            product.finish = derivative(&VALUES, 5);
+        });
+        let panics = |change: &dyn Fn(&mut Product<'_, f32>)| assert_panics(|| run(&whole, change));
+        panics(&|product| product.start = Start::Row(&ROW[1..]));
+        panics(&|product| product.finish = derivative(&VALUES[1..], 5));
+        panics(&|product| product.finish = derivative(&VALUES, 6));
+        panics(&|product| product.rows = 4);
+        panics(&|product| product.b_depth = 1);
+        panics(&|product| product.b_depth = usize::MAX);
+        panics(&|product| product.c_stride = 4);
+        panics(&|product| product.c_stride = 6);
+        panics(&|product| product.c_stride = usize::MAX);
+        panics(&|product| product.c = &mut []);
+
+        let backwards = Segment {
+            origin: 9,
+            row_stride: 1,
+            depth_stride: -3,
+            ..whole[0]
+        };
+        run(&[backwards], &|_| {});
+        for segment in [
+            Segment {
+                origin: 1,
+                ..whole[0]
+            },
+            Segment {
+                depth: 5,
+                ..whole[0]
+            },
+            Segment {
+                data: &a[1..],
+                ..whole[0]
+            },
+            Segment {
+                row_stride: 5,
+                ..whole[0]
+            },
+            Segment {
+                row_stride: usize::MAX,
+                ..whole[0]
+            },
+            Segment {
+                depth_stride: 2,
+                ..whole[0]
+            },
+            Segment {
+                depth_stride: isize::MAX,
+                ..whole[0]
+            },
+            Segment {
+                origin: 8,
+                ..backwards
+            },
+            Segment {
+                origin: 10,
+                ..backwards
+            },
+            Segment {
+                depth_stride: isize::MIN,
+                ..backwards
+            },
+        ] {
+            assert_panics(|| run(&[segment], &|_| {}));
+        }
+        let half = Segment {
+            depth: usize::MAX / 2 + 1,
+            depth_stride: 0,
+            ..whole[0]
+        };
+        assert_panics(|| run(&[half, half], &|_| {}));
+
+        let mut packed = pack(tier, 4, 5, &[1.0; 20]);
+        assert_panics(|| packed.pack(1, 4, &[1.0; 20], Source::rows(5)));
+        assert_panics(|| packed.pack(0, 4, &[1.0; 19], Source::rows(5)));
+        assert_panics(|| packed.pack(0, 4, &[1.0; 19], Source::columns(4)));
+        assert_panics(|| packed.pack(0, 4, &[1.0; 20], Source::rows_backwards(5, 3)));
+
+        add_rows_backwards(tier, &VALUES, 5, 3, &mut [0.0; 5]);
+        assert_panics(|| add_rows_backwards(tier, &VALUES, 5, 4, &mut [0.0; 5]));
+        assert_panics(|| add_rows_backwards(tier, &VALUES, 6, 3, &mut [0.0; 5]));
+        assert_panics(|| add_rows_backwards(tier, &VALUES, usize::MAX, 3, &mut [0.0; 5]));
+        assert_panics(|| scale_by_derivative(tier, Activation::Tanh, &mut [0.0; 14], &VALUES));
+        assert_panics(|| scale_by_derivative(tier, Activation::Tanh, &mut [0.0; 16], &VALUES));
+    }
+}
+
+/// Panels are as wide as the tier that they were packed for makes them.
+#[test]
+fn a_matrix_packed_for_tiles_of_another_width_is_not_read() {
+    for packer in tiers() {
+        for tier in tiers() {
+            let lanes = |tier: Tier| tier.run((Lanes, 0.0_f32));
+            let packed = pack(packer, 1, 1, &[3.0]);
+            let mut c = [0.0];
+            let mut run = || {
+                let a = [Segment::rows(&[2.0_f32], 1, 1)];
+                Product::new(1, &a, &packed, &mut c, 1).run(tier);
+            };
+            if lanes(packer) == lanes(tier) {
+                run();
+                assert_eq!(c, [6.0]);
+            } else {
+                assert_panics(run);
+            }
+        }
+    }
+}
