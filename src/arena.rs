@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::buffer::{Buffer, try_reserve};
+use crate::kernels::copy::{Rows, copy_rows};
 use crate::layout::Layout;
+use crate::simd::Tier;
 use crate::{Element, Result, shape};
 
 /// Where a region lies in its arena.
@@ -348,6 +350,44 @@ impl<'a, E: Element> Scatter<'a, E> {
         (left, right)
     }
 
+    /// Copies `count` rows of `width` elements, one every `stride` of `from`, to the sequences of this right's first rows,
+    /// `offset` elements behind their start.
+    ///
+    /// # Panics
+    /// Where a row does not lie in `from` or in its sequence.
+    pub fn write(
+        &mut self,
+        tier: Tier,
+        (count, width): (usize, usize),
+        from: &[E],
+        stride: usize,
+        offset: usize,
+    ) {
+        let Some(last) = count.checked_sub(1) else {
+            return;
+        };
+        assert!(count <= self.rows.len() && offset + width <= self.width);
+        assert!(last * stride + width <= from.len());
+        let order = self
+            .layout
+            .sequences(self.rows.start..self.rows.start + count);
+        // SAFETY: the rows lie in `from`; as in `get_mut`, the sequences of these rows lie in the buffer and belong to
+        // this right alone, so nobody reads or writes them elsewhere.
+        unsafe {
+            let to = self.base.add(offset);
+            let to_rows = Rows::Ordered(order, self.width);
+            copy_rows(
+                tier,
+                count,
+                width,
+                from.as_ptr(),
+                Rows::Every(stride),
+                to,
+                to_rows,
+            );
+        }
+    }
+
     /// The elements of a row's sequence.
     pub fn get_mut(&mut self, row: usize) -> &mut [E] {
         assert!(self.rows.contains(&row));
@@ -438,5 +478,9 @@ mod tests {
         right.get_mut(1).fill(2.0);
         right.get_mut(2).fill(3.0);
         assert_eq!(buffer, [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]);
+
+        let (_, mut right) = Scatter::new(&mut buffer, 2, &layout).split_at(1);
+        right.write(Tier::PORTABLE, (2, 1), &[7.0, 9.0, 8.0], 2, 1);
+        assert_eq!(buffer, [2.0, 7.0, 1.0, 1.0, 3.0, 8.0]);
     }
 }

@@ -5,6 +5,8 @@
 //! that the rows of a step are always the first ones of the step before: row r belongs to the same sequence at every
 //! step. Work and memory follow the sum of the lengths.
 
+use std::ops::Range;
+
 use crate::buffer::try_reserve;
 use crate::{Error, Result, shape};
 
@@ -78,6 +80,17 @@ impl Layout {
         }
     }
 
+    /// Takes the shape of one step of every sequence of `layout`, in the same rows.
+    pub fn set_one_step(&mut self, layout: &Self) {
+        let batch = layout.batch();
+        self.order.clear();
+        self.order.extend_from_slice(&layout.order);
+        self.lengths.clear();
+        self.lengths.resize(batch, 1);
+        self.offsets.clear();
+        self.offsets.extend([0, batch]);
+    }
+
     /// Number of sequences.
     pub fn batch(&self) -> usize {
         self.order.len()
@@ -91,6 +104,11 @@ impl Layout {
     /// The caller's sequence of a row.
     pub fn sequence(&self, row: usize) -> usize {
         self.order[row]
+    }
+
+    /// The caller's sequences of some rows.
+    pub fn sequences(&self, rows: Range<usize>) -> &[usize] {
+        &self.order[rows]
     }
 
     /// Length of a row's sequence.

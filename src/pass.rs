@@ -92,7 +92,7 @@ impl<E: Element> Workspace<E> {
         self.layout.reserve(batch.batch, batch.steps)?;
         self.last.reserve(batch.batch, 1)?;
         self.layout.set(batch.batch, batch.steps, batch.lengths);
-        self.last.set(batch.batch, 1, None);
+        self.last.set_one_step(&self.layout);
         self.steps = batch.steps;
         let all = self.layout.offset(self.layout.steps());
         let rows = if training {

@@ -49,9 +49,10 @@ mod tests {
     fn every_element_counts_once_whatever_the_length() {
         for len in 0..40 {
             let ramp: Vec<f32> = (0..len).map(|i| i as f32).collect();
+            let total: f64 = (0..len).map(f64::from).sum();
             let squares: f64 = (0..len).map(|i| f64::from(i * i)).sum();
             assert_eq!(dot(&ramp, &ramp), squares, "length {len}");
-            assert_eq!(sum(&ramp), (0..len).map(f64::from).sum(), "length {len}");
+            assert_eq!(sum(&ramp), total, "length {len}");
         }
     }
 }

@@ -1,22 +1,23 @@
 //! Networks in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod read;
+mod write;
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::buffer::try_vec;
-use crate::dataset::Standardization;
 use crate::init::TensorRole;
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::simd::Tier;
 use crate::{Element, Error, Network, Result};
+use read::Contents;
+use write::{Image, replace};
 
 impl<E: Element> Network<E> {
     /// Writes the network to a file: its layers, parameters, output mode and standardization. Gradients, the number of
@@ -51,7 +52,7 @@ impl<E: Element> Network<E> {
     /// [`Error::OutOfRange`] as there, [`Error::OutOfMemory`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let image = Image::new(self.model())?;
-        let mut bytes = try_vec(WHAT, 8 + image.header.len() + image.data_len)?;
+        let mut bytes = try_vec(WHAT, image.len())?;
         match image.write(&mut bytes) {
             Ok(()) => Ok(bytes),
             Err(_) => unreachable!("a vector takes everything"),
@@ -225,279 +226,6 @@ fn dtype<E: Element>() -> Dtype {
     match size_of::<E>() {
         4 => Dtype::F32,
         _ => Dtype::F64,
-    }
-}
-
-/// A file that is to be written.
-struct Image<'a, E: Element> {
-    model: &'a Model<E>,
-    entries: Vec<Entry>,
-    header: Vec<u8>,
-    /// Bytes of all tensors.
-    data_len: usize,
-}
-
-impl<'a, E: Element> Image<'a, E> {
-    fn new(model: &'a Model<E>) -> Result<Self> {
-        const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
-        let architecture = Architecture::new(model);
-        let entries = architecture.entries::<E>();
-        let architecture = serde_json::to_string(&architecture).expect(PLAIN);
-
-        let mut tensors = Vec::new();
-        let mut end = 0;
-        for (name, shape) in entries.iter().flat_map(Entry::tensors) {
-            let start = end;
-            end += shape.iter().product::<usize>() * size_of::<E>();
-            let info = TensorInfo {
-                dtype: dtype::<E>(),
-                shape: shape.to_vec(),
-                data_offsets: (start, end),
-            };
-            tensors.push((name.to_owned(), info));
-        }
-        let metadata = HashMap::from([(KEY.to_owned(), architecture)]);
-        let metadata = Metadata::new(Some(metadata), tensors).expect(PLAIN);
-        let mut header = serde_json::to_vec(&metadata).expect(PLAIN);
-        header.resize(header.len().next_multiple_of(8), b' ');
-        if header.len() > HEADER_LIMIT {
-            return Err(Error::OutOfRange {
-                name: "the length of the header",
-                value: header.len() as f64,
-                expected: "at most 4 MiB: fewer layers",
-            });
-        }
-        Ok(Self {
-            model,
-            entries,
-            header,
-            data_len: end,
-        })
-    }
-
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
-        out.write_all(&self.header)?;
-        let parameters = self.model.places.iter().flat_map(|place| {
-            let mut rest = &self.model.parameters[place.parameters()];
-            place.tensors.iter().map(move |tensor| {
-                let values;
-                (values, rest) = rest.split_at(tensor.len());
-                values
-            })
-        });
-        let standardization = self.model.standardization.iter();
-        let standardization = standardization.flat_map(|s| [s.mean(), s.deviation()]);
-        let mut put = |value: E| match dtype::<E>() {
-            Dtype::F32 => out.write_all(&(value.to_f64() as f32).to_le_bytes()),
-            _ => out.write_all(&value.to_f64().to_le_bytes()),
-        };
-        for (entry, values) in self.entries.iter().zip(parameters.chain(standardization)) {
-            let units = entry.shape[0];
-            let mut rows = (0..units).flat_map(|unit| values[unit..].iter().step_by(units));
-            rows.try_for_each(|&value| put(value))?;
-            if entry.addend.is_some() {
-                values.iter().try_for_each(|_| put(E::ZERO))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A file that is being read.
-struct Contents<'a> {
-    /// What errors call it.
-    name: &'a Path,
-    metadata: Metadata,
-    data: &'a [u8],
-}
-
-impl<'a> Contents<'a> {
-    /// Makes sure that the file is a header and the data of the tensors that it names, without gaps.
-    fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
-        let Some((length, rest)) = bytes.split_first_chunk() else {
-            let message = format!("{} bytes, expected at least 8", bytes.len());
-            return Err(fault(name, &message));
-        };
-        let length = u64::from_le_bytes(*length);
-        if length > HEADER_LIMIT as u64 {
-            let message = format!("a header of {length} bytes, expected at most {HEADER_LIMIT}");
-            return Err(fault(name, &message));
-        }
-        let Some((header, data)) = rest.split_at_checked(length as usize) else {
-            let message = format!(
-                "{} bytes, expected {length} of the header alone",
-                rest.len()
-            );
-            return Err(fault(name, &message));
-        };
-        let metadata: Metadata = serde_json::from_slice(header)
-            .map_err(|error| fault(name, &format!("the header: {error}")))?;
-        if metadata.data_len() != data.len() {
-            let (actual, expected) = (data.len(), metadata.data_len());
-            let message = format!("{actual} bytes of tensors, expected {expected}");
-            return Err(fault(name, &message));
-        }
-        Ok(Self {
-            name,
-            metadata,
-            data,
-        })
-    }
-
-    fn fault(&self, message: &str) -> Error {
-        fault(self.name, message)
-    }
-
-    /// The metadata, as far as it can be checked by itself.
-    fn architecture(&self) -> Result<Architecture> {
-        let entries = self.metadata.metadata().as_ref();
-        let json = entries
-            .and_then(|entries| entries.get(KEY))
-            .ok_or_else(|| {
-                self.fault("no metadata 'elman', expected that of a network saved by elman")
-            })?;
-        let invalid = |error| self.fault(&format!("the metadata: {error}"));
-        let Version { version } = serde_json::from_str(json).map_err(invalid)?;
-        if version != VERSION {
-            let message = format!("a file of version {version}, expected {VERSION}");
-            return Err(self.fault(&message));
-        }
-        let architecture: Architecture = serde_json::from_str(json).map_err(invalid)?;
-        for (index, spec) in architecture.layers.iter().enumerate() {
-            spec.check()
-                .map_err(|error| self.fault(&format!("the metadata: layers[{index}]: {error}")))?;
-        }
-        Ok(architecture)
-    }
-
-    /// Makes sure that these are the tensors of the file, in a type that `E` can hold.
-    fn check<E: Element>(&self, entries: &[Entry]) -> Result<()> {
-        let mut expected = HashSet::new();
-        for (name, shape) in entries.iter().flat_map(Entry::tensors) {
-            expected.insert(name);
-            let Some(info) = self.metadata.info(name) else {
-                return Err(self.fault(&format!("no tensor {name}, expected one of {shape:?}")));
-            };
-            if info.shape != shape {
-                let message = format!("{name} has shape {:?}, expected {shape:?}", info.shape);
-                return Err(self.fault(&message));
-            }
-            if info.dtype != Dtype::F32 && info.dtype != dtype::<E>() {
-                let (actual, wanted) = (info.dtype, dtype::<E>());
-                let message = format!("{name} is of type {actual:?}, expected {wanted:?}");
-                return Err(self.fault(&message));
-            }
-        }
-        let names = self.metadata.offset_keys();
-        match names.iter().find(|name| !expected.contains(&***name)) {
-            None => Ok(()),
-            Some(name) => Err(self.fault(&format!("tensor {name}, expected no such tensor"))),
-        }
-    }
-
-    /// The network, whose layers are only made once the file is known to have their parameters.
-    fn model<E: Element>(&self, tier: Tier) -> Result<Model<E>> {
-        let architecture = self.architecture()?;
-        let entries = architecture.entries::<E>();
-        self.check::<E>(&entries)?;
-        let mut model = Model::new(tier, architecture.input_size)
-            .map_err(|error| self.fault(&format!("the metadata: {error}")))?;
-        model.output = architecture.output;
-        for spec in architecture.layers {
-            model.add(spec)?;
-        }
-        let mut rest = &mut model.parameters[..];
-        for entry in entries.iter().filter(|entry| entry.role.is_some()) {
-            let values;
-            (values, rest) = rest.split_at_mut(entry.len());
-            self.read(&entry.name, values, |value, element| *value = element);
-            if let Some(addend) = &entry.addend {
-                // Adding 0 would turn -0 into 0.
-                self.read(addend, values, |value, element| {
-                    if element != E::ZERO {
-                        *value += element;
-                    }
-                });
-            }
-        }
-        model.pack()?;
-        if architecture.standardized {
-            let column = |name| {
-                let mut values = try_vec("a standardization", model.input_size)?;
-                values.resize(model.input_size, E::ZERO);
-                self.read(name, &mut values, |value, element| *value = element);
-                Ok(values)
-            };
-            let standardization = Standardization::new(column(MEAN)?, column(DEVIATION)?);
-            model.standardization = Some(standardization.map_err(|error| match error {
-                Error::OutOfMemory { .. } => error,
-                error => self.fault(&format!("the standardization: {error}")),
-            })?);
-        }
-        Ok(model)
-    }
-
-    /// Calls `put` with each of `values` and its element of the tensor, which holds the transpose.
-    fn read<E: Element>(&self, name: &str, values: &mut [E], put: impl Fn(&mut E, E)) {
-        let Some(info) = self.metadata.info(name) else {
-            unreachable!("the tensors have been checked");
-        };
-        let data = &self.data[info.data_offsets.0..info.data_offsets.1];
-        let (singles, doubles) = match info.dtype {
-            Dtype::F32 => (data.as_chunks().0, &[][..]),
-            _ => (&[][..], data.as_chunks().0),
-        };
-        let singles = singles.iter().map(|&b| f64::from(f32::from_le_bytes(b)));
-        let doubles = doubles.iter().map(|&b| f64::from_le_bytes(b));
-        let mut elements = singles.chain(doubles);
-        let units = info.shape[0];
-        for unit in 0..units {
-            let column = values[unit..].iter_mut().step_by(units);
-            for (value, element) in column.zip(&mut elements) {
-                put(value, E::from_f64(element));
-            }
-        }
-    }
-}
-
-/// Writes a file next to `path` and moves it there.
-fn replace(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    // Where it is a link, what it leads to is replaced.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let (temporary, file) = create_beside(&path)?;
-    let result = (|| {
-        if let Ok(replaced) = fs::metadata(&path) {
-            file.set_permissions(replaced.permissions())?;
-        }
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        // On the disk before its name is: otherwise a power failure could leave the name of an empty file.
-        file.into_inner()?.sync_all()?;
-        fs::rename(&temporary, &path)
-    })();
-    if result.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    result
-}
-
-/// A new file in the directory of `path`, of a name that no other thread or process has.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = path.with_file_name(format!(".elman-{}-{number}.tmp", process::id()));
-        match OpenOptions::new().write(true).create_new(true).open(&name) {
-            Ok(file) => return Ok((name, file)),
-            // Left behind by a process of the same number, or made by one of another machine.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

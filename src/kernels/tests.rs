@@ -427,6 +427,37 @@ fn row_kernels_equal_the_scalar_loop() {
     }
 }
 
+/// Reads and writes vectors in part.
+struct Partial;
+
+impl<E: Element> Kernel<E> for (Partial, E) {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let (one, guard) = ([E::ONE; 16], [E::from_f64(GUARD); 16]);
+        for count in 0..=S::LANES {
+            let (mut read, mut written) = (guard, guard);
+            // SAFETY: no vector has more lanes than the arrays have elements, and `count` is at most a vector's lanes.
+            unsafe {
+                token.store(token.load_partial(one.as_ptr(), count), read.as_mut_ptr());
+                token.store_partial(token.load(one.as_ptr()), written.as_mut_ptr(), count);
+            }
+            let (first, rest) = read[..S::LANES].split_at(count);
+            assert!(first == &one[..count] && rest.iter().all(|&lane| lane == E::ZERO));
+            assert!(written[..count] == one[..count] && written[count..] == guard[count..]);
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_vector_is_all_that_is_read_or_written() {
+    for tier in tiers() {
+        tier.run((Partial, 0.0_f32));
+        tier.run((Partial, 0.0_f64));
+    }
+}
+
 #[track_caller]
 fn assert_panics(run: impl FnOnce()) {
     assert!(catch_unwind(AssertUnwindSafe(run)).is_err());

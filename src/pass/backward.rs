@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len};
 use crate::arena::{Arena, Block, Scatter, Shard};
 use crate::buffer::try_reserve;
+use crate::kernels::copy::gather;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::layout::Layout;
@@ -215,7 +216,7 @@ impl<E: Element> Workspace<E> {
         let head = self.head.shard(&self.last, 0..1);
         let mut head_deltas = gradient.head.shard(&self.last, 0..1);
         if model.output == Output::Last {
-            shared.read_last(&mut head_deltas, layout);
+            shared.read_last(&mut head_deltas);
             let layers = sequence_layers..model.places.len();
             shared.layers(layers.clone(), &head, &mut head_deltas, sequence_layers > 0);
             for index in layers {
@@ -347,30 +348,32 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The caller's gradient of the outputs of the last step.
-    fn read_last(&self, deltas: &mut Shard<'_, E>, layout: &Layout) {
+    fn read_last(&self, deltas: &mut Shard<'_, E>) {
         let region = self.model.places.len() - self.model.sequence_layers();
-        let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        let rows = deltas.get_mut(region, Block::Step(0)).chunks_mut(stride);
-        for (row, delta) in rows.enumerate() {
-            delta.fill(E::ZERO);
-            if let Some(dy) = self.dy {
-                let start = layout.sequence(row) * size;
-                delta[..size].copy_from_slice(&dy[start..start + size]);
-            }
-        }
+        self.read(deltas, region, 0, self.model.output_size());
     }
 
     /// The caller's gradient of the outputs of the window's steps.
     fn read_all(&self, deltas: &mut Shard<'_, E>, region: usize) {
+        for step in deltas.window() {
+            self.read(deltas, region, step, self.steps * self.model.output_size());
+        }
+    }
+
+    /// The caller's gradient of the outputs of one step; a sequence has `sequence_size` elements of it. The rest of a row
+    /// is 0.
+    fn read(&self, deltas: &mut Shard<'_, E>, region: usize, step: usize, sequence_size: usize) {
         let (size, stride) = (self.model.output_size(), deltas.stride(region));
         let (layout, first) = (deltas.layout(), deltas.rows().start);
-        for step in deltas.window() {
-            let rows = deltas.get_mut(region, Block::Step(step)).chunks_mut(stride);
-            for (index, delta) in rows.enumerate() {
-                delta.fill(E::ZERO);
-                if let Some(dy) = self.dy {
-                    let start = (layout.sequence(first + index) * self.steps + step) * size;
-                    delta[..size].copy_from_slice(&dy[start..start + size]);
+        let sequences = layout.sequences(first..first + deltas.rows_at(step));
+        let delta = deltas.get_mut(region, Block::Step(step));
+        match self.dy {
+            None => delta.fill(E::ZERO),
+            Some(dy) => {
+                let rows = (sequences, sequence_size, step * size);
+                gather(self.model.tier, size, dy, rows, delta, stride);
+                for row in delta.chunks_mut(stride) {
+                    row[size..].fill(E::ZERO);
                 }
             }
         }
@@ -403,21 +406,20 @@ impl<E: Element> Shared<'_, E> {
         };
         let size = self.model.input_size;
         let (layout, first) = (task.deltas.layout(), task.deltas.rows().start);
+        let stride = task.deltas.stride(0);
         for step in task.deltas.window() {
-            let rows = task.deltas.get(0, Block::Step(step));
-            for (index, delta) in rows.chunks(task.deltas.stride(0)).enumerate() {
-                let row = first + index;
-                let dx = dx.get_mut(row);
-                let target = &mut dx[step * size..(step + 1) * size];
-                target.copy_from_slice(&delta[..size]);
-                if let Some(standardization) = &self.model.standardization {
-                    for (dx, &inverse) in target.iter_mut().zip(standardization.inverse()) {
+            let count = task.deltas.rows_at(step);
+            let rows = task.deltas.get_mut(0, Block::Step(step));
+            if let Some(standardization) = &self.model.standardization {
+                for row in rows.chunks_mut(stride) {
+                    for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
                         *dx *= inverse;
                     }
                 }
-                if step + 1 == layout.length(row) {
-                    dx[(step + 1) * size..].fill(E::ZERO);
-                }
+            }
+            dx.write(self.model.tier, (count, size), rows, stride, step * size);
+            for row in first + task.deltas.rows_at(step + 1)..first + count {
+                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
 use crate::arena::{Block, Scatter, Shard};
+use crate::kernels::copy::gather;
 use crate::layer::Forward;
 use crate::layout::Layout;
 use crate::model::{Model, Output};
@@ -165,12 +166,12 @@ impl<E: Element> Shared<'_, E> {
         let (layout, first) = (shard.layout(), shard.rows().start);
         let stride = shard.stride(0);
         for step in shard.window() {
-            let rows = shard.get_mut(0, Block::Step(step)).chunks_mut(stride);
-            for (index, row) in rows.enumerate() {
-                let from = layout.sequence(first + index) * self.batch.steps + step;
-                let x = &self.batch.x[from * size..(from + 1) * size];
-                row[..size].copy_from_slice(x);
-                if let Some(standardization) = &self.model.standardization {
+            let sequences = layout.sequences(first..first + shard.rows_at(step));
+            let rows = (sequences, self.batch.steps * size, step * size);
+            let input = shard.get_mut(0, Block::Step(step));
+            gather(self.model.tier, size, self.batch.x, rows, input, stride);
+            if let Some(standardization) = &self.model.standardization {
+                for row in input.chunks_mut(stride) {
                     standardization.apply_row(&mut row[..size]);
                 }
             }
@@ -235,12 +236,9 @@ impl<E: Element> Shared<'_, E> {
         let Some(y) = &mut task.y else {
             return;
         };
+        let shape = (task.head.rows().len(), self.model.output_size());
         let rows = task.head.get(output, Block::Step(0));
-        let rows = rows.chunks(task.head.stride(output));
-        for (row, values) in task.head.rows().zip(rows) {
-            let y = y.get_mut(row);
-            y.copy_from_slice(&values[..y.len()]);
-        }
+        y.write(self.model.tier, shape, rows, task.head.stride(output), 0);
     }
 
     /// The outputs of the window's steps, to the caller; 0 behind the end of a sequence.
@@ -250,13 +248,10 @@ impl<E: Element> Shared<'_, E> {
         };
         let size = self.model.output_size();
         let stride = task.activations.stride(output);
-        let first = task.activations.rows().start;
         for step in task.activations.window() {
+            let shape = (task.activations.rows_at(step), size);
             let rows = task.activations.get(output, Block::Step(step));
-            for (index, values) in rows.chunks(stride).enumerate() {
-                let y = &mut y.get_mut(first + index)[step * size..(step + 1) * size];
-                y.copy_from_slice(&values[..size]);
-            }
+            y.write(self.model.tier, shape, rows, stride, step * size);
         }
         let layout = task.activations.layout();
         ended_rows(&task.activations, output, |row, _| {

@@ -1,0 +1,172 @@
+//! How a file becomes a network.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, Metadata};
+
+use super::{
+    Architecture, DEVIATION, Entry, HEADER_LIMIT, KEY, MEAN, VERSION, Version, dtype, fault,
+};
+use crate::buffer::try_vec;
+use crate::dataset::Standardization;
+use crate::model::Model;
+use crate::simd::Tier;
+use crate::{Element, Error, Result};
+
+/// A file that is being read.
+pub(super) struct Contents<'a> {
+    /// What errors call it.
+    name: &'a Path,
+    metadata: Metadata,
+    data: &'a [u8],
+}
+
+impl<'a> Contents<'a> {
+    /// Makes sure that the file is a header and the data of the tensors that it names, without gaps.
+    pub(super) fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
+        let Some((length, rest)) = bytes.split_first_chunk() else {
+            let message = format!("{} bytes, expected at least 8", bytes.len());
+            return Err(fault(name, &message));
+        };
+        let length = u64::from_le_bytes(*length);
+        if length > HEADER_LIMIT as u64 {
+            let message = format!("a header of {length} bytes, expected at most {HEADER_LIMIT}");
+            return Err(fault(name, &message));
+        }
+        let Some((header, data)) = rest.split_at_checked(length as usize) else {
+            let message = format!(
+                "{} bytes, expected {length} of the header alone",
+                rest.len()
+            );
+            return Err(fault(name, &message));
+        };
+        let metadata: Metadata = serde_json::from_slice(header)
+            .map_err(|error| fault(name, &format!("the header: {error}")))?;
+        if metadata.data_len() != data.len() {
+            let (actual, expected) = (data.len(), metadata.data_len());
+            let message = format!("{actual} bytes of tensors, expected {expected}");
+            return Err(fault(name, &message));
+        }
+        Ok(Self {
+            name,
+            metadata,
+            data,
+        })
+    }
+
+    fn fault(&self, message: &str) -> Error {
+        fault(self.name, message)
+    }
+
+    /// The metadata, as far as it can be checked by itself.
+    fn architecture(&self) -> Result<Architecture> {
+        let entries = self.metadata.metadata().as_ref();
+        let json = entries
+            .and_then(|entries| entries.get(KEY))
+            .ok_or_else(|| {
+                self.fault("no metadata 'elman', expected that of a network saved by elman")
+            })?;
+        let invalid = |error| self.fault(&format!("the metadata: {error}"));
+        let Version { version } = serde_json::from_str(json).map_err(invalid)?;
+        if version != VERSION {
+            let message = format!("a file of version {version}, expected {VERSION}");
+            return Err(self.fault(&message));
+        }
+        let architecture: Architecture = serde_json::from_str(json).map_err(invalid)?;
+        for (index, spec) in architecture.layers.iter().enumerate() {
+            spec.check()
+                .map_err(|error| self.fault(&format!("the metadata: layers[{index}]: {error}")))?;
+        }
+        Ok(architecture)
+    }
+
+    /// Makes sure that these are the tensors of the file, in a type that `E` can hold.
+    fn check<E: Element>(&self, entries: &[Entry]) -> Result<()> {
+        let mut expected = HashSet::new();
+        for (name, shape) in entries.iter().flat_map(Entry::tensors) {
+            expected.insert(name);
+            let Some(info) = self.metadata.info(name) else {
+                return Err(self.fault(&format!("no tensor {name}, expected one of {shape:?}")));
+            };
+            if info.shape != shape {
+                let message = format!("{name} has shape {:?}, expected {shape:?}", info.shape);
+                return Err(self.fault(&message));
+            }
+            if info.dtype != Dtype::F32 && info.dtype != dtype::<E>() {
+                let (actual, wanted) = (info.dtype, dtype::<E>());
+                let message = format!("{name} is of type {actual:?}, expected {wanted:?}");
+                return Err(self.fault(&message));
+            }
+        }
+        let names = self.metadata.offset_keys();
+        match names.iter().find(|name| !expected.contains(&***name)) {
+            None => Ok(()),
+            Some(name) => Err(self.fault(&format!("tensor {name}, expected no such tensor"))),
+        }
+    }
+
+    /// The network, whose layers are only made once the file is known to have their parameters.
+    pub(super) fn model<E: Element>(&self, tier: Tier) -> Result<Model<E>> {
+        let architecture = self.architecture()?;
+        let entries = architecture.entries::<E>();
+        self.check::<E>(&entries)?;
+        let mut model = Model::new(tier, architecture.input_size)
+            .map_err(|error| self.fault(&format!("the metadata: {error}")))?;
+        model.output = architecture.output;
+        for spec in architecture.layers {
+            model.add(spec)?;
+        }
+        let mut rest = &mut model.parameters[..];
+        for entry in entries.iter().filter(|entry| entry.role.is_some()) {
+            let values;
+            (values, rest) = rest.split_at_mut(entry.len());
+            self.read(&entry.name, values, |value, element| *value = element);
+            if let Some(addend) = &entry.addend {
+                // Adding 0 would turn -0 into 0.
+                self.read(addend, values, |value, element| {
+                    if element != E::ZERO {
+                        *value += element;
+                    }
+                });
+            }
+        }
+        model.pack()?;
+        if architecture.standardized {
+            let column = |name| {
+                let mut values = try_vec("a standardization", model.input_size)?;
+                values.resize(model.input_size, E::ZERO);
+                self.read(name, &mut values, |value, element| *value = element);
+                Ok(values)
+            };
+            let standardization = Standardization::new(column(MEAN)?, column(DEVIATION)?);
+            model.standardization = Some(standardization.map_err(|error| match error {
+                Error::OutOfMemory { .. } => error,
+                error => self.fault(&format!("the standardization: {error}")),
+            })?);
+        }
+        Ok(model)
+    }
+
+    /// Calls `put` with each of `values` and its element of the tensor, which holds the transpose.
+    fn read<E: Element>(&self, name: &str, values: &mut [E], put: impl Fn(&mut E, E)) {
+        let Some(info) = self.metadata.info(name) else {
+            unreachable!("the tensors have been checked");
+        };
+        let data = &self.data[info.data_offsets.0..info.data_offsets.1];
+        let (singles, doubles) = match info.dtype {
+            Dtype::F32 => (data.as_chunks().0, &[][..]),
+            _ => (&[][..], data.as_chunks().0),
+        };
+        let singles = singles.iter().map(|&b| f64::from(f32::from_le_bytes(b)));
+        let doubles = doubles.iter().map(|&b| f64::from_le_bytes(b));
+        let mut elements = singles.chain(doubles);
+        let units = info.shape[0];
+        for unit in 0..units {
+            let column = values[unit..].iter_mut().step_by(units);
+            for (value, element) in column.zip(&mut elements) {
+                put(value, E::from_f64(element));
+            }
+        }
+    }
+}

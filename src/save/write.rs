@@ -1,0 +1,135 @@
+//! How a network becomes a file.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use super::{Architecture, Entry, HEADER_LIMIT, KEY, dtype};
+use crate::model::Model;
+use crate::{Element, Error, Result};
+
+/// A file that is to be written.
+pub(super) struct Image<'a, E: Element> {
+    model: &'a Model<E>,
+    entries: Vec<Entry>,
+    header: Vec<u8>,
+    /// Bytes of all tensors.
+    data_len: usize,
+}
+
+impl<'a, E: Element> Image<'a, E> {
+    pub(super) fn new(model: &'a Model<E>) -> Result<Self> {
+        const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
+        let architecture = Architecture::new(model);
+        let entries = architecture.entries::<E>();
+        let architecture = serde_json::to_string(&architecture).expect(PLAIN);
+
+        let mut tensors = Vec::new();
+        let mut end = 0;
+        for (name, shape) in entries.iter().flat_map(Entry::tensors) {
+            let start = end;
+            end += shape.iter().product::<usize>() * size_of::<E>();
+            let info = TensorInfo {
+                dtype: dtype::<E>(),
+                shape: shape.to_vec(),
+                data_offsets: (start, end),
+            };
+            tensors.push((name.to_owned(), info));
+        }
+        let metadata = HashMap::from([(KEY.to_owned(), architecture)]);
+        let metadata = Metadata::new(Some(metadata), tensors).expect(PLAIN);
+        let mut header = serde_json::to_vec(&metadata).expect(PLAIN);
+        header.resize(header.len().next_multiple_of(8), b' ');
+        if header.len() > HEADER_LIMIT {
+            return Err(Error::OutOfRange {
+                name: "the length of the header",
+                value: header.len() as f64,
+                expected: "at most 4 MiB: fewer layers",
+            });
+        }
+        Ok(Self {
+            model,
+            entries,
+            header,
+            data_len: end,
+        })
+    }
+
+    /// Number of bytes.
+    pub(super) fn len(&self) -> usize {
+        8 + self.header.len() + self.data_len
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
+        out.write_all(&self.header)?;
+        let parameters = self.model.places.iter().flat_map(|place| {
+            let mut rest = &self.model.parameters[place.parameters()];
+            place.tensors.iter().map(move |tensor| {
+                let values;
+                (values, rest) = rest.split_at(tensor.len());
+                values
+            })
+        });
+        let standardization = self.model.standardization.iter();
+        let standardization = standardization.flat_map(|s| [s.mean(), s.deviation()]);
+        let mut put = |value: E| match dtype::<E>() {
+            Dtype::F32 => out.write_all(&(value.to_f64() as f32).to_le_bytes()),
+            _ => out.write_all(&value.to_f64().to_le_bytes()),
+        };
+        for (entry, values) in self.entries.iter().zip(parameters.chain(standardization)) {
+            let units = entry.shape[0];
+            let mut rows = (0..units).flat_map(|unit| values[unit..].iter().step_by(units));
+            rows.try_for_each(|&value| put(value))?;
+            if entry.addend.is_some() {
+                values.iter().try_for_each(|_| put(E::ZERO))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file next to `path` and moves it there.
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    // Where it is a link, what it leads to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let (temporary, file) = create_beside(&path)?;
+    let result = (|| {
+        if let Ok(replaced) = fs::metadata(&path) {
+            file.set_permissions(replaced.permissions())?;
+        }
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        // On the disk before its name is: otherwise a power failure could leave the name of an empty file.
+        file.into_inner()?.sync_all()?;
+        fs::rename(&temporary, &path)
+    })();
+    if result.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+/// A new file in the directory of `path`, of a name that no other thread or process has.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = path.with_file_name(format!(".elman-{}-{number}.tmp", process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&name) {
+            Ok(file) => return Ok((name, file)),
+            // Left behind by a process of the same number, or made by one of another machine.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
