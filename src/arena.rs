@@ -83,6 +83,12 @@ impl<E: Element> Arena<E> {
         Ok(())
     }
 
+    /// The lead of a region.
+    pub fn lead(&self, region: usize) -> &[E] {
+        let region = &self.regions[region];
+        &self.buffer[region.start..][..region.lead * region.stride]
+    }
+
     /// The right to all rows of `layout` at the steps of `window`.
     ///
     /// # Panics

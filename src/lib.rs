@@ -72,7 +72,6 @@ mod pass;
 mod reduce;
 mod save;
 mod session;
-mod shape;
 
 #[allow(unsafe_code)] // pointers inside checked bounds
 mod kernels;
@@ -85,6 +84,7 @@ pub mod init;
 pub mod loss;
 pub mod math;
 pub mod optimizer;
+pub mod shape;
 pub mod train;
 
 pub use activation::Activation;

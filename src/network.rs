@@ -10,7 +10,7 @@ use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
-use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace};
+use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -224,6 +224,20 @@ impl<E: Element> Network<E> {
     /// Features of a step of the output.
     pub fn output_size(&self) -> usize {
         self.model.output_size()
+    }
+
+    /// Elements of the output for a batch: `batch * output_size` or, with [`Output::All`], `batch * steps * output_size`.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`]
+    pub fn output_len(&self, batch: usize, steps: usize) -> Result<usize> {
+        output_len(&self.model, batch, steps)
+    }
+
+    /// Sequences and steps of the forward pass that [`backward`](Self::backward) would go back through; None where it
+    /// would fail because there is none.
+    pub fn forward_shape(&self) -> Option<(usize, usize)> {
+        matches!(self.state, State::Forward(_)).then(|| self.workspace.shape())
     }
 
     /// Elements of a sequence's state: the units of all recurrent layers.

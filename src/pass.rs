@@ -77,6 +77,11 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
+    /// Sequences and steps of the batch that ran last, in the caller's buffers.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.layout.batch(), self.steps)
+    }
+
     /// Makes room for a batch and takes its shape.
     pub fn prepare(
         &mut self,

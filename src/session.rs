@@ -94,9 +94,15 @@ impl<E: Element> Session<E> {
     ///
     /// # Errors
     /// [`crate::Error::Length`]
-    pub fn state(&mut self, state: &mut [E]) -> Result<()> {
+    pub fn state(&self, state: &mut [E]) -> Result<()> {
         shape::expect_len("state", state.len(), self.state_size())?;
-        self.each_state(|own, place| state[place..place + own.len()].copy_from_slice(own));
+        for (index, place) in self.model.places.iter().enumerate() {
+            let size = place.layer.state_size();
+            if size > 0 {
+                let own = &self.activations.lead(index + 1)[..size];
+                state[place.first_state..][..size].copy_from_slice(own);
+            }
+        }
         Ok(())
     }
 

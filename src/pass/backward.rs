@@ -168,7 +168,7 @@ impl<E: Element> Gradient<E> {
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a backward pass's arguments.
     pub fn check_backward(&self, model: &Model<E>, flow: &Flow<'_, E>) -> Result<()> {
-        let (batch, steps) = (self.layout.batch(), self.steps);
+        let (batch, steps) = self.shape();
         let x = shape::product("dx", &[batch, steps, model.input_size])?;
         let state = shape::product("the state", &[batch, model.state_size])?;
         let output = output_len(model, batch, steps)?;

@@ -1,0 +1,326 @@
+//! The border to C: the only file that follows the caller's pointers, and the guard around every entry.
+//!
+//! Handles need nothing from here but [`require`]: `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>` are pointers that
+//! may be null, and the types say who owns what. Buffers and results come as raw pointers, which [`Caller`] checks for
+//! null, alignment, size and overlap before it makes a slice of them.
+
+use std::any::Any;
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::ptr;
+
+use elman_engine::{Error, shape};
+
+use crate::network::Network;
+use crate::status::{self, ELMAN_OK, Failure, Result, Status};
+
+/// Runs the body of an entry. Whatever goes wrong, a panic too, becomes a status and the thread's last message.
+pub fn call(body: impl for<'call> FnOnce(&mut Caller<'call>) -> Result<()>) -> Status {
+    match guarded(|| body(&mut Caller::new())) {
+        Ok(()) => ELMAN_OK,
+        Err(failure) => status::record(&failure),
+    }
+}
+
+/// Reads something from a handle. What cannot be read is `missing`, with the thread's last message.
+pub fn get<H, T>(
+    name: &'static str,
+    handle: Option<&H>,
+    missing: T,
+    read: impl FnOnce(&H) -> T,
+) -> T {
+    match guarded(|| Ok(read(require(name, handle)?))) {
+        Ok(value) => value,
+        Err(failure) => {
+            status::record(&failure);
+            missing
+        }
+    }
+}
+
+/// Frees an object; of no object, does nothing.
+pub fn destroy<T>(object: Option<Box<T>>) {
+    call(|_| {
+        drop(object);
+        Ok(())
+    });
+}
+
+/// The object behind a handle, or the complaint that there is none.
+pub fn require<T>(name: &'static str, handle: Option<T>) -> Result<T> {
+    handle.ok_or(Failure::Null { name })
+}
+
+/// An object on its way to the caller, who gives it back to [`destroy`].
+pub fn handle<T>(object: T) -> *mut T {
+    Box::into_raw(Box::new(object))
+}
+
+/// A copy of a buffer for the engine to keep.
+pub fn copied<T: Plain>(what: &'static str, values: &[T]) -> Result<Vec<T>> {
+    let mut copy = reserved(what, values.len())?;
+    copy.extend_from_slice(values);
+    Ok(copy)
+}
+
+/// Checks the size that the caller's header gives a struct. So far there is one version of each.
+pub fn expect_size<T>(name: &'static str, size: usize) -> Result<()> {
+    if size == size_of::<T>() {
+        Ok(())
+    } else {
+        Err(Error::Mismatch {
+            name,
+            actual: size.to_string(),
+            expected: format!("{}, as in the header of this version", size_of::<T>()),
+        }
+        .into())
+    }
+}
+
+/// An empty vector with room for `capacity` elements.
+pub fn reserved<T>(what: &'static str, capacity: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(capacity)
+        .map_err(|_| Error::OutOfMemory {
+            what,
+            bytes: capacity.saturating_mul(size_of::<T>()),
+        })?;
+    Ok(room)
+}
+
+/// No object is in use beyond a panic: the caller is told to destroy it.
+fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        Err(Failure::Panic {
+            message: panic_message(&*payload),
+        })
+    })
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let literal = payload.downcast_ref::<&str>().map(ToString::to_string);
+    literal
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_string())
+}
+
+impl Network {
+    /// The handle of a network that the engine hands out.
+    pub fn wrap(network: &elman_engine::Network<f32>) -> &Self {
+        // SAFETY: `Network` is transparent around the engine's type.
+        unsafe { &*ptr::from_ref(network).cast() }
+    }
+}
+
+/// The most buffers and results that one entry takes.
+const MOST_BUFFERS: usize = 12;
+
+/// The C caller of an entry, during that entry: it has promised that a buffer is as large as the entry's documentation
+/// says, and that nobody else writes to it (or reads what is written) meanwhile.
+///
+/// Only pointers that the entry got from its caller may be given to the methods. The slices that they return end with
+/// the entry.
+pub struct Caller<'call> {
+    buffers: [Buffer; MOST_BUFFERS],
+    count: usize,
+    call: PhantomData<&'call mut ()>,
+}
+
+/// The bytes of a buffer that the caller gave.
+#[derive(Clone, Copy, Default)]
+struct Buffer {
+    name: &'static str,
+    start: usize,
+    end: usize,
+    written: bool,
+}
+
+/// Types of which every bit pattern is a value, so that whatever lies in the caller's buffer is a slice of them.
+pub trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for f64 {}
+impl Plain for usize {}
+
+impl<'call> Caller<'call> {
+    fn new() -> Self {
+        Self {
+            buffers: [Buffer::default(); MOST_BUFFERS],
+            count: 0,
+            call: PhantomData,
+        }
+    }
+
+    /// A buffer of `sizes` elements to read.
+    pub fn read<T: Plain>(
+        &mut self,
+        name: &'static str,
+        pointer: *const T,
+        sizes: &[usize],
+    ) -> Result<&'call [T]> {
+        let len = shape::product(name, sizes)?;
+        self.enter(name, pointer, len, false)?;
+        // SAFETY:
+        // - `enter` has found the pointer to be aligned and not null.
+        // - `product` has limited the size to what a slice may have, and the caller has promised that the buffer has it.
+        // - Every bit pattern is a value of `T`.
+        // - No one writes to it meanwhile: not the entry, because it overlaps none of the entry's results, and nobody
+        //   else, which the caller has promised.
+        Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+    }
+
+    /// A buffer of `sizes` elements to write.
+    pub fn write<T: Plain>(
+        &mut self,
+        name: &'static str,
+        pointer: *mut T,
+        sizes: &[usize],
+    ) -> Result<&'call mut [T]> {
+        let len = shape::product(name, sizes)?;
+        self.enter(name, pointer, len, true)?;
+        // SAFETY: as in `read`; and no other slice of the entry overlaps this one.
+        Ok(unsafe { std::slice::from_raw_parts_mut(pointer, len) })
+    }
+
+    /// As [`Self::read`], of a buffer that may be missing.
+    pub fn read_optional<T: Plain>(
+        &mut self,
+        name: &'static str,
+        pointer: *const T,
+        sizes: &[usize],
+    ) -> Result<Option<&'call [T]>> {
+        let given = !pointer.is_null();
+        given.then(|| self.read(name, pointer, sizes)).transpose()
+    }
+
+    /// As [`Self::write`], of a buffer that may be missing.
+    pub fn write_optional<T: Plain>(
+        &mut self,
+        name: &'static str,
+        pointer: *mut T,
+        sizes: &[usize],
+    ) -> Result<Option<&'call mut [T]>> {
+        let given = !pointer.is_null();
+        given.then(|| self.write(name, pointer, sizes)).transpose()
+    }
+
+    /// The place for one result, to be written once nothing can go wrong any more.
+    pub fn result<T: Copy>(
+        &mut self,
+        name: &'static str,
+        pointer: *mut T,
+    ) -> Result<&'call mut MaybeUninit<T>> {
+        self.enter(name, pointer, 1, true)?;
+        // SAFETY: `enter` has found the pointer to be aligned, not null and apart from all other slices of the entry;
+        // the caller has promised that there is room for a `T`. It need not hold a value.
+        Ok(unsafe { &mut *pointer.cast() })
+    }
+
+    /// As [`Self::result`], of a result that the caller may not want.
+    pub fn result_optional<T: Copy>(
+        &mut self,
+        name: &'static str,
+        pointer: *mut T,
+    ) -> Result<Option<&'call mut MaybeUninit<T>>> {
+        let given = !pointer.is_null();
+        given.then(|| self.result(name, pointer)).transpose()
+    }
+
+    /// A struct of the header that starts with its own size, a `size_t`; it may be missing.
+    pub fn versioned<T: Copy>(
+        &mut self,
+        name: &'static str,
+        pointer: *const T,
+    ) -> Result<Option<&'call T>> {
+        if pointer.is_null() {
+            return Ok(None);
+        }
+        self.enter(name, pointer, 1, false)?;
+        // SAFETY: `enter` has found the pointer to be aligned and not null; every version of the struct starts with a
+        // size.
+        let size = unsafe { pointer.cast::<usize>().read() };
+        expect_size::<T>("the size field of options", size)?;
+        // SAFETY: the struct has the size of a `T`, and the caller has promised that its fields have their types.
+        Ok(Some(unsafe { &*pointer }))
+    }
+
+    /// The object behind a handle that lies in a struct of the caller's; it may be missing.
+    pub fn object<T>(&mut self, handle: *const T) -> Option<&'call T> {
+        // SAFETY: the caller has promised that a handle which is not null is one of the library's, not destroyed, and
+        // that nothing changes it meanwhile.
+        unsafe { handle.as_ref() }
+    }
+
+    /// The path of a file, a string that ends with 0.
+    pub fn path(&mut self, name: &'static str, pointer: *const c_char) -> Result<&'call Path> {
+        if pointer.is_null() {
+            return Err(Failure::Null { name });
+        }
+        // SAFETY: the pointer is not null, and the caller has promised a string that ends with 0 and that nobody writes
+        // to meanwhile.
+        let text = unsafe { CStr::from_ptr(pointer) };
+        path_of_bytes(text.to_bytes())
+    }
+
+    /// Checks a buffer of `len` elements, which fit in memory, and remembers where it lies.
+    fn enter<T>(
+        &mut self,
+        name: &'static str,
+        pointer: *const T,
+        len: usize,
+        written: bool,
+    ) -> Result<()> {
+        if pointer.is_null() {
+            return Err(Failure::Null { name });
+        }
+        if !pointer.is_aligned() {
+            return Err(Failure::Misaligned {
+                name,
+                address: pointer.addr(),
+                alignment: align_of::<T>(),
+            });
+        }
+        let start = pointer.addr();
+        let bytes = len * size_of::<T>();
+        let Some(end) = start.checked_add(bytes) else {
+            return Err(Error::SizeOverflow { what: name }.into());
+        };
+        let buffer = Buffer {
+            name,
+            start,
+            end,
+            written,
+        };
+        let clash =
+            |other: &&Buffer| (written || other.written) && start < other.end && other.start < end;
+        if let Some(other) = self.buffers[..self.count].iter().find(clash) {
+            return Err(Failure::Overlap {
+                name,
+                other: other.name,
+            });
+        }
+        self.buffers[self.count] = buffer;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn path_of_bytes(bytes: &[u8]) -> Result<&Path> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(Path::new(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_of_bytes(bytes: &[u8]) -> Result<&Path> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Path::new(text)),
+        Err(fault) => Err(Error::Io {
+            path: String::from_utf8_lossy(bytes).into_owned().into(),
+            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, fault),
+        }
+        .into()),
+    }
+}

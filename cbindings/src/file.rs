@@ -1,0 +1,51 @@
+//! Files
+//!
+//! A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
+//! (weight_ih_l0 and so on), so that other software can read and change the weights.
+
+use std::ffi::c_char;
+
+use crate::border::{self, call, require};
+use crate::network::Network;
+use crate::status::Status;
+
+/// Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of threads
+/// and the seed are not part of it. The same network gives the same bytes.
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///
+/// A file that is already there is replaced as a whole or, after an error or a crash, not at all.
+///
+/// Errors: NULL, IO; FORMAT where the path is something else than a file; OUT_OF_RANGE for tens of thousands of layers.
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_save(network: Option<&Network>, path: *const c_char) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let path = caller.path("path", path)?;
+        Ok(network.0.save(path)?)
+    })
+}
+
+/// Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
+/// belongs to the caller, who gives it back with elman_destroy().
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///   out         receives the network
+///
+/// Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is an
+/// error and nothing else.
+///
+/// Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
+/// with elman_create().
+/// Threads: any. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_load(path: *const c_char, out: *mut *mut Network) -> Status {
+    call(|caller| {
+        let path = caller.path("path", path)?;
+        let out = caller.result("out", out)?;
+        let network = elman_engine::Network::load(path)?;
+        out.write(border::handle(Network(network)));
+        Ok(())
+    })
+}

@@ -1,0 +1,360 @@
+//! Networks
+//!
+//! A network starts with an input size and no layers. Each layer that is added takes the outputs of the one before.
+//! Parameters start at 0 until elman_initialize(), elman_set_parameters() or elman_load() gives them values.
+
+use elman_engine::dataset::Standardization;
+use elman_engine::init::Initializer;
+use elman_engine::{Activation, Error, Output};
+
+use crate::border::{self, call, copied, get, require};
+use crate::status::{Result, Status, renamed};
+
+/// A recurrent neural network.
+// C is to see an opaque type: the header's generator looks through a plain `repr(transparent)`.
+#[cfg_attr(all(), repr(transparent))]
+#[derive(Debug)]
+pub struct Network(pub(crate) elman_engine::Network<f32>);
+
+/// Activation: the hyperbolic tangent.
+pub const ELMAN_TANH: u32 = 0;
+/// Activation: max(x, 0); NaN stays NaN.
+pub const ELMAN_RELU: u32 = 1;
+/// Activation: 1 / (1 + exp(-x)).
+pub const ELMAN_SIGMOID: u32 = 2;
+/// Activation: x itself.
+pub const ELMAN_LINEAR: u32 = 3;
+
+/// The network gives the output of each sequence's last step: many-to-one. The default.
+pub const ELMAN_OUTPUT_LAST: u32 = 0;
+/// The network gives the outputs of all steps: many-to-many.
+pub const ELMAN_OUTPUT_ALL: u32 = 1;
+
+/// Weights and biases uniform in +-scale / sqrt(n), as PyTorch starts its layers: n is the units of a recurrent layer,
+/// the inputs of a dense one.
+pub const ELMAN_INIT_PYTORCH: u32 = 0;
+/// Weights normal with deviation scale sqrt(2 / (inputs + units)), for tanh (Glorot & Bengio 2010). Biases 0.
+pub const ELMAN_INIT_GLOROT_NORMAL: u32 = 1;
+/// Weights uniform in +-scale sqrt(6 / (inputs + units)), for tanh (Glorot & Bengio 2010). Biases 0.
+pub const ELMAN_INIT_GLOROT_UNIFORM: u32 = 2;
+/// Weights normal with deviation scale sqrt(2 / inputs), for ReLU (He et al. 2015). Biases 0.
+pub const ELMAN_INIT_HE_NORMAL: u32 = 3;
+/// Weights uniform in +-scale sqrt(6 / inputs), for ReLU (He et al. 2015). Biases 0.
+pub const ELMAN_INIT_HE_UNIFORM: u32 = 4;
+/// Recurrent weights scale times a random orthogonal matrix (Saxe et al. 2014). Other weights as with
+/// ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
+pub const ELMAN_INIT_ORTHOGONAL: u32 = 5;
+/// Recurrent weights scale on the main diagonal and 0 elsewhere (Le et al. 2015). Other weights as with
+/// ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
+pub const ELMAN_INIT_IDENTITY: u32 = 6;
+/// Weights normal with deviation scale. Biases 0.
+pub const ELMAN_INIT_GAUSSIAN: u32 = 7;
+/// Every parameter, biases too, is scale.
+pub const ELMAN_INIT_CONSTANT: u32 = 8;
+
+/// Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives it
+/// back with elman_destroy().
+///
+///   input_size  at least 1
+///   out         receives the network
+///
+/// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW; TIER where the environment variable ELMAN_TIER is wrong.
+/// Threads: any. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_create(input_size: usize, out: *mut *mut Network) -> Status {
+    call(|caller| {
+        let out = caller.result("out", out)?;
+        let network = elman_engine::Network::new(input_size)?;
+        out.write(border::handle(Network(network)));
+        Ok(())
+    })
+}
+
+/// Frees a network; of NULL, does nothing. Its sessions live on. Pointers into it end.
+///
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_destroy(network: Option<Box<Network>>) {
+    border::destroy(network);
+}
+
+/// Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are 0.
+///
+///   units       at least 1
+///   activation  of ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID, ELMAN_LINEAR
+///
+/// Pointers from elman_gradients() end. The gradients of the new layer are 0.
+///
+/// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_add_rnn(
+    network: Option<&mut Network>,
+    units: usize,
+    activation: u32,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        Ok(network.0.add_rnn(units, activation_named(activation)?)?)
+    })
+}
+
+/// Adds a dense layer y = f(x W + b), which sees each step by itself. Its parameters are 0.
+///
+/// Arguments, errors and threads as with elman_add_rnn(). Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_add_dense(
+    network: Option<&mut Network>,
+    units: usize,
+    activation: u32,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        Ok(network.0.add_dense(units, activation_named(activation)?)?)
+    })
+}
+
+/// Adds dropout: in elman_forward() and elman_fit(), an element is 0 with probability `rate` and else divided by
+/// 1 - rate. Elsewhere it does nothing. Which elements are dropped follows from elman_set_seed() and the number of
+/// forward passes since.
+///
+///   rate        at least 0 and below 1
+///
+/// Pointers from elman_gradients() end. The gradients of the new layer are 0.
+///
+/// Errors: NULL, OUT_OF_RANGE, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_add_dropout(network: Option<&mut Network>, rate: f32) -> Status {
+    call(|_| {
+        Ok(require("network", network)?
+            .0
+            .add_dropout(f64::from(rate))?)
+    })
+}
+
+/// Sets what the network gives for a sequence.
+///
+///   mode        ELMAN_OUTPUT_LAST (the default) or ELMAN_OUTPUT_ALL
+///
+/// Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        Ok(network.0.set_output(output_named(mode)?)?)
+    })
+}
+
+/// Sets the number of threads that a call on this network may use.
+///
+///   threads     1 (the default) is the calling thread alone, 0 means one per core
+///
+/// Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
+///
+/// Errors: NULL, OUT_OF_RANGE, THREADS.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_threads(network: Option<&mut Network>, threads: usize) -> Status {
+    call(|_| Ok(require("network", network)?.0.set_threads(threads)?))
+}
+
+/// Sets where the random numbers of dropout start. The default is 0.
+///
+/// Errors: NULL.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_seed(network: Option<&mut Network>, seed: u64) -> Status {
+    call(|_| {
+        require("network", network)?.0.set_seed(seed);
+        Ok(())
+    })
+}
+
+/// Draws all parameters anew. The same seed gives the same parameters on every machine.
+///
+///   scheme      an ELMAN_INIT_ constant
+///   scale       the scheme's number: 1 gives the scheme of its source; finite, and at least 0 except with
+///               ELMAN_INIT_CONSTANT and ELMAN_INIT_IDENTITY
+///
+/// Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_RANGE, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_initialize(
+    network: Option<&mut Network>,
+    scheme: u32,
+    scale: f32,
+    seed: u64,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        let initializer = initializer_named(scheme, f64::from(scale))?;
+        // The engine has a name of its own for the number of each scheme.
+        renamed("scale", network.0.initialize(initializer, seed))
+    })
+}
+
+/// Makes the network standardise its inputs, x -> (x - mean) / deviation feature by feature, in every call and every
+/// session created from then on. It is saved with the network.
+///
+///   mean        [count], finite
+///   deviation   [count], finite and above 0
+///   count       the network's input size
+///
+/// With NULL for both buffers the inputs are taken as they come, whatever `count` is.
+///
+/// Errors: NULL for one buffer alone, LENGTH, NOT_FINITE, OUT_OF_RANGE, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_standardization(
+    network: Option<&mut Network>,
+    mean: *const f32,
+    deviation: *const f32,
+    count: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        if mean.is_null() && deviation.is_null() {
+            return Ok(network.0.set_standardization(None)?);
+        }
+        let mean = caller.read("mean", mean, &[count])?;
+        let deviation = caller.read("deviation", deviation, &[count])?;
+        let standardization =
+            Standardization::new(copied("mean", mean)?, copied("deviation", deviation)?)?;
+        Ok(network.0.set_standardization(Some(standardization))?)
+    })
+}
+
+/// Gives how the network standardises its inputs: zeros and ones where it takes them as they come.
+///
+///   mean        [count], may be NULL
+///   deviation   [count], may be NULL
+///   count       the network's input size
+///
+/// Errors: NULL (network), LENGTH, ALIGNMENT, OVERLAP.
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_standardization(
+    network: Option<&Network>,
+    mean: *mut f32,
+    deviation: *mut f32,
+    count: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        elman_engine::shape::expect_len("mean and deviation", count, network.0.input_size())?;
+        let mean = caller.write_optional("mean", mean, &[count])?;
+        let deviation = caller.write_optional("deviation", deviation, &[count])?;
+        let standardization = network.0.standardization();
+        if let Some(mean) = mean {
+            match standardization {
+                Some(values) => mean.copy_from_slice(values.mean()),
+                None => mean.fill(0.0),
+            }
+        }
+        if let Some(deviation) = deviation {
+            match standardization {
+                Some(values) => deviation.copy_from_slice(values.deviation()),
+                None => deviation.fill(1.0),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Features of a step of the input; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_input_size(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| network.0.input_size())
+}
+
+/// Features of a step of the output: the units of the last layer that has any, else the input size; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_output_size(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| network.0.output_size())
+}
+
+/// Elements of a sequence's state: the units of all recurrent layers, in layer order; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_state_size(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| network.0.state_size())
+}
+
+/// What the network gives for a sequence, ELMAN_OUTPUT_LAST or ELMAN_OUTPUT_ALL; ELMAN_OUTPUT_LAST for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_output(network: Option<&Network>) -> u32 {
+    get(
+        "network",
+        network,
+        ELMAN_OUTPUT_LAST,
+        |network| match network.0.output() {
+            Output::Last => ELMAN_OUTPUT_LAST,
+            Output::All => ELMAN_OUTPUT_ALL,
+        },
+    )
+}
+
+/// Number of threads that a call on this network may use, at least 1; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_threads(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| network.0.threads())
+}
+
+fn activation_named(value: u32) -> Result<Activation> {
+    match value {
+        ELMAN_TANH => Ok(Activation::Tanh),
+        ELMAN_RELU => Ok(Activation::Relu),
+        ELMAN_SIGMOID => Ok(Activation::Sigmoid),
+        ELMAN_LINEAR => Ok(Activation::Linear),
+        _ => Err(Error::UnknownConstant {
+            name: "activation",
+            value,
+            known: "ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR (0 to 3)",
+        }
+        .into()),
+    }
+}
+
+fn output_named(value: u32) -> Result<Output> {
+    match value {
+        ELMAN_OUTPUT_LAST => Ok(Output::Last),
+        ELMAN_OUTPUT_ALL => Ok(Output::All),
+        _ => Err(Error::UnknownConstant {
+            name: "mode",
+            value,
+            known: "ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)",
+        }
+        .into()),
+    }
+}
+
+fn initializer_named(value: u32, scale: f64) -> Result<Initializer> {
+    match value {
+        ELMAN_INIT_PYTORCH => Ok(Initializer::PyTorch { gain: scale }),
+        ELMAN_INIT_GLOROT_NORMAL => Ok(Initializer::GlorotNormal { gain: scale }),
+        ELMAN_INIT_GLOROT_UNIFORM => Ok(Initializer::GlorotUniform { gain: scale }),
+        ELMAN_INIT_HE_NORMAL => Ok(Initializer::HeNormal { gain: scale }),
+        ELMAN_INIT_HE_UNIFORM => Ok(Initializer::HeUniform { gain: scale }),
+        ELMAN_INIT_ORTHOGONAL => Ok(Initializer::Orthogonal { gain: scale }),
+        ELMAN_INIT_IDENTITY => Ok(Initializer::Identity { scale }),
+        ELMAN_INIT_GAUSSIAN => Ok(Initializer::Gaussian { sigma: scale }),
+        ELMAN_INIT_CONSTANT => Ok(Initializer::Constant { value: scale }),
+        _ => Err(Error::UnknownConstant {
+            name: "scheme",
+            value,
+            known: "the ELMAN_INIT_ constants (0 to 8)",
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Running a network
+//!
+//! Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many steps
+//! of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+
+use elman_engine::Batch;
+
+use crate::border::{Caller, call, require};
+use crate::network::Network;
+use crate::status::{Result, Status};
+
+/// Runs a batch of sequences.
+///
+///   x           [batch][steps][input_size]
+///   batch       number of sequences, at least 1
+///   steps       steps of each in `x`, at least 1
+///   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
+///   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
+///   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with 0
+///               behind the end of a sequence; may be NULL
+///   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
+///
+/// A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
+/// `state_out` must not overlap each other or an input. After the first call of a size nothing is allocated.
+///
+/// Errors: NULL (network, x), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_predict(
+    network: Option<&Network>,
+    x: *const f32,
+    batch: usize,
+    steps: usize,
+    lengths: *const usize,
+    state_in: *const f32,
+    y: *mut f32,
+    state_out: *mut f32,
+) -> Status {
+    call(|caller| {
+        let network = &require("network", network)?.0;
+        let batch = batch_of(caller, network, x, batch, steps, lengths)?;
+        let ends = ends_of(caller, network, &batch, state_in, y, state_out)?;
+        Ok(network.predict(batch, ends.state_in, ends.y, ends.state_out)?)
+    })
+}
+
+/// A batch from the arguments of elman_predict() and its like.
+pub(crate) fn batch_of<'call>(
+    caller: &mut Caller<'call>,
+    network: &elman_engine::Network<f32>,
+    x: *const f32,
+    batch: usize,
+    steps: usize,
+    lengths: *const usize,
+) -> Result<Batch<'call, f32>> {
+    Ok(Batch {
+        x: caller.read("x", x, &[batch, steps, network.input_size()])?,
+        batch,
+        steps,
+        lengths: caller.read_optional("lengths", lengths, &[batch])?,
+    })
+}
+
+/// What a run starts from and where its results go.
+pub(crate) struct Ends<'call> {
+    pub state_in: Option<&'call [f32]>,
+    pub y: Option<&'call mut [f32]>,
+    pub state_out: Option<&'call mut [f32]>,
+}
+
+/// The ends of a run over `batch`, from the arguments of elman_predict() and its like.
+pub(crate) fn ends_of<'call>(
+    caller: &mut Caller<'call>,
+    network: &elman_engine::Network<f32>,
+    batch: &Batch<'_, f32>,
+    state_in: *const f32,
+    y: *mut f32,
+    state_out: *mut f32,
+) -> Result<Ends<'call>> {
+    let state = [batch.batch, network.state_size()];
+    let output = network.output_len(batch.batch, batch.steps)?;
+    Ok(Ends {
+        state_in: caller.read_optional("state_in", state_in, &state)?,
+        y: caller.write_optional("y", y, &[output])?,
+        state_out: caller.write_optional("state_out", state_out, &state)?,
+    })
+}

@@ -1,0 +1,323 @@
+//! Training and measuring on a data set
+//!
+//! elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
+//! shuffled mini-batches, with a limit on the gradients, a validation set, and a callback that watches, changes the
+//! learning rate or stops.
+
+use std::ffi::c_void;
+use std::ops::ControlFlow;
+use std::ptr;
+
+use elman_engine::loss::Loss;
+use elman_engine::optimizer::clip_by_value;
+use elman_engine::train::{self, Clip, FitOptions};
+use elman_engine::{Error, Output};
+
+use crate::border::{self, Caller, call, require};
+use crate::dataset::Dataset;
+use crate::loss::ELMAN_NO_LABEL;
+use crate::network::Network;
+use crate::optimizer::{Optimizer, flag};
+use crate::status::{Result, Status, renamed};
+
+/// Loss: elman_softmax_cross_entropy(), for classes.
+pub const ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY: u32 = 0;
+/// Loss: elman_mean_squared_error(), for numbers.
+pub const ELMAN_LOSS_MEAN_SQUARED_ERROR: u32 = 1;
+/// Loss: elman_binary_cross_entropy_with_logits(), for probabilities of independent events.
+pub const ELMAN_LOSS_BINARY_CROSS_ENTROPY: u32 = 2;
+
+/// Gradients are used as they come.
+pub const ELMAN_CLIP_NONE: u32 = 0;
+/// Gradients are limited as by elman_clip_gradients_by_norm().
+pub const ELMAN_CLIP_NORM: u32 = 1;
+/// Gradients are limited as by elman_clip_gradients_by_value().
+pub const ELMAN_CLIP_VALUE: u32 = 2;
+
+/// What a callback returns to go on.
+pub const ELMAN_CONTINUE: u32 = 0;
+/// What a callback returns to end the training. elman_fit() then returns ELMAN_OK.
+pub const ELMAN_STOP: u32 = 1;
+
+/// How far elman_fit() has come. Later versions may add fields at the end.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Progress {
+    /// The epoch that has ended, from 1.
+    pub epoch: usize,
+    /// The epochs that there will be.
+    pub epochs: usize,
+    /// The loss over the epoch: of each mini-batch before its update, and with dropout.
+    pub loss: f64,
+    /// The part of the rows whose largest output was that of their class; NAN where targets are no classes.
+    pub accuracy: f64,
+    /// The loss on the validation set after the epoch; NAN without one.
+    pub validation_loss: f64,
+    /// The accuracy on the validation set after the epoch; NAN without one, or where targets are no classes.
+    pub validation_accuracy: f64,
+    /// The learning rate. The callback may change it for the epochs that follow.
+    pub learning_rate: f64,
+}
+
+/// Is called after each epoch, on the thread that called elman_fit(), with the `user` pointer of the options, the
+/// progress, and the network, which it may save, run or measure through this pointer only. Returns ELMAN_CONTINUE, or
+/// anything else to stop. It must return: no longjmp, no C++ exception.
+pub type ProgressCallback =
+    Option<extern "C" fn(user: *mut c_void, progress: &mut Progress, network: &Network) -> u32>;
+
+/// How elman_fit() trains and elman_evaluate() measures. elman_fit_options_init() gives every field its default. Later
+/// versions may add fields at the end, and go on to accept the size of this one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Options {
+    /// Size of the struct in bytes, which is its version.
+    pub size: usize,
+    /// An ELMAN_LOSS_ constant; by default ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY.
+    pub loss: u32,
+    /// 1, the default: sequences are seen in random order, another one in each epoch; 0: in the order of the data set.
+    pub shuffle: u32,
+    /// Seed of the random order; by default 0.
+    pub seed: u64,
+    /// The class whose rows do not count; by default ELMAN_NO_LABEL: all rows count.
+    pub ignored_label: usize,
+    /// How often every sequence is seen, at least 1; by default 30.
+    pub epochs: usize,
+    /// Sequences that are run at a time, for one update, at least 1; by default 16.
+    pub batch_size: usize,
+    /// For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
+    /// backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default: whole
+    /// sequences.
+    pub truncate: usize,
+    /// The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1.
+    pub clip_limit: f64,
+    /// An ELMAN_CLIP_ constant; by default ELMAN_CLIP_NONE.
+    pub clip: u32,
+    /// What to measure the network on after each epoch; by default NULL: nothing.
+    pub validation: *const Dataset,
+    /// Is called after each epoch; by default NULL.
+    pub callback: ProgressCallback,
+    /// Is handed to the callback; by default NULL.
+    pub user: *mut c_void,
+}
+
+/// Gives every field of the options its default.
+///
+///   options     receives the defaults
+///   size        sizeof(elman_fit_options)
+///
+/// Errors: NULL, ALIGNMENT; MISMATCH where `size` is that of no version that the library knows.
+/// Threads: any. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
+    call(|caller| {
+        let options = caller.result("options", options)?;
+        border::expect_size::<Options>("size", size)?;
+        options.write(Options::default());
+        Ok(())
+    })
+}
+
+/// Trains a network on a data set. Gradients that the network has gathered before are dropped. After the first epoch
+/// nothing is allocated.
+///
+///   optimizer   of this network, or new
+///   options     NULL for the defaults
+///
+/// Errors, before anything changes: NULL (network, dataset, optimizer), ALIGNMENT, UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH
+/// where data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
+/// gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become infinite
+/// or not a number (the network then has the parameters from before the update that would have used them, and the
+/// gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an optimizer of
+/// another network; OUT_OF_MEMORY.
+/// Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_fit(
+    network: Option<&mut Network>,
+    dataset: Option<&Dataset>,
+    optimizer: Option<&mut Optimizer>,
+    options: *const Options,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let dataset = require("dataset", dataset)?;
+        let optimizer = require("optimizer", optimizer)?;
+        let options = options_of(caller, options)?;
+        let fit = FitOptions {
+            epochs: options.epochs,
+            batch_size: options.batch_size,
+            shuffle: flag("shuffle", options.shuffle)?.then_some(options.seed),
+            clip: options.clip()?,
+            truncate: (options.truncate > 0).then_some(options.truncate),
+            validation: caller
+                .object(options.validation)
+                .map(|dataset| &dataset.data),
+            ..FitOptions::new(options.loss()?)
+        };
+        let (network, optimizer) = (&mut network.0, &mut optimizer.0);
+        train::fit(network, &dataset.data, optimizer, &fit, |from, network| {
+            let Some(callback) = options.callback else {
+                return ControlFlow::Continue(());
+            };
+            let mut progress = Progress::from(&*from);
+            let answer = callback(options.user, &mut progress, Network::wrap(network));
+            from.learning_rate = progress.learning_rate;
+            match answer {
+                ELMAN_CONTINUE => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(())
+    })
+}
+
+/// Measures a network on a data set, without dropout.
+///
+///   options     its loss, ignored_label and batch_size; NULL for the defaults
+///   loss        receives the loss: the mean over all rows or elements that count; may be NULL
+///   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where targets
+///               are no classes; may be NULL
+///   confusion   receives how often a row of the class that the first index names was taken for the class that the second
+///               one names, [classes][classes]; may be NULL
+///
+/// Errors: NULL (network, dataset), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
+/// MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
+/// Threads: any number on one network and one data set. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_evaluate(
+    network: Option<&Network>,
+    dataset: Option<&Dataset>,
+    options: *const Options,
+    loss: *mut f64,
+    accuracy: *mut f64,
+    confusion: *mut usize,
+) -> Status {
+    call(|caller| {
+        let network = &require("network", network)?.0;
+        let data = &require("dataset", dataset)?.data;
+        let options = options_of(caller, options)?;
+        let loss = caller.result_optional("loss", loss)?;
+        let accuracy = caller.result_optional("accuracy", accuracy)?;
+        let cells = [data.class_count(); 2];
+        let confusion = caller.write_optional("confusion", confusion, &cells)?;
+        let found = train::evaluate(network, data, options.loss()?, options.batch_size)?;
+        if let Some(loss) = loss {
+            loss.write(found.score.loss);
+        }
+        if let Some(accuracy) = accuracy {
+            accuracy.write(found.score.accuracy.unwrap_or(f64::NAN));
+        }
+        if let Some(confusion) = confusion {
+            confusion.copy_from_slice(&found.confusion);
+        }
+        Ok(())
+    })
+}
+
+/// Runs a network over a data set, without dropout.
+///
+///   batch_size  sequences that are run at a time, at least 1
+///   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]: the
+///               steps of one sequence after those of the other, without padding
+///
+/// Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
+/// features than the network.
+/// Threads: any number on one network and one data set. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_predict_dataset(
+    network: Option<&Network>,
+    dataset: Option<&Dataset>,
+    batch_size: usize,
+    y: *mut f32,
+) -> Status {
+    call(|caller| {
+        let network = &require("network", network)?.0;
+        let data = &require("dataset", dataset)?.data;
+        let rows = match network.output() {
+            Output::Last => data.len(),
+            Output::All => data.total_steps(),
+        };
+        let y = caller.write("y", y, &[rows, network.output_size()])?;
+        y.copy_from_slice(&train::predict(network, data, batch_size)?);
+        Ok(())
+    })
+}
+
+/// The options that a caller gave, or the defaults.
+fn options_of(caller: &mut Caller<'_>, options: *const Options) -> Result<Options> {
+    let given = caller.versioned("options", options)?;
+    Ok(given.copied().unwrap_or_default())
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let fit = FitOptions::<f32>::new(Loss::MeanSquaredError);
+        Self {
+            size: size_of::<Self>(),
+            loss: ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY,
+            shuffle: fit.shuffle.is_some().into(),
+            seed: fit.shuffle.unwrap_or(0),
+            ignored_label: ELMAN_NO_LABEL,
+            epochs: fit.epochs,
+            batch_size: fit.batch_size,
+            truncate: fit.truncate.unwrap_or(0),
+            clip_limit: 1.0,
+            clip: ELMAN_CLIP_NONE,
+            validation: ptr::null(),
+            callback: None,
+            user: ptr::null_mut(),
+        }
+    }
+}
+
+impl Options {
+    fn loss(&self) -> Result<Loss> {
+        match self.loss {
+            ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY => Ok(Loss::SoftmaxCrossEntropy {
+                ignored: (self.ignored_label != ELMAN_NO_LABEL).then_some(self.ignored_label),
+            }),
+            ELMAN_LOSS_MEAN_SQUARED_ERROR => Ok(Loss::MeanSquaredError),
+            ELMAN_LOSS_BINARY_CROSS_ENTROPY => Ok(Loss::BinaryCrossEntropy),
+            value => Err(Error::UnknownConstant {
+                name: "loss",
+                value,
+                known: "the ELMAN_LOSS_ constants (0 to 2)",
+            }
+            .into()),
+        }
+    }
+
+    fn clip(&self) -> Result<Clip> {
+        let clip = match self.clip {
+            ELMAN_CLIP_NONE => return Ok(Clip::None),
+            ELMAN_CLIP_NORM => Clip::Norm(self.clip_limit),
+            ELMAN_CLIP_VALUE => Clip::Value(self.clip_limit),
+            value => {
+                return Err(Error::UnknownConstant {
+                    name: "clip",
+                    value,
+                    known: "the ELMAN_CLIP_ constants (0 to 2)",
+                }
+                .into());
+            }
+        };
+        renamed("clip_limit", clip_by_value::<f32>(&mut [], self.clip_limit))?;
+        Ok(clip)
+    }
+}
+
+impl From<&train::Progress> for Progress {
+    fn from(from: &train::Progress) -> Self {
+        let validation = from.validation;
+        Self {
+            epoch: from.epoch,
+            epochs: from.epochs,
+            loss: from.training.loss,
+            accuracy: from.training.accuracy.unwrap_or(f64::NAN),
+            validation_loss: validation.map_or(f64::NAN, |score| score.loss),
+            validation_accuracy: validation
+                .and_then(|score| score.accuracy)
+                .unwrap_or(f64::NAN),
+            learning_rate: from.learning_rate,
+        }
+    }
+}

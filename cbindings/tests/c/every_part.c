@@ -1,0 +1,358 @@
+/* Every part of the library, used rightly. The argument is the directory of the Japanese Vowels data set. */
+#include "check.h"
+
+enum { INPUT = 3, BATCH = 4, STEPS = 6, X = BATCH * STEPS * INPUT };
+
+static const size_t lengths[BATCH] = {6, 2, 5, 1};
+static float x[X];
+
+static elman_network *network_of(uint32_t output) {
+    elman_network *network;
+    OK(elman_create(INPUT, &network));
+    OK(elman_add_rnn(network, 5, ELMAN_TANH));
+    OK(elman_add_rnn(network, 4, ELMAN_SIGMOID));
+    OK(elman_add_dropout(network, 0.25f));
+    OK(elman_add_dense(network, 3, ELMAN_RELU));
+    OK(elman_add_dense(network, 2, ELMAN_LINEAR));
+    OK(elman_set_output(network, output));
+    OK(elman_initialize(network, ELMAN_INIT_GLOROT_UNIFORM, 1.0f, 7));
+    const float mean[INPUT] = {0.1f, 0.2f, 0.3f}, deviation[INPUT] = {1.0f, 2.0f, 0.5f};
+    OK(elman_set_standardization(network, mean, deviation, INPUT));
+    return network;
+}
+
+static void version_and_tier(void) {
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d.%d", ELMAN_VERSION_MAJOR, ELMAN_VERSION_MINOR, ELMAN_VERSION_PATCH);
+    CHECK(strcmp(elman_version(), version) == 0);
+    CHECK(strcmp(elman_tier(), "") != 0);
+}
+
+static void settings(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_ALL);
+    CHECK(elman_input_size(network) == INPUT && elman_output_size(network) == 2 && elman_state_size(network) == 9);
+    CHECK(elman_output(network) == ELMAN_OUTPUT_ALL && elman_threads(network) == 1);
+    const size_t count = elman_parameter_count(network);
+    CHECK(count == (3 + 5 + 1) * 5 + (5 + 4 + 1) * 4 + (4 + 1) * 3 + (3 + 1) * 2);
+
+    float mean[INPUT], deviation[INPUT];
+    OK(elman_get_standardization(network, mean, deviation, INPUT));
+    CHECK(mean[2] == 0.3f && deviation[1] == 2.0f);
+    OK(elman_set_standardization(network, NULL, NULL, 0));
+    OK(elman_get_standardization(network, mean, deviation, INPUT));
+    CHECK(mean[2] == 0.0f && deviation[1] == 1.0f);
+
+    float *parameters = floats(count), *again = floats(count);
+    for (uint32_t scheme = ELMAN_INIT_PYTORCH; scheme <= ELMAN_INIT_CONSTANT; scheme++) {
+        OK(elman_initialize(network, scheme, 0.5f, 3));
+        OK(elman_get_parameters(network, parameters, count));
+        OK(elman_initialize(network, scheme, 0.5f, 3));
+        OK(elman_get_parameters(network, again, count));
+        SAME(parameters, again, count);
+        OK(elman_initialize(network, scheme, 0.5f, 4));
+        OK(elman_get_parameters(network, again, count));
+        CHECK((memcmp(parameters, again, count * sizeof *again) == 0) == (scheme == ELMAN_INIT_CONSTANT));
+    }
+    for (size_t i = 0; i < count; i++) CHECK(parameters[i] == 0.5f);
+    free(parameters), free(again);
+    elman_destroy(network);
+}
+
+/* The same bits whether a batch is run as a whole, on threads, in pieces, or step by step; loaded or not. */
+static void same_bits(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_ALL), *loaded;
+    const size_t y_count = BATCH * STEPS * 2, state_count = BATCH * 9;
+    float *y = floats(y_count), *state = floats(state_count), *other = floats(y_count), *last = floats(state_count);
+    OK(elman_predict(network, x, BATCH, STEPS, lengths, NULL, y, state));
+
+    OK(elman_save(network, "every_part.safetensors"));
+    OK(elman_load("every_part.safetensors", &loaded));
+    remove("every_part.safetensors");
+    CHECK(elman_output(loaded) == ELMAN_OUTPUT_ALL);
+    OK(elman_set_threads(loaded, 2));
+    CHECK(elman_threads(loaded) == 2);
+    OK(elman_predict(loaded, x, BATCH, STEPS, lengths, NULL, other, last));
+    SAME(y, other, y_count);
+    SAME(state, last, state_count);
+
+    elman_session *session, *behind;
+    OK(elman_session_create(loaded, &session));
+    OK(elman_session_create(network, &behind));
+    elman_destroy(loaded);
+    for (size_t sequence = 0; sequence < BATCH; sequence++) {
+        OK(elman_session_reset(session));
+        for (size_t step = 0; step < lengths[sequence]; step++) {
+            const size_t at = sequence * STEPS + step;
+            float answer[2], carried[9];
+            OK(elman_session_get_state(session, carried, 9));
+            OK(elman_session_set_state(behind, carried, 9));
+            OK(elman_session_step(session, x + at * INPUT, answer));
+            SAME(answer, y + at * 2, 2);
+            OK(elman_session_step(behind, x + at * INPUT, answer));
+            SAME(answer, y + at * 2, 2);
+        }
+        float carried[9];
+        OK(elman_session_get_state(session, carried, 9));
+        SAME(carried, state + sequence * 9, 9);
+        for (size_t step = lengths[sequence]; step < STEPS; step++) {
+            CHECK(y[(sequence * STEPS + step) * 2] == 0.0f && y[(sequence * STEPS + step) * 2 + 1] == 0.0f);
+        }
+    }
+    elman_session_destroy(session);
+    elman_session_destroy(behind);
+
+    OK(elman_predict(network, x, 1, 2, NULL, NULL, other, last));
+    OK(elman_predict(network, x + 2 * INPUT, 1, 4, NULL, last, other + 4, NULL));
+    SAME(other, y, STEPS * 2);
+    OK(elman_set_output(network, ELMAN_OUTPUT_LAST));
+    OK(elman_predict(network, x, BATCH, STEPS, lengths, NULL, other, NULL));
+    for (size_t i = 0; i < BATCH; i++) SAME(other + i * 2, y + (i * STEPS + lengths[i] - 1) * 2, 2);
+    free(y), free(state), free(other), free(last);
+    elman_destroy(network);
+}
+
+static void dropout(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_LAST);
+    float first[BATCH * 2], second[BATCH * 2], again[BATCH * 2];
+    OK(elman_set_seed(network, 11));
+    OK(elman_forward(network, x, BATCH, STEPS, lengths, NULL, first, NULL));
+    OK(elman_forward(network, x, BATCH, STEPS, lengths, NULL, second, NULL));
+    CHECK(memcmp(first, second, sizeof first) != 0);
+    OK(elman_set_seed(network, 11));
+    OK(elman_forward(network, x, BATCH, STEPS, lengths, NULL, again, NULL));
+    SAME(first, again, BATCH * 2);
+    elman_destroy(network);
+}
+
+static void gradients(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_LAST);
+    float dy[BATCH * 2], *values;
+    size_t count;
+    double norm, after, error;
+    for (size_t i = 0; i < COUNT(dy); i++) dy[i] = (float)i - 3.0f;
+    OK(elman_gradient_check(network, x, BATCH, STEPS, lengths, NULL, dy, NULL, &error));
+    CHECK(error < 1e-6);
+
+    OK(elman_forward(network, x, BATCH, STEPS, lengths, NULL, NULL, NULL));
+    OK(elman_backward(network, dy, NULL, NULL, NULL));
+    OK(elman_gradients(network, &values, &count));
+    CHECK(count == elman_parameter_count(network) && (size_t)values % 64 == 0);
+    const float once = values[0];
+    OK(elman_backward(network, dy, NULL, NULL, NULL));
+    CHECK(once != 0.0f && fabsf(values[0] - 2 * once) <= 1e-6f * fabsf(once));
+    OK(elman_clip_gradients_by_norm(network, INFINITY, &norm));
+    OK(elman_clip_gradients_by_norm(network, norm / 2, NULL));
+    OK(elman_clip_gradients_by_norm(network, INFINITY, &after));
+    CHECK(fabs(after - norm / 2) < 1e-5 * norm);
+    OK(elman_clip_gradients_by_value(network, 1e-3));
+    for (size_t i = 0; i < count; i++) CHECK(fabsf(values[i]) <= 1e-3f);
+    OK(elman_clear_gradients(network));
+    for (size_t i = 0; i < count; i++) CHECK(values[i] == 0.0f);
+    elman_destroy(network);
+}
+
+static void losses(void) {
+    const float logits[8] = {1, 2, 3, 1, 5, 5, 0, -1};
+    const size_t labels[4] = {1, 0, ELMAN_NO_LABEL, 1}, ends[2] = {2, 1}, rest[4] = {1, 0, 0, 7};
+    double loss, other;
+    float p[8], d[8], e[8];
+    OK(elman_softmax(logits, 4, 2, p));
+    CHECK(fabsf(p[0] + p[1] - 1) < 1e-6f && p[4] == 0.5f);
+
+    OK(elman_softmax_cross_entropy(logits, labels, 4, 2, &loss, d));
+    CHECK(fabs(loss + (log(p[1]) + log(p[2]) + log(p[7])) / 3) < 1e-6);
+    CHECK(fabsf(d[0] - p[0] / 3) < 1e-6f && fabsf(d[1] - (p[1] - 1) / 3) < 1e-6f && d[4] == 0.0f && d[5] == 0.0f);
+    OK(elman_softmax_cross_entropy_padded(logits, rest, 2, 2, ends, 2, &loss, e));
+    CHECK(fabs(loss + (log(p[1]) + log(p[2]) + log(0.5)) / 3) < 1e-6 && e[6] == 0.0f && e[7] == 0.0f);
+
+    const float targets[8] = {0, 1, 1, 1, 0, 1, 9, 9};
+    OK(elman_mean_squared_error(logits, targets, 6, &loss, d));
+    CHECK(loss == (1 + 1 + 4 + 0 + 25 + 16) / 6.0 && fabsf(d[2] - 2.0f * 2 / 6) < 1e-6f);
+    OK(elman_mean_squared_error_padded(logits, targets, 2, 2, ends, 2, &other, e));
+    CHECK(loss == other && e[7] == 0.0f);
+    SAME(d, e, 6);
+
+    OK(elman_binary_cross_entropy_with_logits(logits, targets, 6, &loss, d));
+    CHECK(fabsf(d[4] - (float)(1 / (1 + exp(-5)) / 6)) < 1e-6f);
+    OK(elman_binary_cross_entropy_with_logits_padded(logits, targets, 2, 2, ends, 2, &other, e));
+    CHECK(loss == other && e[6] == 0.0f);
+    SAME(d, e, 6);
+}
+
+/* elman_fit is the loop that one would write. */
+static void fit_is_a_loop(void) {
+    const size_t sequences[2] = {3, 2}, labels[2] = {1, 0};
+    elman_dataset *dataset;
+    elman_network *fitted, *looped;
+    elman_optimizer *adam, *other;
+    elman_fit_options options;
+    OK(elman_dataset_create_classes(INPUT, x, sequences, 2, labels, 2, 0, &dataset));
+    OK(elman_adam_create(0.01, 0.9, 0.999, 1e-8, 0.0, &adam));
+    OK(elman_adam_create(0.01, 0.9, 0.999, 1e-8, 0.0, &other));
+    fitted = network_of(ELMAN_OUTPUT_LAST);
+    looped = network_of(ELMAN_OUTPUT_LAST);
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.epochs = 5;
+    options.shuffle = 0;
+    OK(elman_fit(fitted, dataset, adam, &options));
+
+    float padded[2 * 3 * INPUT] = {0}, y[4], dy[4];
+    memcpy(padded, x, 5 * INPUT * sizeof *x);
+    for (size_t epoch = 0; epoch < options.epochs; epoch++) {
+        OK(elman_forward(looped, padded, 2, 3, sequences, NULL, y, NULL));
+        OK(elman_softmax_cross_entropy(y, labels, 2, 2, NULL, dy));
+        OK(elman_backward(looped, dy, NULL, NULL, NULL));
+        OK(elman_update(looped, other));
+    }
+    const size_t count = elman_parameter_count(fitted);
+    float *left = floats(count), *right = floats(count);
+    OK(elman_get_parameters(fitted, left, count));
+    OK(elman_get_parameters(looped, right, count));
+    SAME(left, right, count);
+    free(left), free(right);
+    elman_optimizer_destroy(adam);
+    elman_optimizer_destroy(other);
+    elman_dataset_destroy(dataset);
+    elman_destroy(fitted);
+    elman_destroy(looped);
+}
+
+static void datasets(void) {
+    const size_t sequences[2] = {3, 2}, labels[5] = {1, 0, 2, 2, 1}, *targets;
+    const float *values;
+    size_t count;
+    const char *name;
+    elman_dataset *dataset;
+    OK(elman_dataset_create(INPUT, x, sequences, 2, &dataset));
+    CHECK(elman_dataset_targets(dataset) == ELMAN_TARGETS_NONE && elman_dataset_class_count(dataset) == 0);
+    CHECK(elman_dataset_sequence_count(dataset) == 2 && elman_dataset_input_size(dataset) == INPUT);
+    CHECK(elman_dataset_total_steps(dataset) == 5 && elman_dataset_max_length(dataset) == 3);
+    OK(elman_dataset_sequence(dataset, 1, &values, &count));
+    CHECK(count == 2);
+    SAME(values, x + 3 * INPUT, 2 * INPUT);
+    elman_dataset_destroy(dataset);
+
+    OK(elman_dataset_create_classes(INPUT, x, sequences, 2, labels, 3, 1, &dataset));
+    CHECK(elman_dataset_targets(dataset) == ELMAN_TARGETS_STEP_CLASSES && elman_dataset_class_count(dataset) == 3);
+    OK(elman_dataset_labels(dataset, &targets, &count));
+    CHECK(count == 5);
+    SAME(targets, labels, 5);
+    OK(elman_dataset_class_name(dataset, 2, &name));
+    CHECK(strcmp(name, "2") == 0);
+    elman_dataset_destroy(dataset);
+
+    for (uint32_t per_step = 0; per_step < 2; per_step++) {
+        OK(elman_dataset_create_values(INPUT, x, sequences, 2, x, 2, per_step, &dataset));
+        CHECK(elman_dataset_targets(dataset) == (per_step ? ELMAN_TARGETS_STEP_VALUES : ELMAN_TARGETS_VALUES));
+        OK(elman_dataset_values(dataset, &values, &count));
+        CHECK(count == (per_step ? 10u : 4u));
+        SAME(values, x, count);
+
+        /* Outputs of a whole data set, and a loss that has no classes. */
+        elman_network *network = network_of(per_step ? ELMAN_OUTPUT_ALL : ELMAN_OUTPUT_LAST);
+        elman_fit_options options;
+        float y[10], alone[6];
+        double loss, mean, accuracy;
+        OK(elman_fit_options_init(&options, sizeof options));
+        options.loss = ELMAN_LOSS_MEAN_SQUARED_ERROR;
+        OK(elman_predict_dataset(network, dataset, 2, y));
+        OK(elman_predict(network, x, 1, 3, NULL, NULL, alone, NULL));
+        SAME(y, alone, per_step ? 6 : 2);
+        OK(elman_evaluate(network, dataset, &options, &loss, &accuracy, NULL));
+        OK(elman_mean_squared_error(y, x, count, &mean, NULL));
+        CHECK(fabs(loss - mean) < 1e-6 && isnan(accuracy));
+
+        elman_optimizer *sgd;
+        OK(elman_sgd_create(0.01, 0.5, 0, 0.0, &sgd));
+        options.truncate = per_step ? 2 : 0;
+        options.clip = ELMAN_CLIP_VALUE;
+        OK(elman_fit(network, dataset, sgd, &options));
+        OK(elman_evaluate(network, dataset, &options, &mean, NULL, NULL));
+        CHECK(mean < loss);
+        elman_optimizer_destroy(sgd);
+        elman_destroy(network);
+        elman_dataset_destroy(dataset);
+    }
+}
+
+struct watch {
+    size_t epochs;
+    double best;
+};
+
+static uint32_t watch(void *user, elman_progress *progress, const elman_network *network) {
+    struct watch *seen = (struct watch *)user;
+    seen->epochs++;
+    CHECK(progress->epoch == seen->epochs && progress->epochs == 40);
+    CHECK(isfinite(progress->loss) && progress->accuracy >= 0.0 && isfinite(progress->validation_loss));
+    CHECK(progress->learning_rate == (progress->epoch == 1 ? 0.01 : 0.005));
+    CHECK(elman_input_size(network) == 12);
+    progress->learning_rate = 0.005;
+    if (progress->validation_accuracy > seen->best) seen->best = progress->validation_accuracy;
+    return progress->epoch == 12 ? ELMAN_STOP : ELMAN_CONTINUE;
+}
+
+static void real_data(const char *directory) {
+    char path[1000];
+    elman_dataset *train, *test;
+    snprintf(path, sizeof path, "%s/JapaneseVowels_TRAIN.ts", directory);
+    OK(elman_dataset_read_ts(path, &train));
+    snprintf(path, sizeof path, "%s/JapaneseVowels_TEST.ts", directory);
+    OK(elman_dataset_read_ts(path, &test));
+    CHECK(elman_dataset_sequence_count(train) == 270 && elman_dataset_sequence_count(test) == 370);
+    CHECK(elman_dataset_input_size(train) == 12 && elman_dataset_class_count(train) == 9);
+    CHECK(elman_dataset_targets(train) == ELMAN_TARGETS_CLASSES && elman_dataset_max_length(test) == 29);
+    const char *name;
+    OK(elman_dataset_class_name(train, 8, &name));
+    CHECK(strcmp(name, "9") == 0);
+
+    elman_network *network;
+    elman_optimizer *adam;
+    elman_fit_options options;
+    struct watch seen = {0, 0.0};
+    OK(elman_create(12, &network));
+    OK(elman_add_rnn(network, 32, ELMAN_TANH));
+    OK(elman_add_dense(network, 9, ELMAN_LINEAR));
+    OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 1));
+    OK(elman_standardize(network, train));
+    OK(elman_adamw_create(0.01, 0.9, 0.999, 1e-8, 0.01, &adam));
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.epochs = 40;
+    options.clip = ELMAN_CLIP_NORM;
+    options.validation = test;
+    options.callback = watch;
+    options.user = &seen;
+    OK(elman_fit(network, train, adam, &options));
+    CHECK(seen.epochs == 12 && seen.best > 0.85);
+    CHECK(elman_optimizer_get_learning_rate(adam) == 0.005);
+    OK(elman_optimizer_set_learning_rate(adam, 0.001));
+    OK(elman_optimizer_reset(adam));
+    OK(elman_update(network, adam));
+
+    double loss, accuracy;
+    size_t confusion[81], right = 0, all = 0;
+    OK(elman_evaluate(network, test, NULL, &loss, &accuracy, confusion));
+    for (size_t i = 0; i < 81; i++) all += confusion[i];
+    for (size_t i = 0; i < 9; i++) right += confusion[i * 10];
+    CHECK(all == 370 && fabs((double)right / 370 - accuracy) < 1e-12);
+    elman_optimizer_destroy(adam);
+    elman_destroy(network);
+    elman_dataset_destroy(train);
+    elman_dataset_destroy(test);
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    for (size_t i = 0; i < X; i++) x[i] = sinf((float)i);
+    version_and_tier();
+    settings();
+    same_bits();
+    dropout();
+    gradients();
+    losses();
+    fit_is_a_loop();
+    datasets();
+    real_data(argv[1]);
+    puts("ok");
+    return 0;
+}

@@ -1,0 +1,586 @@
+/* Wrong input to every function: each call gives its status and a message that names the argument, what it was and what
+   was expected, writes nothing, and leaves its objects as they were. */
+#include "check.h"
+
+#define HUGE_SIZE ((size_t)1 << 62)
+
+static elman_network *network;
+static elman_optimizer *optimizer;
+static elman_dataset *dataset;
+static elman_session *session;
+
+static const float x[12] = {0.1f, -0.2f, 0.3f, 0.4f, -0.5f, 0.6f, 0.7f, 0.8f, -0.9f, 1.0f, 0.2f, 0.4f};
+static const size_t lengths[2] = {3, 2}, labels[2] = {1, 0};
+static float parameters_before[64], gradients_before[64], y_before[4], state_before[3];
+static size_t count;
+
+static void snapshot(float *parameters, float *gradients, float *y, float *state) {
+    float *own;
+    OK(elman_get_parameters(network, parameters, count));
+    OK(elman_gradients(network, &own, NULL));
+    memcpy(gradients, own, count * sizeof *own);
+    OK(elman_predict(network, x, 2, 3, lengths, NULL, y, NULL));
+    OK(elman_session_get_state(session, state, 3));
+}
+
+static void unchanged(void) {
+    float parameters[64], gradients[64], y[4], state[3];
+    snapshot(parameters, gradients, y, state);
+    SAME(parameters, parameters_before, count);
+    SAME(gradients, gradients_before, count);
+    SAME(y, y_before, 4);
+    SAME(state, state_before, 3);
+    CHECK(elman_input_size(network) == 2 && elman_output_size(network) == 2 && elman_state_size(network) == 3);
+    CHECK(elman_output(network) == ELMAN_OUTPUT_LAST && elman_threads(network) == 1);
+    CHECK(elman_optimizer_get_learning_rate(optimizer) == 0.5);
+}
+
+static void fails(int line, elman_status actual, elman_status expected, const char *message) {
+    if (actual != expected || strcmp(elman_last_error(), message) != 0) {
+        fprintf(stderr, "%s:%d: status %d, expected %d\n  \"%s\", expected\n  \"%s\"\n", __FILE__, line, (int)actual,
+                (int)expected, elman_last_error(), message);
+        exit(1);
+    }
+    unchanged();
+}
+
+#define FAILS(call, status, message) fails(__LINE__, call, ELMAN_ERROR_##status, message)
+
+/* A pointer that is no multiple of 4, and calls that get it as the argument `name`. */
+static float *misaligned(void) {
+    static float aligned[8];
+    return (float *)(void *)((char *)aligned + 1);
+}
+
+#define MISALIGNED(call, name)                                                                                         \
+    do {                                                                                                               \
+        char message[100];                                                                                             \
+        const void *at = misaligned();                                                                                 \
+        snprintf(message, sizeof message, "%s is at address %p, expected a multiple of 4", name, at);                  \
+        FAILS(call, ALIGNMENT, message);                                                                               \
+    } while (0)
+
+static void networks(void) {
+    elman_network *out = network;
+    FAILS(elman_create(2, NULL), NULL, "out is NULL");
+    FAILS(elman_create(0, &out), ZERO_SIZE, "input_size is 0, expected at least 1");
+    CHECK(out == network);
+    elman_destroy(NULL);
+
+    FAILS(elman_add_rnn(NULL, 1, ELMAN_TANH), NULL, "network is NULL");
+    FAILS(elman_add_rnn(network, 0, ELMAN_TANH), ZERO_SIZE, "units is 0, expected at least 1");
+    FAILS(elman_add_rnn(network, SIZE_MAX, ELMAN_TANH), SIZE_OVERFLOW,
+          "the size of the parameters of a layer overflows");
+    FAILS(elman_add_rnn(network, HUGE_SIZE, ELMAN_TANH), SIZE_OVERFLOW,
+          "the size of the parameters of a layer overflows");
+    FAILS(elman_add_rnn(network, 1, 4), UNKNOWN_CONSTANT,
+          "activation is 4, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR "
+          "(0 to 3)");
+    FAILS(elman_add_dense(NULL, 1, ELMAN_TANH), NULL, "network is NULL");
+    FAILS(elman_add_dense(network, 0, ELMAN_TANH), ZERO_SIZE, "units is 0, expected at least 1");
+    FAILS(elman_add_dense(network, HUGE_SIZE, ELMAN_TANH), SIZE_OVERFLOW,
+          "the size of the parameters of a layer overflows");
+    FAILS(elman_add_dense(network, 1, UINT32_MAX), UNKNOWN_CONSTANT,
+          "activation is 4294967295, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and "
+          "ELMAN_LINEAR (0 to 3)");
+    FAILS(elman_add_dropout(NULL, 0.5f), NULL, "network is NULL");
+    FAILS(elman_add_dropout(network, 1.0f), OUT_OF_RANGE, "rate is 1, expected at least 0 and below 1");
+    FAILS(elman_add_dropout(network, -0.5f), OUT_OF_RANGE, "rate is -0.5, expected at least 0 and below 1");
+    FAILS(elman_add_dropout(network, NAN), OUT_OF_RANGE, "rate is NaN, expected at least 0 and below 1");
+
+    FAILS(elman_set_output(NULL, ELMAN_OUTPUT_ALL), NULL, "network is NULL");
+    FAILS(elman_set_output(network, 2), UNKNOWN_CONSTANT,
+          "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");
+    FAILS(elman_set_threads(NULL, 2), NULL, "network is NULL");
+    FAILS(elman_set_threads(network, HUGE_SIZE), OUT_OF_RANGE, "threads is 4611686018427388000, expected at most 1024");
+    FAILS(elman_set_seed(NULL, 1), NULL, "network is NULL");
+
+    FAILS(elman_initialize(NULL, ELMAN_INIT_PYTORCH, 1.0f, 1), NULL, "network is NULL");
+    FAILS(elman_initialize(network, 9, 1.0f, 1), UNKNOWN_CONSTANT,
+          "scheme is 9, which names nothing; known are the ELMAN_INIT_ constants (0 to 8)");
+    for (uint32_t scheme = ELMAN_INIT_PYTORCH; scheme <= ELMAN_INIT_GAUSSIAN; scheme++) {
+        if (scheme != ELMAN_INIT_IDENTITY)
+            FAILS(elman_initialize(network, scheme, -1.0f, 1), OUT_OF_RANGE,
+                  "scale is -1, expected at least 0 and finite in the element type");
+    }
+    FAILS(elman_initialize(network, ELMAN_INIT_CONSTANT, NAN, 1), OUT_OF_RANGE,
+          "scale is NaN, expected finite in the element type");
+    FAILS(elman_initialize(network, ELMAN_INIT_IDENTITY, INFINITY, 1), OUT_OF_RANGE,
+          "scale is inf, expected finite in the element type");
+
+    const float deviation[2] = {1.0f, 0.0f}, broken[2] = {1.0f, NAN};
+    FAILS(elman_set_standardization(NULL, x, x, 2), NULL, "network is NULL");
+    FAILS(elman_set_standardization(network, NULL, x, 2), NULL, "mean is NULL");
+    FAILS(elman_set_standardization(network, x, NULL, 2), NULL, "deviation is NULL");
+    FAILS(elman_set_standardization(network, x + 6, x + 6, 1), LENGTH, "standardization has 1 elements, expected 2");
+    FAILS(elman_set_standardization(network, x, x, SIZE_MAX), SIZE_OVERFLOW, "the size of mean overflows");
+    FAILS(elman_set_standardization(network, x, deviation, 2), OUT_OF_RANGE,
+          "deviation is 0, expected a number above 0 with a finite inverse");
+    FAILS(elman_set_standardization(network, broken, x + 2, 2), NOT_FINITE,
+          "mean[1] is NaN, expected a finite number");
+    MISALIGNED(elman_set_standardization(network, misaligned(), x, 2), "mean");
+
+    float mean[2] = {7.0f, 7.0f};
+    FAILS(elman_get_standardization(NULL, mean, NULL, 2), NULL, "network is NULL");
+    FAILS(elman_get_standardization(network, mean, NULL, 1), LENGTH, "mean and deviation has 1 elements, expected 2");
+    FAILS(elman_get_standardization(network, mean, mean + 1, 2), OVERLAP,
+          "deviation overlaps mean, expected separate buffers");
+    CHECK(mean[0] == 7.0f && mean[1] == 7.0f);
+
+    const elman_network *none = NULL;
+    CHECK(elman_input_size(none) == 0 && elman_output_size(none) == 0 && elman_state_size(none) == 0);
+    CHECK(elman_threads(none) == 0 && elman_output(none) == ELMAN_OUTPUT_LAST && elman_parameter_count(none) == 0);
+    CHECK(strcmp(elman_last_error(), "network is NULL") == 0);
+}
+
+/* elman_predict and elman_forward refuse the same things. */
+static elman_status forward(int predict, elman_network *to, const float *from, size_t batch, size_t steps,
+                            const size_t *ends, const float *state_in, float *y, float *state_out) {
+    return predict ? elman_predict(to, from, batch, steps, ends, state_in, y, state_out)
+                   : elman_forward(to, from, batch, steps, ends, state_in, y, state_out);
+}
+
+static void runs(int predict) {
+    const size_t zero[2] = {3, 0}, beyond[2] = {4, 3};
+    float y[4] = {7, 7, 7, 7}, state[6] = {7, 7, 7, 7, 7, 7};
+    FAILS(forward(predict, NULL, x, 2, 3, NULL, NULL, y, state), NULL, "network is NULL");
+    FAILS(forward(predict, network, NULL, 2, 3, NULL, NULL, y, state), NULL, "x is NULL");
+    FAILS(forward(predict, network, x, 0, 3, NULL, NULL, y, state), ZERO_SIZE, "batch is 0, expected at least 1");
+    FAILS(forward(predict, network, x, 2, 0, NULL, NULL, y, state), ZERO_SIZE, "steps is 0, expected at least 1");
+    FAILS(forward(predict, network, x, SIZE_MAX, 3, NULL, NULL, y, state), SIZE_OVERFLOW,
+          "the size of x overflows");
+    FAILS(forward(predict, network, x, 2, SIZE_MAX, NULL, NULL, y, state), SIZE_OVERFLOW,
+          "the size of x overflows");
+    FAILS(forward(predict, network, x, HUGE_SIZE, HUGE_SIZE, lengths, x, y, state), SIZE_OVERFLOW,
+          "the size of x overflows");
+    FAILS(forward(predict, network, x, (size_t)1 << 33, (size_t)1 << 30, NULL, NULL, y, state), SIZE_OVERFLOW,
+          "the size of x overflows");
+    FAILS(forward(predict, network, x, 2, 3, zero, NULL, y, state), OUT_OF_RANGE,
+          "lengths[1] is 0, expected 1 to 3");
+    FAILS(forward(predict, network, x, 2, 3, beyond, NULL, y, state), OUT_OF_RANGE,
+          "lengths[0] is 4, expected 1 to 3");
+    MISALIGNED(forward(predict, network, misaligned(), 1, 1, NULL, NULL, y, state), "x");
+    FAILS(forward(predict, network, x, 2, 3, NULL, NULL, y, y + 3), OVERLAP,
+          "state_out overlaps y, expected separate buffers");
+    FAILS(forward(predict, network, x, 1, 3, NULL, state, y, state + 2), OVERLAP,
+          "state_out overlaps state_in, expected separate buffers");
+    FAILS(forward(predict, network, y, 1, 1, NULL, NULL, y + 1, NULL), OVERLAP,
+          "y overlaps x, expected separate buffers");
+    for (int i = 0; i < 4; i++) CHECK(y[i] == 7.0f && state[i] == 7.0f);
+}
+
+static void training(void) {
+    float dy[4] = {1, 2, 3, 4}, dx[12], more[8];
+    elman_network *fresh;
+    OK(elman_create(2, &fresh));
+    OK(elman_add_rnn(fresh, 2, ELMAN_TANH));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: there has been no forward pass");
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    MISALIGNED(elman_backward(fresh, dy, NULL, misaligned(), NULL), "dx");
+    FAILS(elman_backward(fresh, dy, NULL, more, more + 2), OVERLAP,
+          "dstate_in overlaps dx, expected separate buffers");
+    OK(elman_backward(fresh, dy, NULL, dx, NULL));
+    OK(elman_add_dense(fresh, 1, ELMAN_LINEAR));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    OK(elman_set_output(fresh, ELMAN_OUTPUT_ALL));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
+    elman_destroy(fresh);
+
+    FAILS(elman_backward(NULL, dy, NULL, NULL, NULL), NULL, "network is NULL");
+    FAILS(elman_update(NULL, optimizer), NULL, "network is NULL");
+    FAILS(elman_update(network, NULL), NULL, "optimizer is NULL");
+    OK(elman_create(1, &fresh));
+    OK(elman_add_dense(fresh, 1, ELMAN_LINEAR));
+    OK(elman_update(fresh, optimizer));
+    FAILS(elman_update(network, optimizer), MISMATCH,
+          "the number of parameters is 26, expected 2 as in the steps before");
+    OK(elman_optimizer_reset(optimizer));
+    elman_destroy(fresh);
+}
+
+static void parameters(void) {
+    float values[64] = {7}, *address = values;
+    size_t number = 7;
+    FAILS(elman_get_parameters(NULL, values, count), NULL, "network is NULL");
+    FAILS(elman_get_parameters(network, NULL, count), NULL, "parameters is NULL");
+    FAILS(elman_get_parameters(network, values, count - 1), LENGTH, "parameters has 25 elements, expected 26");
+    FAILS(elman_get_parameters(network, values, SIZE_MAX), SIZE_OVERFLOW, "the size of parameters overflows");
+    MISALIGNED(elman_get_parameters(network, misaligned(), count), "parameters");
+    CHECK(values[0] == 7.0f);
+    FAILS(elman_set_parameters(NULL, values, count), NULL, "network is NULL");
+    FAILS(elman_set_parameters(network, NULL, count), NULL, "parameters is NULL");
+    FAILS(elman_set_parameters(network, values, 0), LENGTH, "parameters has 0 elements, expected 26");
+    FAILS(elman_set_parameters(network, values, count + 1), LENGTH, "parameters has 27 elements, expected 26");
+    FAILS(elman_set_parameters(network, values, HUGE_SIZE), SIZE_OVERFLOW, "the size of parameters overflows");
+    FAILS(elman_gradients(NULL, &address, &number), NULL, "network is NULL");
+    FAILS(elman_gradients(network, NULL, &number), NULL, "values is NULL");
+    CHECK(address == values && number == 7);
+    FAILS(elman_clear_gradients(NULL), NULL, "network is NULL");
+
+    double norm = 7;
+    FAILS(elman_clip_gradients_by_norm(NULL, 1.0, &norm), NULL, "network is NULL");
+    FAILS(elman_clip_gradients_by_norm(network, 0.0, &norm), OUT_OF_RANGE, "max_norm is 0, expected a number above 0");
+    FAILS(elman_clip_gradients_by_norm(network, NAN, &norm), OUT_OF_RANGE,
+          "max_norm is NaN, expected a number above 0");
+    OK(elman_gradients(network, &address, NULL));
+    address[3] = gradients_before[3] = INFINITY;
+    FAILS(elman_clip_gradients_by_norm(network, 1.0, &norm), NOT_FINITE, "the norm of the gradients is not finite");
+    address[3] = gradients_before[3] = 0.25f;
+    FAILS(elman_clip_gradients_by_value(NULL, 1.0), NULL, "network is NULL");
+    FAILS(elman_clip_gradients_by_value(network, -1.0), OUT_OF_RANGE, "limit is -1, expected a number above 0");
+    CHECK(norm == 7);
+}
+
+static void optimizers(void) {
+    elman_optimizer *out = optimizer;
+    const char *fraction = "at least 0 and below 1";
+    char message[200];
+    FAILS(elman_sgd_create(0.1, 0.0, 0, 0.0, NULL), NULL, "out is NULL");
+    FAILS(elman_sgd_create(-1.0, 0.0, 0, 0.0, &out), OUT_OF_RANGE,
+          "learning_rate is -1, expected at least 0 and finite in the element type");
+    FAILS(elman_sgd_create(NAN, 0.0, 0, 0.0, &out), OUT_OF_RANGE,
+          "learning_rate is NaN, expected at least 0 and finite in the element type");
+    FAILS(elman_sgd_create(0.1, 1.0, 0, 0.0, &out), OUT_OF_RANGE, "momentum is 1, expected at least 0 and below 1");
+    FAILS(elman_sgd_create(0.1, 0.0, 1, 0.0, &out), OUT_OF_RANGE, "momentum is 0, expected above 0 with nesterov");
+    FAILS(elman_sgd_create(0.1, 0.9, 2, 0.0, &out), UNKNOWN_CONSTANT,
+          "nesterov is 2, which names nothing; known are 0 and 1");
+    FAILS(elman_sgd_create(0.1, 0.9, 1, -1.0, &out), OUT_OF_RANGE,
+          "weight_decay is -1, expected at least 0 and finite in the element type");
+    FAILS(elman_adagrad_create(0.1, 1e-10, NULL), NULL, "out is NULL");
+    FAILS(elman_adagrad_create(0.1, 0.0, &out), OUT_OF_RANGE,
+          "epsilon is 0, expected above 0 and finite in the element type");
+    FAILS(elman_rmsprop_create(0.1, 0.9, 1e-8, 0.0, NULL), NULL, "out is NULL");
+    FAILS(elman_rmsprop_create(0.1, -0.1, 1e-8, 0.0, &out), OUT_OF_RANGE,
+          "alpha is -0.1, expected at least 0 and below 1");
+    for (int decoupled = 0; decoupled < 2; decoupled++) {
+        elman_status (*create)(double, double, double, double, double, elman_optimizer **) =
+            decoupled ? elman_adamw_create : elman_adam_create;
+        FAILS(create(0.1, 0.9, 0.999, 1e-8, 0.0, NULL), NULL, "out is NULL");
+        snprintf(message, sizeof message, "beta1 is 1.5, expected %s", fraction);
+        FAILS(create(0.1, 1.5, 0.999, 1e-8, 0.0, &out), OUT_OF_RANGE, message);
+        snprintf(message, sizeof message, "beta2 is NaN, expected %s", fraction);
+        FAILS(create(0.1, 0.9, NAN, 1e-8, 0.0, &out), OUT_OF_RANGE, message);
+        FAILS(create(INFINITY, 0.9, 0.999, 1e-8, 0.0, &out), OUT_OF_RANGE,
+              "learning_rate is inf, expected at least 0 and finite in the element type");
+    }
+    FAILS(elman_rprop_create(0.1, 0.5, 1.2, 1e-6, 50.0, NULL), NULL, "out is NULL");
+    FAILS(elman_rprop_create(0.1, 0.5, 1.0, 1e-6, 50.0, &out), OUT_OF_RANGE,
+          "eta_plus is 1, expected above 1 and finite in the element type");
+    FAILS(elman_rprop_create(0.1, 0.5, 1.2, 1.0, 0.5, &out), OUT_OF_RANGE,
+          "max_step is 0.5, expected at least min_step");
+    FAILS(elman_rprop_unbounded_create(0.1, 0.5, 1.2, NULL), NULL, "out is NULL");
+    FAILS(elman_rprop_unbounded_create(0.1, 1.0, 1.2, &out), OUT_OF_RANGE,
+          "eta_minus is 1, expected above 0 and below 1");
+    CHECK(out == optimizer);
+
+    elman_optimizer_destroy(NULL);
+    CHECK(isnan(elman_optimizer_get_learning_rate(NULL)));
+    FAILS(elman_optimizer_set_learning_rate(NULL, 0.1), NULL, "optimizer is NULL");
+    FAILS(elman_optimizer_set_learning_rate(optimizer, -0.1), OUT_OF_RANGE,
+          "learning_rate is -0.1, expected at least 0 and finite in the element type");
+    FAILS(elman_optimizer_reset(NULL), NULL, "optimizer is NULL");
+}
+
+static void datasets(void) {
+    elman_dataset *out = dataset;
+    const size_t too_long[2] = {SIZE_MAX, 2}, zero[2] = {3, 0}, wrong[2] = {1, 2};
+    const float broken[4] = {1, 2, INFINITY, 4};
+    const size_t one = 1, two = 2;
+    FAILS(elman_dataset_create(2, x, lengths, 2, NULL), NULL, "out is NULL");
+    FAILS(elman_dataset_create(2, NULL, lengths, 2, &out), NULL, "x is NULL");
+    FAILS(elman_dataset_create(2, x, NULL, 2, &out), NULL, "lengths is NULL");
+    FAILS(elman_dataset_create(0, x, lengths, 2, &out), ZERO_SIZE, "input_size is 0, expected at least 1");
+    FAILS(elman_dataset_create(2, x, lengths, 0, &out), ZERO_SIZE,
+          "the number of sequences is 0, expected at least 1");
+    FAILS(elman_dataset_create(2, x, lengths, HUGE_SIZE, &out), SIZE_OVERFLOW, "the size of lengths overflows");
+    FAILS(elman_dataset_create(2, x, too_long, 2, &out), SIZE_OVERFLOW, "the size of the sum of lengths overflows");
+    FAILS(elman_dataset_create(HUGE_SIZE, x, lengths, 2, &out), SIZE_OVERFLOW, "the size of x overflows");
+    FAILS(elman_dataset_create(2, x, zero, 2, &out), OUT_OF_RANGE, "lengths[1] is 0, expected 1 to 3");
+    FAILS(elman_dataset_create(2, broken, &two, 1, &out), NOT_FINITE, "x[2] is inf, expected a finite number");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, NULL, 2, 0, &out), NULL, "labels is NULL");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, 0, 0, &out), ZERO_SIZE,
+          "the number of classes is 0, expected at least 1");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, wrong, 2, 0, &out), OUT_OF_RANGE,
+          "labels[1] is 2, expected less than 2, the number of classes");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, HUGE_SIZE, 0, &out), SIZE_OVERFLOW,
+          "the size of class names overflows");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, (size_t)1 << 50, 0, &out), OUT_OF_MEMORY,
+          "out of memory: 27021597764222976 bytes for class names");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, 2, 3, &out), UNKNOWN_CONSTANT,
+          "per_step is 3, which names nothing; known are 0 and 1");
+    FAILS(elman_dataset_create_values(2, x, lengths, 2, NULL, 1, 0, &out), NULL, "values is NULL");
+    FAILS(elman_dataset_create_values(2, x, lengths, 2, x, 0, 0, &out), ZERO_SIZE,
+          "the size of a target is 0, expected at least 1");
+    FAILS(elman_dataset_create_values(2, x, lengths, 2, x, HUGE_SIZE, 1, &out), SIZE_OVERFLOW,
+          "the size of values overflows");
+    FAILS(elman_dataset_create_values(2, x, &one, 1, broken, 4, 0, &out), NOT_FINITE,
+          "values[2] is inf, expected a finite number");
+    FAILS(elman_dataset_read_ts(NULL, &out), NULL, "path is NULL");
+    FAILS(elman_dataset_read_ts("x.ts", NULL), NULL, "out is NULL");
+    FAILS(elman_dataset_read_ts("missing.ts", &out), IO, "missing.ts: No such file or directory (os error 2)");
+    CHECK(out == dataset);
+
+    FILE *file = fopen("wrong_input.ts", "w");
+    CHECK(file != NULL && fputs("@classLabel true a b\n@data\n1,2,x:a\n", file) >= 0 && fclose(file) == 0);
+    FAILS(elman_dataset_read_ts("wrong_input.ts", &out), PARSE,
+          "wrong_input.ts:3: value 3 of dimension 1 is 'x', expected a number");
+    remove("wrong_input.ts");
+
+    const char *name = "before";
+    const float *values = x;
+    const size_t *targets = labels;
+    size_t number = 7;
+    elman_dataset_destroy(NULL);
+    FAILS(elman_dataset_class_name(NULL, 0, &name), NULL, "dataset is NULL");
+    FAILS(elman_dataset_class_name(dataset, 0, NULL), NULL, "name is NULL");
+    FAILS(elman_dataset_class_name(dataset, 2, &name), OUT_OF_RANGE, "index is 2, expected less than 2");
+    FAILS(elman_dataset_sequence(NULL, 0, &values, &number), NULL, "dataset is NULL");
+    FAILS(elman_dataset_sequence(dataset, SIZE_MAX, &values, &number), OUT_OF_RANGE,
+          "index is 18446744073709551615, expected less than 2");
+    FAILS(elman_dataset_labels(NULL, &targets, &number), NULL, "dataset is NULL");
+    FAILS(elman_dataset_labels(dataset, NULL, &number), NULL, "labels is NULL");
+    FAILS(elman_dataset_values(NULL, &values, &number), NULL, "dataset is NULL");
+    FAILS(elman_dataset_values(dataset, &values, &number), MISMATCH,
+          "the kind of targets is another, expected vectors of numbers");
+    CHECK(values == x && targets == labels && number == 7 && strcmp(name, "before") == 0);
+    CHECK(elman_dataset_sequence_count(NULL) == 0 && elman_dataset_input_size(NULL) == 0);
+    CHECK(elman_dataset_total_steps(NULL) == 0 && elman_dataset_max_length(NULL) == 0);
+    CHECK(elman_dataset_class_count(NULL) == 0 && elman_dataset_targets(NULL) == ELMAN_TARGETS_NONE);
+
+    elman_dataset *wide;
+    OK(elman_dataset_create(3, x, lengths, 1, &wide));
+    FAILS(elman_standardize(NULL, dataset), NULL, "network is NULL");
+    FAILS(elman_standardize(network, NULL), NULL, "dataset is NULL");
+    FAILS(elman_standardize(network, wide), LENGTH, "standardization has 3 elements, expected 2");
+    elman_dataset_destroy(wide);
+}
+
+static void losses(void) {
+    const float logits[4] = {1, 2, 3, 4}, targets[4] = {0, 1, 0, 2};
+    const size_t classes[2] = {0, 2}, ends[1] = {3};
+    double loss = 7;
+    float gradient[4] = {7, 7, 7, 7};
+    FAILS(elman_softmax(NULL, 2, 2, gradient), NULL, "logits is NULL");
+    FAILS(elman_softmax(logits, 2, 2, NULL), NULL, "probabilities is NULL");
+    FAILS(elman_softmax(logits, 2, 0, gradient), ZERO_SIZE, "classes is 0, expected at least 1");
+    FAILS(elman_softmax(logits, HUGE_SIZE, 2, gradient), SIZE_OVERFLOW, "the size of logits overflows");
+    FAILS(elman_softmax(gradient, 2, 2, gradient), OVERLAP, "probabilities overlaps logits, expected separate buffers");
+    FAILS(elman_softmax_cross_entropy(NULL, labels, 2, 2, &loss, gradient), NULL, "logits is NULL");
+    FAILS(elman_softmax_cross_entropy(logits, NULL, 2, 2, &loss, gradient), NULL, "labels is NULL");
+    FAILS(elman_softmax_cross_entropy(logits, labels, 2, 0, &loss, gradient), ZERO_SIZE,
+          "classes is 0, expected at least 1");
+    FAILS(elman_softmax_cross_entropy(logits, labels, HUGE_SIZE, 2, &loss, gradient), SIZE_OVERFLOW,
+          "the size of labels overflows");
+    FAILS(elman_softmax_cross_entropy(logits, labels, 2, SIZE_MAX, &loss, gradient), SIZE_OVERFLOW,
+          "the size of logits overflows");
+    FAILS(elman_softmax_cross_entropy(logits, classes, 2, 2, &loss, gradient), OUT_OF_RANGE,
+          "labels[1] is 2, expected less than 2, the number of classes");
+    FAILS(elman_softmax_cross_entropy(gradient, labels, 2, 2, &loss, gradient), OVERLAP,
+          "dlogits overlaps logits, expected separate buffers");
+    FAILS(elman_softmax_cross_entropy_padded(logits, labels, 1, 2, NULL, 2, &loss, gradient), NULL,
+          "lengths is NULL");
+    FAILS(elman_softmax_cross_entropy_padded(logits, labels, 1, 2, ends, 2, &loss, gradient), OUT_OF_RANGE,
+          "lengths[0] is 3, expected 1 to 2");
+    FAILS(elman_mean_squared_error(NULL, targets, 4, &loss, gradient), NULL, "y is NULL");
+    FAILS(elman_mean_squared_error(logits, NULL, 4, &loss, gradient), NULL, "targets is NULL");
+    FAILS(elman_mean_squared_error(logits, targets, SIZE_MAX, &loss, gradient), SIZE_OVERFLOW,
+          "the size of y overflows");
+    FAILS(elman_mean_squared_error(logits, targets, 4, (double *)(void *)gradient, gradient), OVERLAP,
+          "dy overlaps loss, expected separate buffers");
+    FAILS(elman_mean_squared_error_padded(logits, targets, 1, 2, ends, 2, &loss, gradient), OUT_OF_RANGE,
+          "lengths[0] is 3, expected 1 to 2");
+    FAILS(elman_mean_squared_error_padded(logits, targets, 0, 2, ends, 2, &loss, gradient), ZERO_SIZE,
+          "batch is 0, expected at least 1");
+    FAILS(elman_binary_cross_entropy_with_logits(NULL, targets, 4, &loss, gradient), NULL, "logits is NULL");
+    FAILS(elman_binary_cross_entropy_with_logits(logits, targets, 4, &loss, gradient), OUT_OF_RANGE,
+          "a target is 2, expected 0 to 1");
+    FAILS(elman_binary_cross_entropy_with_logits_padded(logits, targets, 1, 2, NULL, 2, &loss, gradient), NULL,
+          "lengths is NULL");
+    for (int i = 0; i < 4; i++) CHECK(gradient[i] == 7.0f);
+    CHECK(loss == 7);
+}
+
+static uint32_t never(void *user, elman_progress *progress, const elman_network *of) {
+    (void)user, (void)progress, (void)of;
+    CHECK(!"called");
+    return ELMAN_STOP;
+}
+
+static void fits(void) {
+    elman_fit_options options, defaults;
+    FAILS(elman_fit_options_init(NULL, sizeof options), NULL, "options is NULL");
+    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 96, as in the header of this version");
+    OK(elman_fit_options_init(&defaults, sizeof defaults));
+    defaults.callback = never;
+    options = defaults;
+    FAILS(elman_fit(NULL, dataset, optimizer, &options), NULL, "network is NULL");
+    FAILS(elman_fit(network, NULL, optimizer, &options), NULL, "dataset is NULL");
+    FAILS(elman_fit(network, dataset, NULL, &options), NULL, "optimizer is NULL");
+    options.size = 0;
+    FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH,
+          "the size field of options is 0, expected 96, as in the header of this version");
+#define WITH(field, value, status, message)                                                                            \
+    options = defaults;                                                                                                \
+    options.field = value;                                                                                             \
+    FAILS(elman_fit(network, dataset, optimizer, &options), status, message)
+    WITH(loss, 3, UNKNOWN_CONSTANT, "loss is 3, which names nothing; known are the ELMAN_LOSS_ constants (0 to 2)");
+    WITH(clip, 3, UNKNOWN_CONSTANT, "clip is 3, which names nothing; known are the ELMAN_CLIP_ constants (0 to 2)");
+    WITH(shuffle, 2, UNKNOWN_CONSTANT, "shuffle is 2, which names nothing; known are 0 and 1");
+    WITH(epochs, 0, ZERO_SIZE, "epochs is 0, expected at least 1");
+    WITH(batch_size, 0, ZERO_SIZE, "batch_size is 0, expected at least 1");
+    WITH(loss, ELMAN_LOSS_MEAN_SQUARED_ERROR, MISMATCH,
+         "the target of the data set is a class of 2 for each sequence, expected numbers, 2 for each sequence, "
+         "which is what the network gives and the mean squared error takes");
+    WITH(truncate, 2, MISMATCH,
+         "the output of the network is that of the last step, expected those of all steps, to train on some steps at a "
+         "time");
+    defaults.clip = ELMAN_CLIP_NORM;
+    WITH(clip_limit, -1, OUT_OF_RANGE, "clip_limit is -1, expected a number above 0");
+
+    double loss = 7, accuracy = 7;
+    size_t confusion[4] = {7, 7, 7, 7};
+    options = defaults;
+    FAILS(elman_evaluate(NULL, dataset, &options, &loss, &accuracy, confusion), NULL, "network is NULL");
+    FAILS(elman_evaluate(network, NULL, &options, &loss, &accuracy, confusion), NULL, "dataset is NULL");
+    FAILS(elman_evaluate(network, dataset, &options, &loss, &loss, confusion), OVERLAP,
+          "accuracy overlaps loss, expected separate buffers");
+    options.loss = ELMAN_LOSS_BINARY_CROSS_ENTROPY;
+    FAILS(elman_evaluate(network, dataset, &options, &loss, &accuracy, confusion), MISMATCH,
+          "the target of the data set is a class of 2 for each sequence, expected numbers, 2 for each sequence, "
+          "which is what the network gives and binary cross-entropy takes");
+    CHECK(loss == 7 && accuracy == 7 && confusion[0] == 7);
+
+    float y[4];
+    elman_dataset *wide;
+    FAILS(elman_predict_dataset(NULL, dataset, 1, y), NULL, "network is NULL");
+    FAILS(elman_predict_dataset(network, NULL, 1, y), NULL, "dataset is NULL");
+    FAILS(elman_predict_dataset(network, dataset, 1, NULL), NULL, "y is NULL");
+    FAILS(elman_predict_dataset(network, dataset, 0, y), ZERO_SIZE, "batch_size is 0, expected at least 1");
+    OK(elman_dataset_create(3, x, lengths, 1, &wide));
+    FAILS(elman_predict_dataset(network, wide, 1, y), MISMATCH,
+          "the number of features of the data set is 3, expected 2, as many as the network takes");
+    elman_dataset_destroy(wide);
+
+    double error = 7;
+    FAILS(elman_gradient_check(NULL, x, 2, 3, NULL, NULL, NULL, NULL, &error), NULL, "network is NULL");
+    FAILS(elman_gradient_check(network, NULL, 2, 3, NULL, NULL, NULL, NULL, &error), NULL, "x is NULL");
+    FAILS(elman_gradient_check(network, x, 2, 3, NULL, NULL, NULL, NULL, NULL), NULL, "relative_error is NULL");
+    FAILS(elman_gradient_check(network, x, 0, 3, NULL, NULL, NULL, NULL, &error), ZERO_SIZE,
+          "batch is 0, expected at least 1");
+    FAILS(elman_gradient_check(network, x, SIZE_MAX, 3, NULL, NULL, NULL, NULL, &error), SIZE_OVERFLOW,
+          "the size of x overflows");
+    CHECK(error == 7);
+}
+
+static void sessions(void) {
+    elman_session *out = session;
+    float y[2] = {7, 7}, state[4] = {7, 7, 7, 7};
+    FAILS(elman_session_create(NULL, &out), NULL, "network is NULL");
+    FAILS(elman_session_create(network, NULL), NULL, "out is NULL");
+    FAILS(elman_session_step(NULL, x, y), NULL, "session is NULL");
+    FAILS(elman_session_step(session, NULL, y), NULL, "x is NULL");
+    FAILS(elman_session_step(session, x, NULL), NULL, "y is NULL");
+    FAILS(elman_session_step(session, y, y), OVERLAP, "y overlaps x, expected separate buffers");
+    MISALIGNED(elman_session_step(session, misaligned(), y), "x");
+    FAILS(elman_session_reset(NULL), NULL, "session is NULL");
+    FAILS(elman_session_get_state(NULL, state, 3), NULL, "session is NULL");
+    FAILS(elman_session_get_state(session, NULL, 3), NULL, "state is NULL");
+    FAILS(elman_session_get_state(session, state, 4), LENGTH, "state has 4 elements, expected 3");
+    FAILS(elman_session_set_state(NULL, state, 3), NULL, "session is NULL");
+    FAILS(elman_session_set_state(session, NULL, 3), NULL, "state is NULL");
+    FAILS(elman_session_set_state(session, state, 2), LENGTH, "state has 2 elements, expected 3");
+    FAILS(elman_session_set_state(session, state, SIZE_MAX), SIZE_OVERFLOW, "the size of state overflows");
+    CHECK(out == session && y[0] == 7.0f && state[0] == 7.0f);
+    elman_session_destroy(NULL);
+}
+
+/* Loads a file whose first `size` bytes are `bytes`, which is no network. */
+static elman_status load_of(const void *bytes, size_t size, elman_network **out) {
+    FILE *file = fopen("wrong_input.safetensors", "wb");
+    CHECK(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+    return elman_load("wrong_input.safetensors", out);
+}
+
+static void files(void) {
+    elman_network *out = network;
+    FAILS(elman_save(NULL, "x"), NULL, "network is NULL");
+    FAILS(elman_save(network, NULL), NULL, "path is NULL");
+    FAILS(elman_save(network, "missing/x"), IO, "missing/x: No such file or directory (os error 2)");
+    FAILS(elman_save(network, "."), FORMAT, ".: not a regular file, expected one");
+    FAILS(elman_load(NULL, &out), NULL, "path is NULL");
+    FAILS(elman_load("x", NULL), NULL, "out is NULL");
+    FAILS(elman_load("missing.safetensors", &out), IO,
+          "missing.safetensors: No such file or directory (os error 2)");
+
+    /* Every truncation, and every damaged byte of the header, of a file that is right. */
+    static unsigned char bytes[8192], damaged[8192];
+    OK(elman_save(network, "wrong_input.safetensors"));
+    FILE *file = fopen("wrong_input.safetensors", "rb");
+    CHECK(file != NULL);
+    const size_t size = fread(bytes, 1, sizeof bytes, file);
+    CHECK(size > 100 && size < sizeof bytes && fclose(file) == 0);
+    for (size_t end = 0; end < size; end++) CHECK(load_of(bytes, end, &out) == ELMAN_ERROR_FORMAT);
+    memcpy(damaged, bytes, size);
+    memset(damaged, 0xff, 8);
+    CHECK(load_of(damaged, size, &out) == ELMAN_ERROR_FORMAT);
+    CHECK(strncmp(elman_last_error(), "wrong_input.safetensors: ", 25) == 0);
+    CHECK(out == network);
+    for (size_t at = 0; at < 400; at++) {
+        memcpy(damaged, bytes, size);
+        damaged[at] ^= 0x11;
+        elman_network *loaded = NULL;
+        const elman_status status = load_of(damaged, size, &loaded);
+        CHECK((status == ELMAN_OK) == (loaded != NULL));
+        CHECK(status == ELMAN_OK || status == ELMAN_ERROR_FORMAT || status == ELMAN_ERROR_OUT_OF_MEMORY);
+        elman_destroy(loaded);
+    }
+    OK(load_of(bytes, size, &out));
+    CHECK(out != network);
+    elman_destroy(out);
+    unchanged();
+    remove("wrong_input.safetensors");
+}
+
+int main(void) {
+    CHECK(strcmp(elman_last_error(), "") == 0);
+    OK(elman_create(2, &network));
+    OK(elman_add_rnn(network, 3, ELMAN_TANH));
+    OK(elman_add_dense(network, 2, ELMAN_LINEAR));
+    OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 5));
+    OK(elman_sgd_create(0.5, 0.9, 0, 0.0, &optimizer));
+    OK(elman_dataset_create_classes(2, x, lengths, 2, labels, 2, 0, &dataset));
+    OK(elman_session_create(network, &session));
+    float y[2];
+    OK(elman_session_step(session, x, y));
+    OK(elman_forward(network, x, 2, 3, lengths, NULL, NULL, NULL));
+    OK(elman_backward(network, x, NULL, NULL, NULL));
+    count = elman_parameter_count(network);
+    CHECK(count == 26);
+    snapshot(parameters_before, gradients_before, y_before, state_before);
+
+    networks();
+    runs(0);
+    runs(1);
+    training();
+    parameters();
+    optimizers();
+    datasets();
+    losses();
+    fits();
+    sessions();
+    files();
+    CHECK(strcmp(elman_status_string(ELMAN_OK), "success") == 0);
+    CHECK(strcmp(elman_status_string(-1), "unknown status") == 0);
+    CHECK(strcmp(elman_status_string(ELMAN_ERROR_INTERNAL + 1), "unknown status") == 0);
+
+    elman_session_destroy(session);
+    elman_dataset_destroy(dataset);
+    elman_optimizer_destroy(optimizer);
+    elman_destroy(network);
+    puts("ok");
+    return 0;
+}

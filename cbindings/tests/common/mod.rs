@@ -1,0 +1,190 @@
+//! The library as C programs get it, and a compiler for them.
+#![allow(dead_code)] // each test takes what it needs
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The directory of this package.
+pub fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The text of a file of this package.
+pub fn read(path: &str) -> String {
+    let path = package().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a linker needs.
+pub struct Library {
+    pub shared: PathBuf,
+    pub archive: PathBuf,
+    /// Libraries of the system that the archive needs.
+    pub native: Vec<String>,
+}
+
+/// The library in the profile of this test. Cargo does not build it for tests, because Rust code can't link it.
+pub fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        // [target_dir]/[triple]/[profile]/deps/[test], where a triple is only there if one was asked for.
+        let test = env::current_exe().unwrap();
+        let profile_dir = test.parent().and_then(Path::parent).unwrap();
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
+        let profile = match name(profile_dir).as_str() {
+            "debug" => "dev".to_string(),
+            other => other.to_string(),
+        };
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["rustc", "--lib", "--message-format=json", "--profile"])
+            .arg(profile)
+            .arg("--target-dir")
+            .arg(target_dir)
+            .current_dir(package());
+        let parent = profile_dir.parent().unwrap();
+        if parent != target_dir {
+            cargo.args(["--target", &name(parent)]);
+        }
+        let output = cargo
+            .args(["--", "--print=native-static-libs"])
+            .output()
+            .unwrap();
+        let messages = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "{messages}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+
+        let (mut files, mut native) = (Vec::new(), None);
+        for message in messages.lines() {
+            let message: serde_json::Value = serde_json::from_str(message).unwrap();
+            if message["target"]["name"] == "elman" && message["reason"] == "compiler-artifact" {
+                let names = message["filenames"].as_array().unwrap();
+                files = names
+                    .iter()
+                    .map(|name| PathBuf::from(name.as_str().unwrap()))
+                    .collect();
+            }
+            let note = message["message"]["message"].as_str().unwrap_or_default();
+            if let Some(list) = note.strip_prefix("native-static-libs: ") {
+                native = Some(list.split_whitespace().map(str::to_string).collect());
+            }
+        }
+        let find = |extensions: &[&str]| {
+            let fits = |file: &&PathBuf| {
+                let extension = file.extension().unwrap_or_default();
+                extensions.contains(&extension.to_str().unwrap())
+            };
+            files.iter().find(fits).unwrap().clone()
+        };
+        Library {
+            shared: find(&["so", "dylib"]),
+            archive: find(&["a"]),
+            native: native.unwrap(),
+        }
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Language {
+    C11,
+    Cpp17,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Linkage {
+    Shared,
+    Static,
+}
+
+/// A program that is compiled without a warning and linked with the library.
+pub fn compile(source: &Path, language: Language, linkage: Linkage) -> PathBuf {
+    let library = library();
+    let stem = source.file_stem().unwrap().to_str().unwrap();
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{stem}-{language:?}-{linkage:?}-{}",
+        std::process::id()
+    ));
+    let (variable, default, flags) = match language {
+        Language::C11 => ("CC", "cc", ["-std=c11", "-xc"]),
+        Language::Cpp17 => ("CXX", "c++", ["-std=c++17", "-xc++"]),
+    };
+    let mut compiler = Command::new(env::var(variable).unwrap_or_else(|_| default.into()));
+    compiler
+        .args(flags)
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"])
+        .arg("-I")
+        .arg(package().join("../include"))
+        .arg("-I")
+        .arg(package().join("tests/c"))
+        .arg("-I")
+        .arg(env!("CARGO_TARGET_TMPDIR"))
+        .arg(source)
+        .args(["-xnone", "-o"])
+        .arg(&program);
+    match linkage {
+        Linkage::Shared => compiler.arg(&library.shared).arg("-lm"),
+        Linkage::Static => compiler.arg(&library.archive).args(&library.native),
+    };
+    let output = compiler.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{compiler:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    program
+}
+
+/// What a program prints. It must succeed; it is deleted afterwards.
+pub fn run(program: &Path, arguments: &[&str]) -> String {
+    run_with(program, Command::new(program).args(arguments))
+}
+
+/// As [`run`], with a command for the program.
+pub fn run_with(program: &Path, command: &mut Command) -> String {
+    let output = command
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}: {}\n{text}{}",
+        program.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::remove_file(program).unwrap();
+    text
+}
+
+/// A function of the header.
+pub struct Declaration {
+    pub name: String,
+    pub comment: String,
+}
+
+/// The functions that the header declares, in order.
+pub fn declarations() -> Vec<Declaration> {
+    let header = read("../include/elman.h");
+    let documented = header
+        .split("\n\n")
+        .filter_map(|block| block.split_once("*/\n"));
+    documented
+        .filter_map(|(comment, declaration)| {
+            let (before, _) = declaration.split_once('(')?;
+            let (_, name) = before.rsplit_once([' ', '*'])?;
+            let function = name.starts_with("elman_") && !before.starts_with("#define");
+            function.then(|| Declaration {
+                name: name.to_string(),
+                comment: comment.to_string(),
+            })
+        })
+        .collect()
+}

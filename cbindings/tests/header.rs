@@ -1,0 +1,113 @@
+//! `include/elman.h` is what the sources say. `ELMAN_BLESS=1 cargo test -p elman-c --test header` writes it anew.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use cbindgen::{Builder, Config};
+
+/// The sections of the header: the files of `src`, in the order of a manual.
+const SECTIONS: [&str; 13] = [
+    "status",
+    "version",
+    "network",
+    "run",
+    "session",
+    "file",
+    "optimizer",
+    "dataset",
+    "training",
+    "pass",
+    "loss",
+    "parameters",
+    "gradient_check",
+];
+
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn source(section: &str) -> PathBuf {
+    package().join("src").join(section).with_extension("rs")
+}
+
+/// The header. The generator makes each section, because by itself it would put all constants, then all types, then all
+/// functions together.
+fn header() -> String {
+    let mut config = Config::from_file(package().join("cbindgen.toml")).unwrap();
+    let introduction = config.header.take().unwrap();
+    let mut header = format!(
+        "{}\n#ifndef ELMAN_H\n#define ELMAN_H\n\n#include <stddef.h>\n#include <stdint.h>\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#endif\n",
+        introduction.trim()
+    );
+    for (index, section) in SECTIONS.iter().enumerate() {
+        let path = source(section);
+        let bindings = Builder::new()
+            .with_config(config.clone())
+            .with_src(&path)
+            .generate()
+            .unwrap();
+        let mut declarations = Vec::new();
+        bindings.write(&mut declarations);
+        let declarations = String::from_utf8(declarations).unwrap();
+
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut about = text.lines().map_while(|line| line.strip_prefix("//!"));
+        let title = format!("{}. {}", index + 1, about.next().unwrap().trim());
+        write!(
+            header,
+            "\n\n/*\n * {title}\n * {}\n",
+            "-".repeat(title.len())
+        )
+        .unwrap();
+        for line in about {
+            writeln!(header, " *{line}").unwrap();
+        }
+        write!(header, " */\n\n{}\n", compact(declarations.trim())).unwrap();
+    }
+    header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
+    header
+}
+
+/// Puts comments of one line on one line, and constants that have such comments together.
+fn compact(declarations: &str) -> String {
+    let lines: Vec<&str> = declarations.lines().collect();
+    let mut compact: Vec<String> = Vec::new();
+    let mut rest = &lines[..];
+    while let [line, behind @ ..] = rest {
+        rest = behind;
+        let indent = line.strip_suffix("/**");
+        if let (Some(indent), [text, end, behind @ ..]) = (indent, rest)
+            && end.trim() == "*/"
+        {
+            let text = text.trim().trim_start_matches("* ");
+            compact.push(format!("{indent}/** {text} */"));
+            rest = behind;
+            let [.., before, blank, _] = &compact[..] else {
+                continue;
+            };
+            let constants = [before.as_str(), behind[0]];
+            if blank.is_empty() && constants.iter().all(|line| line.starts_with("#define")) {
+                compact.remove(compact.len() - 2);
+            }
+        } else {
+            compact.push(line.to_string());
+        }
+    }
+    compact.join("\n")
+}
+
+#[test]
+fn the_committed_header_is_what_the_sources_say() {
+    let path = package().join("../include/elman.h");
+    let expected = header();
+    if std::env::var_os("ELMAN_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    for (number, (committed, expected)) in committed.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(committed, expected, "line {}", number + 1);
+    }
+    assert!(committed == expected, "one of them ends earlier");
+}

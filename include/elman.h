@@ -1,0 +1,1416 @@
+/*
+ * elman: recurrent neural networks, trained and run on the CPU
+ * =============================================================
+ *
+ * The manual is this header. A complete program:
+ *
+ *     #include <elman.h>
+ *     #include <stdio.h>
+ *     #include <stdlib.h>
+ *
+ *     static void check(elman_status status) {
+ *         if (status != ELMAN_OK) {
+ *             fprintf(stderr, "%s: %s\n", elman_status_string(status), elman_last_error());
+ *             exit(1);
+ *         }
+ *     }
+ *
+ *     int main(void) {
+ *         // Four sequences of one number a step: do they rise (class 1) or fall (class 0)?
+ *         const float x[] = {0.1f, 0.5f, 0.9f,   0.8f, 0.4f,   0.2f, 0.7f,   0.9f, 0.3f};
+ *         const size_t lengths[] = {3, 2, 2, 2};
+ *         const size_t labels[] = {1, 0, 1, 0};
+ *         elman_dataset *dataset;
+ *         check(elman_dataset_create_classes(1, x, lengths, 4, labels, 2, 0, &dataset));
+ *
+ *         elman_network *network;
+ *         check(elman_create(1, &network));
+ *         check(elman_add_rnn(network, 8, ELMAN_TANH));
+ *         check(elman_add_dense(network, 2, ELMAN_LINEAR));
+ *         check(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 42));
+ *
+ *         elman_optimizer *adam;
+ *         check(elman_adam_create(0.01, 0.9, 0.999, 1e-8, 0.0, &adam));
+ *         elman_fit_options options;
+ *         check(elman_fit_options_init(&options, sizeof options));
+ *         options.epochs = 200;
+ *         check(elman_fit(network, dataset, adam, &options));
+ *
+ *         const float question[] = {0.3f, 0.4f, 0.8f};
+ *         float answer[2];
+ *         check(elman_predict(network, question, 1, 3, NULL, NULL, answer, NULL));
+ *         puts(answer[1] > answer[0] ? "it rises" : "it falls");
+ *
+ *         elman_optimizer_destroy(adam);
+ *         elman_destroy(network);
+ *         elman_dataset_destroy(dataset);
+ *         return 0;
+ *     }
+ *
+ * Link with -lelman, or take what `pkg-config --cflags --libs elman` says.
+ *
+ * What holds everywhere, unless a function says otherwise:
+ *
+ * Objects. A function with _create in its name, elman_create() and elman_load() make an object and give it to the caller;
+ * the _destroy function of its kind takes it back. Objects do not refer to each other: they may be destroyed in any order.
+ *
+ * Buffers. They are the caller's, are as large as their [shape] says, row-major, and are only used during the call. A
+ * pointer must not be NULL unless its description says that it may. Buffers that are read may overlap each other; one
+ * that is written must not overlap any other argument. Null, misaligned and overlapping pointers are errors; of their
+ * sizes the library has only the caller's word.
+ *
+ * Errors. A call that fails has written to none of its results, and its objects are as they were. "Errors:" lists the
+ * constants that a function can return without their ELMAN_ERROR_; each can also return INTERNAL. No call ends the
+ * process, whatever its arguments are.
+ *
+ * Threads. Different objects may be used by different threads at the same time, and so may one object that a function
+ * takes as a pointer to const ("any number on one network"). A function that takes it as a pointer without const needs it
+ * to itself. The library starts no thread unless elman_set_threads() asks for it, and has no global state but the choice
+ * of the tier.
+ *
+ * Results. The same parameters and inputs give the same bits, whatever the number of threads, whatever else is in the
+ * batch, and whether a sequence comes as a whole or step by step; and on every CPU with fused multiply-add.
+ *
+ * ABI. Constants keep their values. Structs grow at the end, and carry their size where the caller makes them.
+ */
+#ifndef ELMAN_H
+#define ELMAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+
+/*
+ * 1. Status and errors
+ * --------------------
+ *
+ * Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has written
+ * to none of its result pointers, and the objects it was given are as they were.
+ */
+
+/** What a call says about itself: ELMAN_OK or an ELMAN_ERROR_ constant. Later versions may add constants. */
+typedef int32_t elman_status;
+
+/** The call has done what it is for. */
+#define ELMAN_OK 0
+/** A pointer is NULL that must not be. */
+#define ELMAN_ERROR_NULL 1
+/** A pointer is not aligned to the type that it points to. */
+#define ELMAN_ERROR_ALIGNMENT 2
+/** A buffer that is written overlaps another argument. */
+#define ELMAN_ERROR_OVERLAP 3
+/** A size is 0 that must be at least 1. */
+#define ELMAN_ERROR_ZERO_SIZE 4
+/** Sizes multiply to more than memory can hold. */
+#define ELMAN_ERROR_SIZE_OVERFLOW 5
+/** A buffer has the wrong number of elements. */
+#define ELMAN_ERROR_LENGTH 6
+/** A number, an index, a label or the length of a sequence is outside its range, or not a number. */
+#define ELMAN_ERROR_OUT_OF_RANGE 7
+/** A constant names nothing. */
+#define ELMAN_ERROR_UNKNOWN_CONSTANT 8
+/** A call came before the one that it builds on, or after something made that one void. */
+#define ELMAN_ERROR_CALL_ORDER 9
+/** Two objects that are used together do not fit each other. */
+#define ELMAN_ERROR_MISMATCH 10
+/** A number is infinite or not a number where only finite ones make sense. */
+#define ELMAN_ERROR_NOT_FINITE 11
+/** Memory ran out. */
+#define ELMAN_ERROR_OUT_OF_MEMORY 12
+/** Threads could not be started. */
+#define ELMAN_ERROR_THREADS 13
+/** The environment variable ELMAN_TIER names no tier, or one that this CPU does not have. */
+#define ELMAN_ERROR_TIER 14
+/** A file could not be opened, read or written. */
+#define ELMAN_ERROR_IO 15
+/** A text file breaks its format. */
+#define ELMAN_ERROR_PARSE 16
+/** A saved network is damaged, or is none. */
+#define ELMAN_ERROR_FORMAT 17
+/** A fault of the library itself. The objects of the call may only be destroyed. Please report it. */
+#define ELMAN_ERROR_INTERNAL 18
+
+/**
+ * What a status means, in a few words; "unknown status" for a number that is none. The string is the library's and
+ * stays for good.
+ *
+ * Threads: any. Since 0.1.
+ */
+const char *elman_status_string(elman_status status);
+
+/**
+ * The message of the last call on this thread that failed: it names the argument, what it was and what was expected. An
+ * empty string where none has failed yet.
+ *
+ * A call that succeeds leaves the message alone, as it leaves errno alone; so read it right after a call that returned
+ * something other than ELMAN_OK. The string is the library's. It stays until another call on this thread fails or the
+ * thread ends. A message beyond 1023 bytes is cut.
+ *
+ * Threads: each has its own message. Since 0.1.
+ */
+const char *elman_last_error(void);
+
+
+/*
+ * 2. Version and tier
+ * -------------------
+ *
+ * The version follows semantic versioning, for the C ABI as for the Rust library. While the major version is 0, a new
+ * minor version may change the ABI; a shared library has both in its name.
+ */
+
+/** Version of the header, major part. */
+#define ELMAN_VERSION_MAJOR 0
+/** Version of the header, minor part. */
+#define ELMAN_VERSION_MINOR 1
+/** Version of the header, patch part. */
+#define ELMAN_VERSION_PATCH 0
+
+/**
+ * The version of the library as "major.minor.patch", to compare with the macros, which are the header's. The string is
+ * the library's and stays for good.
+ *
+ * Threads: any. Since 0.1.
+ */
+const char *elman_version(void);
+
+/**
+ * The instructions that networks use: "portable", "avx2" or "avx512". It is the best that the CPU has, or what the
+ * environment variable ELMAN_TIER names. It is decided at the first call of this function or of elman_create(), and the
+ * same from then on.
+ *
+ * An empty string, with the message in elman_last_error(), where ELMAN_TIER names no tier or one that the CPU does not
+ * have; elman_create() then fails with ELMAN_ERROR_TIER. The string is the library's and stays for good.
+ *
+ * Threads: any. Since 0.1.
+ */
+const char *elman_tier(void);
+
+
+/*
+ * 3. Networks
+ * -----------
+ *
+ * A network starts with an input size and no layers. Each layer that is added takes the outputs of the one before.
+ * Parameters start at 0 until elman_initialize(), elman_set_parameters() or elman_load() gives them values.
+ */
+
+/** Activation: the hyperbolic tangent. */
+#define ELMAN_TANH 0
+/** Activation: max(x, 0); NaN stays NaN. */
+#define ELMAN_RELU 1
+/** Activation: 1 / (1 + exp(-x)). */
+#define ELMAN_SIGMOID 2
+/** Activation: x itself. */
+#define ELMAN_LINEAR 3
+/** The network gives the output of each sequence's last step: many-to-one. The default. */
+#define ELMAN_OUTPUT_LAST 0
+/** The network gives the outputs of all steps: many-to-many. */
+#define ELMAN_OUTPUT_ALL 1
+
+/**
+ * Weights and biases uniform in +-scale / sqrt(n), as PyTorch starts its layers: n is the units of a recurrent layer,
+ * the inputs of a dense one.
+ */
+#define ELMAN_INIT_PYTORCH 0
+/** Weights normal with deviation scale sqrt(2 / (inputs + units)), for tanh (Glorot & Bengio 2010). Biases 0. */
+#define ELMAN_INIT_GLOROT_NORMAL 1
+/** Weights uniform in +-scale sqrt(6 / (inputs + units)), for tanh (Glorot & Bengio 2010). Biases 0. */
+#define ELMAN_INIT_GLOROT_UNIFORM 2
+/** Weights normal with deviation scale sqrt(2 / inputs), for ReLU (He et al. 2015). Biases 0. */
+#define ELMAN_INIT_HE_NORMAL 3
+/** Weights uniform in +-scale sqrt(6 / inputs), for ReLU (He et al. 2015). Biases 0. */
+#define ELMAN_INIT_HE_UNIFORM 4
+
+/**
+ * Recurrent weights scale times a random orthogonal matrix (Saxe et al. 2014). Other weights as with
+ * ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
+ */
+#define ELMAN_INIT_ORTHOGONAL 5
+
+/**
+ * Recurrent weights scale on the main diagonal and 0 elsewhere (Le et al. 2015). Other weights as with
+ * ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
+ */
+#define ELMAN_INIT_IDENTITY 6
+/** Weights normal with deviation scale. Biases 0. */
+#define ELMAN_INIT_GAUSSIAN 7
+/** Every parameter, biases too, is scale. */
+#define ELMAN_INIT_CONSTANT 8
+
+/** A recurrent neural network. */
+typedef struct elman_network elman_network;
+
+/**
+ * Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives it
+ * back with elman_destroy().
+ *
+ *   input_size  at least 1
+ *   out         receives the network
+ *
+ * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW; TIER where the environment variable ELMAN_TIER is wrong.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_create(size_t input_size, elman_network **out);
+
+/**
+ * Frees a network; of NULL, does nothing. Its sessions live on. Pointers into it end.
+ *
+ * Threads: needs the network to itself. Since 0.1.
+ */
+void elman_destroy(elman_network *network);
+
+/**
+ * Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are 0.
+ *
+ *   units       at least 1
+ *   activation  of ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID, ELMAN_LINEAR
+ *
+ * Pointers from elman_gradients() end. The gradients of the new layer are 0.
+ *
+ * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_rnn(elman_network *network, size_t units, uint32_t activation);
+
+/**
+ * Adds a dense layer y = f(x W + b), which sees each step by itself. Its parameters are 0.
+ *
+ * Arguments, errors and threads as with elman_add_rnn(). Since 0.1.
+ */
+elman_status elman_add_dense(elman_network *network, size_t units, uint32_t activation);
+
+/**
+ * Adds dropout: in elman_forward() and elman_fit(), an element is 0 with probability `rate` and else divided by
+ * 1 - rate. Elsewhere it does nothing. Which elements are dropped follows from elman_set_seed() and the number of
+ * forward passes since.
+ *
+ *   rate        at least 0 and below 1
+ *
+ * Pointers from elman_gradients() end. The gradients of the new layer are 0.
+ *
+ * Errors: NULL, OUT_OF_RANGE, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_dropout(elman_network *network, float rate);
+
+/**
+ * Sets what the network gives for a sequence.
+ *
+ *   mode        ELMAN_OUTPUT_LAST (the default) or ELMAN_OUTPUT_ALL
+ *
+ * Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_output(elman_network *network, uint32_t mode);
+
+/**
+ * Sets the number of threads that a call on this network may use.
+ *
+ *   threads     1 (the default) is the calling thread alone, 0 means one per core
+ *
+ * Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
+ *
+ * Errors: NULL, OUT_OF_RANGE, THREADS.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_threads(elman_network *network, size_t threads);
+
+/**
+ * Sets where the random numbers of dropout start. The default is 0.
+ *
+ * Errors: NULL.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_seed(elman_network *network, uint64_t seed);
+
+/**
+ * Draws all parameters anew. The same seed gives the same parameters on every machine.
+ *
+ *   scheme      an ELMAN_INIT_ constant
+ *   scale       the scheme's number: 1 gives the scheme of its source; finite, and at least 0 except with
+ *               ELMAN_INIT_CONSTANT and ELMAN_INIT_IDENTITY
+ *
+ * Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_RANGE, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_initialize(elman_network *network, uint32_t scheme, float scale, uint64_t seed);
+
+/**
+ * Makes the network standardise its inputs, x -> (x - mean) / deviation feature by feature, in every call and every
+ * session created from then on. It is saved with the network.
+ *
+ *   mean        [count], finite
+ *   deviation   [count], finite and above 0
+ *   count       the network's input size
+ *
+ * With NULL for both buffers the inputs are taken as they come, whatever `count` is.
+ *
+ * Errors: NULL for one buffer alone, LENGTH, NOT_FINITE, OUT_OF_RANGE, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_standardization(elman_network *network, const float *mean, const float *deviation, size_t count);
+
+/**
+ * Gives how the network standardises its inputs: zeros and ones where it takes them as they come.
+ *
+ *   mean        [count], may be NULL
+ *   deviation   [count], may be NULL
+ *   count       the network's input size
+ *
+ * Errors: NULL (network), LENGTH, ALIGNMENT, OVERLAP.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_standardization(const elman_network *network, float *mean, float *deviation, size_t count);
+
+/**
+ * Features of a step of the input; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_input_size(const elman_network *network);
+
+/**
+ * Features of a step of the output: the units of the last layer that has any, else the input size; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_output_size(const elman_network *network);
+
+/**
+ * Elements of a sequence's state: the units of all recurrent layers, in layer order; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_state_size(const elman_network *network);
+
+/**
+ * What the network gives for a sequence, ELMAN_OUTPUT_LAST or ELMAN_OUTPUT_ALL; ELMAN_OUTPUT_LAST for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+uint32_t elman_output(const elman_network *network);
+
+/**
+ * Number of threads that a call on this network may use, at least 1; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_threads(const elman_network *network);
+
+
+/*
+ * 4. Running a network
+ * --------------------
+ *
+ * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many steps
+ * of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+ */
+
+/**
+ * Runs a batch of sequences.
+ *
+ *   x           [batch][steps][input_size]
+ *   batch       number of sequences, at least 1
+ *   steps       steps of each in `x`, at least 1
+ *   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
+ *   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
+ *   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with 0
+ *               behind the end of a sequence; may be NULL
+ *   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
+ *
+ * A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
+ * `state_out` must not overlap each other or an input. After the first call of a size nothing is allocated.
+ *
+ * Errors: NULL (network, x), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_predict(const elman_network *network,
+                           const float *x,
+                           size_t batch,
+                           size_t steps,
+                           const size_t *lengths,
+                           const float *state_in,
+                           float *y,
+                           float *state_out);
+
+
+/*
+ * 5. Streams: one step at a time
+ * ------------------------------
+ *
+ * A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the sequence
+ * as a whole, bit for bit.
+ */
+
+/** A stream through a network. */
+typedef struct elman_session elman_session;
+
+/**
+ * Starts a stream from the state 0. It runs the parameters that the network has now; the network may change or be
+ * destroyed meanwhile. The session belongs to the caller, who gives it back with elman_session_destroy().
+ *
+ *   out         receives the session
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_MEMORY.
+ * Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
+ */
+elman_status elman_session_create(const elman_network *network, elman_session **out);
+
+/**
+ * Frees a session; of NULL, does nothing.
+ *
+ * Threads: needs the session to itself. Since 0.1.
+ */
+void elman_session_destroy(elman_session *session);
+
+/**
+ * Runs one step. It allocates nothing, takes no lock and makes no system call.
+ *
+ *   x           [input_size]
+ *   y           receives the output of the last layer, [output_size]; must not overlap `x`
+ *
+ * Errors: NULL, ALIGNMENT, OVERLAP; the state is then as it was.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_step(elman_session *session, const float *x, float *y);
+
+/**
+ * Starts again from the state 0.
+ *
+ * Errors: NULL.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_reset(elman_session *session);
+
+/**
+ * Copies the state.
+ *
+ *   state       receives it, [count], in layer order
+ *   count       elman_state_size() of the network
+ *
+ * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+ * Threads: any number on one session. Since 0.1.
+ */
+elman_status elman_session_get_state(const elman_session *session, float *state, size_t count);
+
+/**
+ * Goes on from another state: of the same or another session, or what elman_predict() gave as `state_out`.
+ *
+ *   state       [count], in layer order
+ *   count       elman_state_size() of the network
+ *
+ * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW; the state is then as it was.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_set_state(elman_session *session, const float *state, size_t count);
+
+
+/*
+ * 6. Files
+ * --------
+ *
+ * A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
+ * (weight_ih_l0 and so on), so that other software can read and change the weights.
+ */
+
+/**
+ * Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of threads
+ * and the seed are not part of it. The same network gives the same bytes.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *
+ * A file that is already there is replaced as a whole or, after an error or a crash, not at all.
+ *
+ * Errors: NULL, IO; FORMAT where the path is something else than a file; OUT_OF_RANGE for tens of thousands of layers.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_save(const elman_network *network, const char *path);
+
+/**
+ * Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
+ * belongs to the caller, who gives it back with elman_destroy().
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *   out         receives the network
+ *
+ * Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is an
+ * error and nothing else.
+ *
+ * Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
+ * with elman_create().
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_load(const char *path, elman_network **out);
+
+
+/*
+ * 7. Optimizers
+ * -------------
+ *
+ * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
+ * learning rate; what an optimizer remembers starts at 0, is allocated at the first update, and fits networks of that
+ * many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller, who
+ * gives it back with elman_optimizer_destroy().
+ */
+
+/** An update rule, its settings, and what it remembers of the parameters that it has updated. */
+typedef struct elman_optimizer elman_optimizer;
+
+/**
+ * Stochastic gradient descent: g' = g + weight_decay p; v = momentum v + g'; p -= r v, or with Nesterov's look-ahead
+ * p -= r (g' + momentum v).
+ *
+ *   learning_rate   at least 0
+ *   momentum        at least 0 and below 1; 0 for none
+ *   nesterov        0 or 1; 1 needs a momentum
+ *   weight_decay    at least 0; 0 for none
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE, UNKNOWN_CONSTANT.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_sgd_create(double learning_rate,
+                              double momentum,
+                              uint32_t nesterov,
+                              double weight_decay,
+                              elman_optimizer **out);
+
+/**
+ * AdaGrad (Duchi et al. 2011): s += g^2; p -= r g / (sqrt(s) + epsilon).
+ *
+ *   learning_rate   at least 0; usually 0.01
+ *   epsilon         above 0; usually 1e-10
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_adagrad_create(double learning_rate, double epsilon, elman_optimizer **out);
+
+/**
+ * RMSprop (Tieleman & Hinton 2012): s = alpha s + (1 - alpha) g^2; v = momentum v + g / (sqrt(s) + epsilon); p -= r v.
+ *
+ *   learning_rate   at least 0; usually 0.01
+ *   alpha           at least 0 and below 1; usually 0.99
+ *   epsilon         above 0; usually 1e-8
+ *   momentum        at least 0 and below 1; 0 for none
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_rmsprop_create(double learning_rate,
+                                  double alpha,
+                                  double epsilon,
+                                  double momentum,
+                                  elman_optimizer **out);
+
+/**
+ * Adam (Kingma & Ba 2015): g' = g + weight_decay p; m = beta1 m + (1 - beta1) g'; s = beta2 s + (1 - beta2) g'^2; in
+ * step k, p -= r / (1 - beta1^k) m / (sqrt(s) / sqrt(1 - beta2^k) + epsilon).
+ *
+ *   learning_rate   at least 0; usually 0.001
+ *   beta1           at least 0 and below 1; usually 0.9
+ *   beta2           at least 0 and below 1; usually 0.999
+ *   epsilon         above 0; usually 1e-8
+ *   weight_decay    at least 0; 0 for none
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_adam_create(double learning_rate,
+                               double beta1,
+                               double beta2,
+                               double epsilon,
+                               double weight_decay,
+                               elman_optimizer **out);
+
+/**
+ * AdamW (Loshchilov & Hutter 2019): p *= 1 - r weight_decay, then Adam without weight decay.
+ *
+ * Arguments, errors and threads as with elman_adam_create(); weight_decay is usually 0.01. Since 0.1.
+ */
+elman_status elman_adamw_create(double learning_rate,
+                                double beta1,
+                                double beta2,
+                                double epsilon,
+                                double weight_decay,
+                                elman_optimizer **out);
+
+/**
+ * Rprop (Riedmiller & Braun 1993), for full batches: every parameter has its own step, multiplied by eta_plus where the
+ * gradient has the sign of the last one and by eta_minus where it has the opposite sign, and kept in [min_step,
+ * max_step]; then p -= sign(g) step. Where the sign turned, g counts as 0.
+ *
+ *   learning_rate   the first step, at least 0; usually 0.01
+ *   eta_minus       above 0 and below 1; usually 0.5
+ *   eta_plus        above 1; usually 1.2
+ *   min_step        at least 0; usually 1e-6
+ *   max_step        at least min_step; usually 50
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_rprop_create(double learning_rate,
+                                double eta_minus,
+                                double eta_plus,
+                                double min_step,
+                                double max_step,
+                                elman_optimizer **out);
+
+/**
+ * Rprop as a bare sign rule, for full batches: every parameter has its own step, multiplied by eta_plus where the
+ * gradient has the sign of the last one (0 before the first) and by eta_minus otherwise; then p -= sign(g) step. Nothing
+ * bounds the steps.
+ *
+ *   learning_rate   the first step, at least 0; usually 0.001
+ *   eta_minus       above 0 and below 1; usually 0.5
+ *   eta_plus        above 1; usually 1.2
+ *   out             receives the optimizer
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_rprop_unbounded_create(double learning_rate,
+                                          double eta_minus,
+                                          double eta_plus,
+                                          elman_optimizer **out);
+
+/**
+ * Frees an optimizer; of NULL, does nothing.
+ *
+ * Threads: needs the optimizer to itself. Since 0.1.
+ */
+void elman_optimizer_destroy(elman_optimizer *optimizer);
+
+/**
+ * The learning rate; NAN for NULL.
+ *
+ * Threads: any number on one optimizer. Since 0.1.
+ */
+double elman_optimizer_get_learning_rate(const elman_optimizer *optimizer);
+
+/**
+ * Changes the learning rate from the next update on. Of the two forms of Rprop it is the first step, so a change has no
+ * effect between the first update and elman_optimizer_reset().
+ *
+ *   learning_rate   at least 0
+ *
+ * Errors: NULL, OUT_OF_RANGE.
+ * Threads: needs the optimizer to itself. Since 0.1.
+ */
+elman_status elman_optimizer_set_learning_rate(elman_optimizer *optimizer, double learning_rate);
+
+/**
+ * Forgets the parameters: the next update is a first one again, of any network.
+ *
+ * Errors: NULL.
+ * Threads: needs the optimizer to itself. Since 0.1.
+ */
+elman_status elman_optimizer_reset(elman_optimizer *optimizer);
+
+
+/*
+ * 8. Data sets
+ * ------------
+ *
+ * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once and
+ * never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
+ * elman_dataset_destroy().
+ */
+
+/** Targets: nothing. The sequences are only run. */
+#define ELMAN_TARGETS_NONE 0
+/** Targets: one class per sequence. */
+#define ELMAN_TARGETS_CLASSES 1
+/** Targets: one class per step. */
+#define ELMAN_TARGETS_STEP_CLASSES 2
+/** Targets: one vector of numbers per sequence. */
+#define ELMAN_TARGETS_VALUES 3
+/** Targets: one vector of numbers per step. */
+#define ELMAN_TARGETS_STEP_VALUES 4
+
+/** Sequences and their targets. */
+typedef struct elman_dataset elman_dataset;
+
+/**
+ * Makes a data set without targets.
+ *
+ *   input_size  features of a step, at least 1
+ *   x           [total_steps][input_size], finite: the steps of all sequences one after the other, without padding, where
+ *               total_steps is the sum of `lengths`
+ *   lengths     [sequences], the steps of each sequence, at least 1
+ *   sequences   at least 1
+ *   out         receives the data set
+ *
+ * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_dataset_create(size_t input_size,
+                                  const float *x,
+                                  const size_t *lengths,
+                                  size_t sequences,
+                                  elman_dataset **out);
+
+/**
+ * Makes a data set with classes as targets. They are named by their numbers.
+ *
+ *   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the second's
+ *               and so on; each less than `classes`
+ *   classes     number of classes, at least 1
+ *   per_step    0: one class per sequence; 1: one class per step
+ *
+ * The other arguments are those of elman_dataset_create().
+ *
+ * Errors: those of elman_dataset_create(), UNKNOWN_CONSTANT, and OUT_OF_RANGE for a label.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_dataset_create_classes(size_t input_size,
+                                          const float *x,
+                                          const size_t *lengths,
+                                          size_t sequences,
+                                          const size_t *labels,
+                                          size_t classes,
+                                          uint32_t per_step,
+                                          elman_dataset **out);
+
+/**
+ * Makes a data set with vectors of numbers as targets.
+ *
+ *   values      [sequences][size] or, per step, [total_steps][size], finite
+ *   size        numbers in one vector, at least 1
+ *   per_step    0: one vector per sequence; 1: one vector per step
+ *
+ * The other arguments are those of elman_dataset_create().
+ *
+ * Errors: those of elman_dataset_create(), and UNKNOWN_CONSTANT.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_dataset_create_values(size_t input_size,
+                                         const float *x,
+                                         const size_t *lengths,
+                                         size_t sequences,
+                                         const float *values,
+                                         size_t size,
+                                         uint32_t per_step,
+                                         elman_dataset **out);
+
+/**
+ * Reads a file in the .ts format of the UCR and UEA time-series archive: one sequence per case, one feature per
+ * dimension; classes where the header has @classLabel true, one number per sequence where it has @targetLabel true,
+ * otherwise no targets.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *   out         receives the data set
+ *
+ * Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
+ * set cannot hold: missing values, time stamps, numbers beyond float.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_dataset_read_ts(const char *path, elman_dataset **out);
+
+/**
+ * Frees a data set; of NULL, does nothing. Pointers into it end.
+ *
+ * Threads: needs the data set to itself. Since 0.1.
+ */
+void elman_dataset_destroy(elman_dataset *dataset);
+
+/**
+ * Number of sequences, at least 1; 0 for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_sequence_count(const elman_dataset *dataset);
+
+/**
+ * Features of a step; 0 for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_input_size(const elman_dataset *dataset);
+
+/**
+ * Steps of all sequences together; 0 for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_total_steps(const elman_dataset *dataset);
+
+/**
+ * Steps of the longest sequence; 0 for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_max_length(const elman_dataset *dataset);
+
+/**
+ * What the targets are, an ELMAN_TARGETS_ constant; ELMAN_TARGETS_NONE for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+uint32_t elman_dataset_targets(const elman_dataset *dataset);
+
+/**
+ * Number of classes; 0 where the targets are no classes, and for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_class_count(const elman_dataset *dataset);
+
+/**
+ * Gives the name of a class.
+ *
+ *   index       less than elman_dataset_class_count()
+ *   name        receives the name; it stays until the data set is destroyed
+ *
+ * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Threads: any number on one data set. Since 0.1.
+ */
+elman_status elman_dataset_class_name(const elman_dataset *dataset, size_t index, const char **name);
+
+/**
+ * Gives a sequence itself.
+ *
+ *   index       less than elman_dataset_sequence_count()
+ *   x           receives the address of the sequence, [length][input_size]; it stays until the data set is destroyed; may
+ *               be NULL
+ *   length      receives its number of steps; may be NULL
+ *
+ * Errors: NULL (dataset), ALIGNMENT, OVERLAP, OUT_OF_RANGE.
+ * Threads: any number on one data set. Since 0.1.
+ */
+elman_status elman_dataset_sequence(const elman_dataset *dataset,
+                                    size_t index,
+                                    const float **x,
+                                    size_t *length);
+
+/**
+ * Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step.
+ *
+ *   labels      receives their address; it stays until the data set is destroyed
+ *   count       receives their number; may be NULL
+ *
+ * Errors: NULL (dataset, labels), ALIGNMENT, OVERLAP, MISMATCH where the targets are no classes.
+ * Threads: any number on one data set. Since 0.1.
+ */
+elman_status elman_dataset_labels(const elman_dataset *dataset, const size_t **labels, size_t *count);
+
+/**
+ * Gives the numbers that are the targets, themselves: [sequences][size], or [total_steps][size] where there is one
+ * vector per step.
+ *
+ *   values      receives their address; it stays until the data set is destroyed
+ *   count       receives how many numbers that are; may be NULL
+ *
+ * Errors: NULL (dataset, values), ALIGNMENT, OVERLAP, MISMATCH where the targets are no numbers.
+ * Threads: any number on one data set. Since 0.1.
+ */
+elman_status elman_dataset_values(const elman_dataset *dataset, const float **values, size_t *count);
+
+/**
+ * Makes the network standardise its inputs by the mean and the deviation of every feature of a data set, over all steps
+ * of all its sequences, as elman_set_standardization() does. A feature that is constant gets deviation 1.
+ *
+ * Errors: NULL, LENGTH where the data set has another number of features, OUT_OF_MEMORY.
+ * Threads: needs the network to itself; any number on one data set. Since 0.1.
+ */
+elman_status elman_standardize(elman_network *network, const elman_dataset *dataset);
+
+
+/*
+ * 9. Training and measuring on a data set
+ * ---------------------------------------
+ *
+ * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
+ * shuffled mini-batches, with a limit on the gradients, a validation set, and a callback that watches, changes the
+ * learning rate or stops.
+ */
+
+/** Loss: elman_softmax_cross_entropy(), for classes. */
+#define ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY 0
+/** Loss: elman_mean_squared_error(), for numbers. */
+#define ELMAN_LOSS_MEAN_SQUARED_ERROR 1
+/** Loss: elman_binary_cross_entropy_with_logits(), for probabilities of independent events. */
+#define ELMAN_LOSS_BINARY_CROSS_ENTROPY 2
+/** Gradients are used as they come. */
+#define ELMAN_CLIP_NONE 0
+/** Gradients are limited as by elman_clip_gradients_by_norm(). */
+#define ELMAN_CLIP_NORM 1
+/** Gradients are limited as by elman_clip_gradients_by_value(). */
+#define ELMAN_CLIP_VALUE 2
+/** What a callback returns to go on. */
+#define ELMAN_CONTINUE 0
+/** What a callback returns to end the training. elman_fit() then returns ELMAN_OK. */
+#define ELMAN_STOP 1
+
+/** How far elman_fit() has come. Later versions may add fields at the end. */
+typedef struct {
+  /** The epoch that has ended, from 1. */
+  size_t epoch;
+  /** The epochs that there will be. */
+  size_t epochs;
+  /** The loss over the epoch: of each mini-batch before its update, and with dropout. */
+  double loss;
+  /** The part of the rows whose largest output was that of their class; NAN where targets are no classes. */
+  double accuracy;
+  /** The loss on the validation set after the epoch; NAN without one. */
+  double validation_loss;
+  /** The accuracy on the validation set after the epoch; NAN without one, or where targets are no classes. */
+  double validation_accuracy;
+  /** The learning rate. The callback may change it for the epochs that follow. */
+  double learning_rate;
+} elman_progress;
+
+/**
+ * Is called after each epoch, on the thread that called elman_fit(), with the `user` pointer of the options, the
+ * progress, and the network, which it may save, run or measure through this pointer only. Returns ELMAN_CONTINUE, or
+ * anything else to stop. It must return: no longjmp, no C++ exception.
+ */
+typedef uint32_t (*elman_progress_callback)(void *user, elman_progress *progress, const elman_network *network);
+
+/**
+ * How elman_fit() trains and elman_evaluate() measures. elman_fit_options_init() gives every field its default. Later
+ * versions may add fields at the end, and go on to accept the size of this one.
+ */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /** An ELMAN_LOSS_ constant; by default ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY. */
+  uint32_t loss;
+  /** 1, the default: sequences are seen in random order, another one in each epoch; 0: in the order of the data set. */
+  uint32_t shuffle;
+  /** Seed of the random order; by default 0. */
+  uint64_t seed;
+  /** The class whose rows do not count; by default ELMAN_NO_LABEL: all rows count. */
+  size_t ignored_label;
+  /** How often every sequence is seen, at least 1; by default 30. */
+  size_t epochs;
+  /** Sequences that are run at a time, for one update, at least 1; by default 16. */
+  size_t batch_size;
+  /**
+   * For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
+   * backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default: whole
+   * sequences.
+   */
+  size_t truncate;
+  /** The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1. */
+  double clip_limit;
+  /** An ELMAN_CLIP_ constant; by default ELMAN_CLIP_NONE. */
+  uint32_t clip;
+  /** What to measure the network on after each epoch; by default NULL: nothing. */
+  const elman_dataset *validation;
+  /** Is called after each epoch; by default NULL. */
+  elman_progress_callback callback;
+  /** Is handed to the callback; by default NULL. */
+  void *user;
+} elman_fit_options;
+
+/**
+ * Gives every field of the options its default.
+ *
+ *   options     receives the defaults
+ *   size        sizeof(elman_fit_options)
+ *
+ * Errors: NULL, ALIGNMENT; MISMATCH where `size` is that of no version that the library knows.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
+
+/**
+ * Trains a network on a data set. Gradients that the network has gathered before are dropped. After the first epoch
+ * nothing is allocated.
+ *
+ *   optimizer   of this network, or new
+ *   options     NULL for the defaults
+ *
+ * Errors, before anything changes: NULL (network, dataset, optimizer), ALIGNMENT, UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH
+ * where data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
+ * gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become infinite
+ * or not a number (the network then has the parameters from before the update that would have used them, and the
+ * gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an optimizer of
+ * another network; OUT_OF_MEMORY.
+ * Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
+ */
+elman_status elman_fit(elman_network *network,
+                       const elman_dataset *dataset,
+                       elman_optimizer *optimizer,
+                       const elman_fit_options *options);
+
+/**
+ * Measures a network on a data set, without dropout.
+ *
+ *   options     its loss, ignored_label and batch_size; NULL for the defaults
+ *   loss        receives the loss: the mean over all rows or elements that count; may be NULL
+ *   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where targets
+ *               are no classes; may be NULL
+ *   confusion   receives how often a row of the class that the first index names was taken for the class that the second
+ *               one names, [classes][classes]; may be NULL
+ *
+ * Errors: NULL (network, dataset), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
+ * MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
+ * Threads: any number on one network and one data set. Since 0.1.
+ */
+elman_status elman_evaluate(const elman_network *network,
+                            const elman_dataset *dataset,
+                            const elman_fit_options *options,
+                            double *loss,
+                            double *accuracy,
+                            size_t *confusion);
+
+/**
+ * Runs a network over a data set, without dropout.
+ *
+ *   batch_size  sequences that are run at a time, at least 1
+ *   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]: the
+ *               steps of one sequence after those of the other, without padding
+ *
+ * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
+ * features than the network.
+ * Threads: any number on one network and one data set. Since 0.1.
+ */
+elman_status elman_predict_dataset(const elman_network *network,
+                                   const elman_dataset *dataset,
+                                   size_t batch_size,
+                                   float *y);
+
+
+/*
+ * 10. Your own training loop: forward, backward, update
+ * -----------------------------------------------------
+ *
+ * One step of training is elman_forward(), a loss, elman_backward(), elman_update(). elman_backward() adds to the
+ * gradients, so a large batch can be cut into several. It takes the gradient of the final states and gives that of the
+ * first ones, so a long sequence can be cut into pieces; or hand the states from piece to piece and drop their
+ * gradients: that is truncated backpropagation through time.
+ */
+
+/**
+ * Runs a batch as elman_predict() does, but with dropout, and keeps what elman_backward() needs.
+ *
+ * Arguments and errors as with elman_predict(). What an earlier call has kept is dropped.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_forward(elman_network *network,
+                           const float *x,
+                           size_t batch,
+                           size_t steps,
+                           const size_t *lengths,
+                           const float *state_in,
+                           float *y,
+                           float *state_out);
+
+/**
+ * Goes back through the last elman_forward() and adds the gradients of the parameters to those that are there: sums
+ * over the batch, not means (a mean is the business of the loss).
+ *
+ *   dy          gradient of the outputs, in the shape of `y`; what lies behind the end of a sequence is not read; NULL
+ *               for zeros
+ *   dstate_out  gradient of the final states, [batch][state_size]; NULL for zeros
+ *   dx          receives the gradient of the inputs, in the shape of `x`, 0 behind the end of a sequence; may be NULL,
+ *               which saves its computation
+ *   dstate_in   receives the gradient of the states that the sequences started from, [batch][state_size]; may be NULL
+ *
+ * `dx` and `dstate_in` must not overlap each other or an input. Gradients have the same bits whatever the number of
+ * threads. A second call goes through the same forward pass again.
+ *
+ * Errors: NULL (network), ALIGNMENT, OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
+ * has changed since.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_backward(elman_network *network,
+                            const float *dy,
+                            const float *dstate_out,
+                            float *dx,
+                            float *dstate_in);
+
+/**
+ * Lets the optimizer apply the gradients to the parameters, then sets them to 0.
+ *
+ * Errors: NULL, OUT_OF_MEMORY; MISMATCH where the optimizer has served a network with another number of parameters.
+ * Threads: needs the network and the optimizer to itself. Since 0.1.
+ */
+elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
+
+
+/*
+ * 11. Losses
+ * ----------
+ *
+ * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
+ * over the rows or elements that count, and so is its gradient. Sums are taken in double, in an order that depends on
+ * the sizes alone. The functions whose names end in _padded are for ELMAN_OUTPUT_ALL: of each sequence only the first
+ * `lengths` steps count; the others are not read, and their gradient is 0.
+ */
+
+/** A label for rows that do not count. */
+#define ELMAN_NO_LABEL SIZE_MAX
+
+/**
+ * The probabilities of the classes: exp(z_k) / sum_j exp(z_j) for each row z of the logits, of any size.
+ *
+ *   logits          [rows][classes]
+ *   rows            may be 0
+ *   classes         at least 1
+ *   probabilities   receives them, [rows][classes]; must not overlap `logits`
+ *
+ * Errors: NULL, ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_softmax(const float *logits, size_t rows, size_t classes, float *probabilities);
+
+/**
+ * The mean of -ln p_label, where p is the softmax of the logits.
+ *
+ *   logits      [rows][classes], of any size
+ *   labels      [rows], each less than `classes`, or ELMAN_NO_LABEL where the row does not count
+ *   rows        may be 0
+ *   classes     at least 1
+ *   loss        receives the loss, 0 where nothing counts; may be NULL
+ *   dlogits     receives its gradient, [rows][classes]; must not overlap another argument; may be NULL
+ *
+ * Errors: NULL (logits, labels), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_softmax_cross_entropy(const float *logits,
+                                         const size_t *labels,
+                                         size_t rows,
+                                         size_t classes,
+                                         double *loss,
+                                         float *dlogits);
+
+/**
+ * As elman_softmax_cross_entropy(), for sequences of different lengths.
+ *
+ *   logits      [batch][steps][classes]
+ *   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
+ *   batch       at least 1
+ *   steps       at least 1
+ *   lengths     [batch], each 1 to `steps`
+ *   classes     at least 1
+ *   loss        receives the loss; may be NULL
+ *   dlogits     receives its gradient, [batch][steps][classes]; must not overlap another argument; may be NULL
+ *
+ * Errors: as there, and NULL (lengths), OUT_OF_RANGE for a length.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_softmax_cross_entropy_padded(const float *logits,
+                                                const size_t *labels,
+                                                size_t batch,
+                                                size_t steps,
+                                                const size_t *lengths,
+                                                size_t classes,
+                                                double *loss,
+                                                float *dlogits);
+
+/**
+ * The mean of (y - target)^2.
+ *
+ *   y           [count]
+ *   targets     [count]
+ *   count       number of elements, of any number of rows; may be 0
+ *   loss        receives the loss, 0 where there are no elements; may be NULL
+ *   dy          receives its gradient, [count]; must not overlap another argument; may be NULL
+ *
+ * Errors: NULL (y, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_mean_squared_error(const float *y, const float *targets, size_t count, double *loss, float *dy);
+
+/**
+ * As elman_mean_squared_error(), for sequences of different lengths.
+ *
+ *   y           [batch][steps][size]
+ *   targets     [batch][steps][size]
+ *   batch       at least 1
+ *   steps       at least 1
+ *   lengths     [batch], each 1 to `steps`
+ *   size        elements of a step
+ *   loss        receives the loss; may be NULL
+ *   dy          receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL
+ *
+ * Errors: as there, and NULL (lengths), ZERO_SIZE, OUT_OF_RANGE for a length.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_mean_squared_error_padded(const float *y,
+                                             const float *targets,
+                                             size_t batch,
+                                             size_t steps,
+                                             const size_t *lengths,
+                                             size_t size,
+                                             double *loss,
+                                             float *dy);
+
+/**
+ * The mean of -t ln s(z) - (1 - t) ln(1 - s(z)), where z are the logits, t the targets and s is the logistic function:
+ * for probabilities of independent events.
+ *
+ *   logits      [count], of any size
+ *   targets     [count], each from 0 to 1
+ *   count       number of elements, of any number of rows; may be 0
+ *   loss        receives the loss, 0 where there are no elements; may be NULL
+ *   dlogits     receives its gradient, [count]; must not overlap another argument; may be NULL
+ *
+ * Errors: NULL (logits, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_binary_cross_entropy_with_logits(const float *logits,
+                                                    const float *targets,
+                                                    size_t count,
+                                                    double *loss,
+                                                    float *dlogits);
+
+/**
+ * As elman_binary_cross_entropy_with_logits(), for sequences of different lengths.
+ *
+ *   logits      [batch][steps][size]
+ *   targets     [batch][steps][size], each from 0 to 1
+ *   batch       at least 1
+ *   steps       at least 1
+ *   lengths     [batch], each 1 to `steps`
+ *   size        elements of a step
+ *   loss        receives the loss; may be NULL
+ *   dlogits     receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL
+ *
+ * Errors: as there, and NULL (lengths), ZERO_SIZE, OUT_OF_RANGE for a length.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
+                                                           const float *targets,
+                                                           size_t batch,
+                                                           size_t steps,
+                                                           const size_t *lengths,
+                                                           size_t size,
+                                                           double *loss,
+                                                           float *dlogits);
+
+
+/*
+ * 12. Parameters and gradients
+ * ----------------------------
+ *
+ * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
+ * [input][units], b [units] of a dense one; row-major, in the layout of the equations.
+ */
+
+/**
+ * Number of parameters, and of gradients; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_parameter_count(const elman_network *network);
+
+/**
+ * Copies all parameters.
+ *
+ *   parameters  receives them, [count]
+ *   count       elman_parameter_count()
+ *
+ * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_parameters(const elman_network *network, float *parameters, size_t count);
+
+/**
+ * Replaces all parameters.
+ *
+ *   parameters  [count]
+ *   count       elman_parameter_count()
+ *
+ * Sessions go on with the parameters that they have.
+ *
+ * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_parameters(elman_network *network, const float *parameters, size_t count);
+
+/**
+ * Gives the gradients themselves, to look at, scale, or reduce over processes in place (MPI_Allreduce, NCCL, Gloo): they
+ * are one block.
+ *
+ *   values      receives the address of the block, [count], aligned to 64 bytes
+ *   count       receives elman_parameter_count(); may be NULL
+ *
+ * The block stays where it is until a layer is added or the network is destroyed. Do not touch it while another call
+ * works on the network, and do not pass it as an argument.
+ *
+ * Errors: NULL (network, values), ALIGNMENT, OVERLAP.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_gradients(elman_network *network,
+                             float **values,
+                             size_t *count);
+
+/**
+ * Sets all gradients to 0.
+ *
+ * Errors: NULL.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_clear_gradients(elman_network *network);
+
+/**
+ * Scales all gradients so that their Euclidean norm is at most `max_norm` (Pascanu et al. 2013).
+ *
+ *   max_norm    above 0; with INFINITY the call only measures
+ *   norm        receives the norm that they had before; may be NULL
+ *
+ * Errors: NULL (network), ALIGNMENT, OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
+ * an exploded backward pass shows.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_clip_gradients_by_norm(elman_network *network, double max_norm, double *norm);
+
+/**
+ * Moves every gradient to the nearest value in [-limit, limit].
+ *
+ *   limit       above 0
+ *
+ * Errors: NULL, OUT_OF_RANGE.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_clip_gradients_by_value(elman_network *network, double limit);
+
+
+/*
+ * 13. Checking gradients
+ * ----------------------
+ */
+
+/**
+ * Compares the gradients of elman_backward() with central difference quotients: those of every parameter, every input
+ * and every start state. The function whose gradients they are is sum(dy * y) + sum(dstate_out * state_out).
+ *
+ *   x, batch, steps, lengths, state_in      as with elman_predict()
+ *   dy              gradient of the outputs, in the shape of `y`; NULL for zeros
+ *   dstate_out      gradient of the final states, [batch][state_size]; NULL for zeros
+ *   relative_error  receives the largest relative error; below some 1e-6 the backward pass is right
+ *
+ * It runs on a copy in double, so the network stays as it is, and takes two forward passes for each gradient: use a
+ * small batch.
+ *
+ * Errors: those of elman_predict(), and NULL (relative_error).
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_gradient_check(const elman_network *network,
+                                  const float *x,
+                                  size_t batch,
+                                  size_t steps,
+                                  const size_t *lengths,
+                                  const float *state_in,
+                                  const float *dy,
+                                  const float *dstate_out,
+                                  double *relative_error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
