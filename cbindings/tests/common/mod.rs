@@ -3,9 +3,11 @@
 
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The directory of this package.
 pub fn package() -> &'static Path {
@@ -26,19 +28,40 @@ pub struct Library {
     pub native: Vec<String>,
 }
 
+/// How this test was built.
+pub struct Build {
+    pub target_dir: PathBuf,
+    /// The platform, if one was asked for.
+    pub triple: Option<String>,
+    pub profile: String,
+}
+
+pub fn build() -> Build {
+    let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    // The test is [target_dir]/[triple]/[profile]/deps/[test] or [target_dir]/[profile]/deps/[test].
+    let test = env::current_exe().unwrap();
+    let profile_dir = test.parent().and_then(Path::parent).unwrap();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
+    let parent = profile_dir.parent().unwrap();
+    Build {
+        target_dir: target_dir.to_path_buf(),
+        triple: (parent != target_dir).then(|| name(parent)),
+        profile: match name(profile_dir).as_str() {
+            "debug" => "dev".to_string(),
+            other => other.to_string(),
+        },
+    }
+}
+
 /// The library in the profile of this test. Cargo does not build it for tests, because Rust code can't link it.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        // [target_dir]/[triple]/[profile]/deps/[test], where a triple is only there if one was asked for.
-        let test = env::current_exe().unwrap();
-        let profile_dir = test.parent().and_then(Path::parent).unwrap();
-        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
-        let profile = match name(profile_dir).as_str() {
-            "debug" => "dev".to_string(),
-            other => other.to_string(),
-        };
+        let Build {
+            target_dir,
+            triple,
+            profile,
+        } = build();
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["rustc", "--lib", "--message-format=json", "--profile"])
@@ -46,9 +69,8 @@ pub fn library() -> &'static Library {
             .arg("--target-dir")
             .arg(target_dir)
             .current_dir(package());
-        let parent = profile_dir.parent().unwrap();
-        if parent != target_dir {
-            cargo.args(["--target", &name(parent)]);
+        if let Some(triple) = triple {
+            cargo.args(["--target", &triple]);
         }
         let output = cargo
             .args(["--", "--print=native-static-libs"])
@@ -103,14 +125,57 @@ pub enum Linkage {
     Static,
 }
 
+/// A directory in which programs find the shared library by the name that they remember.
+fn run_directory() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", build().profile));
+    let (major, minor) = (
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+    );
+    let name = match env::consts::OS {
+        "macos" => format!("libelman.{major}.{minor}.dylib"),
+        _ => format!("libelman.so.{major}.{minor}"),
+    };
+    fs::create_dir_all(&directory).unwrap();
+    match std::os::unix::fs::symlink(&library().shared, directory.join(name)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
+        _ => directory,
+    }
+}
+
+/// Makes a program look for shared libraries in a directory.
+pub fn rpath(directory: &Path) -> String {
+    format!("-Wl,-rpath,{}", directory.display())
+}
+
 /// A program that is compiled without a warning and linked with the library.
 pub fn compile(source: &Path, language: Language, linkage: Linkage) -> PathBuf {
     let library = library();
+    let shared = ["-lm".to_string(), rpath(&run_directory())];
+    let (file, others) = match linkage {
+        Linkage::Shared => (&library.shared, &shared[..]),
+        Linkage::Static => (&library.archive, &library.native[..]),
+    };
+    let include = format!("-I{}", package().join("../include").display());
+    let link = [&[file.to_str().unwrap().to_string()], others].concat();
+    compile_with(source, language, &[include], &link)
+}
+
+/// A program that is compiled without a warning and with arguments for the compiler and the linker.
+pub fn compile_with(
+    source: &Path,
+    language: Language,
+    compile: &[String],
+    link: &[String],
+) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
     let stem = source.file_stem().unwrap().to_str().unwrap();
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
-        "{stem}-{language:?}-{linkage:?}-{}",
-        std::process::id()
-    ));
+    let unique = format!(
+        "{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}-{unique}"));
     let (variable, default, flags) = match language {
         Language::C11 => ("CC", "cc", ["-std=c11", "-xc"]),
         Language::Cpp17 => ("CXX", "c++", ["-std=c++17", "-xc++"]),
@@ -119,19 +184,13 @@ pub fn compile(source: &Path, language: Language, linkage: Linkage) -> PathBuf {
     compiler
         .args(flags)
         .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"])
-        .arg("-I")
-        .arg(package().join("../include"))
-        .arg("-I")
-        .arg(package().join("tests/c"))
-        .arg("-I")
-        .arg(env!("CARGO_TARGET_TMPDIR"))
+        .args(compile)
+        .arg(format!("-I{}", package().join("tests/c").display()))
+        .arg(format!("-I{}", env!("CARGO_TARGET_TMPDIR")))
         .arg(source)
         .args(["-xnone", "-o"])
-        .arg(&program);
-    match linkage {
-        Linkage::Shared => compiler.arg(&library.shared).arg("-lm"),
-        Linkage::Static => compiler.arg(&library.archive).args(&library.native),
-    };
+        .arg(&program)
+        .args(link);
     let output = compiler.output().unwrap();
     assert!(
         output.status.success(),
