@@ -1,14 +1,12 @@
-//! The memory of a pass, and how threads share it without sharing a single element.
+//! The memory of a pass: one region per layer, of rows in the order of a [`Layout`], for a window of its steps, behind a
+//! lead of one row per sequence (where a recurrent layer keeps the state that the window starts from).
 //!
-//! An [`Arena`] holds one region per layer: rows in the order of a [`Layout`], for a window of its steps, behind a lead
-//! of one row per sequence (where a recurrent layer keeps the state that the window starts from). A [`Shard`] is the
-//! exclusive right to some rows at all steps of all regions; it can be cut in two. [`Scatter`] is the same for buffers
-//! of the caller, which are sequence-major and in the caller's order.
-//!
-//! This is a place for `unsafe` because such a right covers many pieces that lie far apart, which `&mut [E]` can't say.
+//! A thread has arenas of its own. Rows of several threads side by side would be safe as well, but a core's prefetcher
+//! reaches for its neighbours' rows while those are being written: at T 1000, B 16, I 32, H 64 two threads were then no
+//! faster than one.
 
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::buffer::{Buffer, try_reserve};
 use crate::kernels::copy::CopyRows;
@@ -32,9 +30,9 @@ pub enum Block {
     Lead,
     /// The rows of one step.
     Step(usize),
-    /// The rows of several steps, one after the other. Only a shard of all rows has them in one piece.
+    /// The rows of several steps, one after the other.
     Steps(usize, usize),
-    /// The lead and the rows of the whole window. Only for a shard of all rows.
+    /// The lead and the rows of the whole window.
     All,
 }
 
@@ -89,28 +87,71 @@ impl<E: Element> Arena<E> {
         &self.buffer[region.start..][..region.lead * region.stride]
     }
 
-    /// The right to all rows of `layout` at the steps of `window`.
+    /// The rows of `layout` at the steps of `window`, to read.
     ///
     /// # Panics
     /// Where the window has more rows than there is room for.
-    pub fn shard<'a>(&'a mut self, layout: &'a Layout, window: Range<usize>) -> Shard<'a, E> {
-        assert!(window.start <= window.end && window.end <= layout.steps());
-        assert!(layout.offset(window.end) - layout.offset(window.start) <= self.rows);
-        assert!(
-            self.regions
-                .iter()
-                .all(|region| region.lead == 0 || region.lead == layout.batch())
-        );
-        Shard {
-            base: self.buffer.as_mut_ptr(),
-            len: self.buffer.len(),
-            regions: &self.regions,
-            layout,
-            window,
-            rows: 0..layout.batch(),
-            elements: PhantomData,
-        }
+    pub fn rows<'a>(&'a self, layout: &'a Layout, window: Range<usize>) -> Rows<'a, E> {
+        Window::new(&self.regions, self.rows, layout, window, &self.buffer)
     }
+
+    /// The rows of `layout` at the steps of `window`, to read and write.
+    ///
+    /// # Panics
+    /// Where the window has more rows than there is room for.
+    pub fn rows_mut<'a>(&'a mut self, layout: &'a Layout, window: Range<usize>) -> RowsMut<'a, E> {
+        Window::new(&self.regions, self.rows, layout, window, &mut self.buffer)
+    }
+}
+
+/// Some sequences of a batch and the memory of a thread that runs them.
+#[derive(Debug, Default)]
+pub struct Share<E: Element> {
+    /// The sequences.
+    pub layout: Layout,
+    /// Region 0 is the input, region l + 1 the output of the l-th layer.
+    pub activations: Arena<E>,
+    /// The gradients of a window of them, in the same regions.
+    pub deltas: Arena<E>,
+}
+
+/// Some steps of a share.
+#[derive(Clone, Debug)]
+pub struct Piece<'a, E> {
+    /// All steps.
+    pub activations: Rows<'a, E>,
+    /// Those of a window.
+    pub deltas: Rows<'a, E>,
+    /// The steps, of the window.
+    pub steps: Range<usize>,
+}
+
+/// What `shares` have of a window: from the last step to the first, and within a step from the last row to the first,
+/// however the rows are shared. Where there is one share, its window is one piece.
+pub fn pieces_backwards<E: Element>(
+    shares: &[Share<E>],
+    window: Range<usize>,
+) -> impl Iterator<Item = Piece<'_, E>> {
+    let whole = shares.len() == 1;
+    let times = if whole { 0..1 } else { window.clone() };
+    times.rev().flat_map(move |step| {
+        let steps = if whole {
+            window.clone()
+        } else {
+            step..step + 1
+        };
+        let window = window.clone();
+        shares.iter().rev().filter_map(move |share| {
+            let all = share.layout.steps();
+            let until = |steps: &Range<usize>| steps.start.min(all)..steps.end.min(all);
+            let steps = until(&steps);
+            (!steps.is_empty()).then(|| Piece {
+                activations: share.activations.rows(&share.layout, 0..all),
+                deltas: share.deltas.rows(&share.layout, until(&window)),
+                steps,
+            })
+        })
+    })
 }
 
 /// From one row of a region to the next. Rows whose distance is a multiple of 1 KiB would meet in a few sets of the
@@ -123,45 +164,54 @@ fn stride<E>(width: usize) -> usize {
     }
 }
 
-/// The exclusive right to some rows, at all steps of a window, of all regions of an arena.
-#[derive(Debug)]
-pub struct Shard<'a, E: Element> {
-    base: *mut E,
-    len: usize,
+/// The rows of an arena at the steps of a window.
+#[derive(Clone, Debug)]
+pub struct Window<'a, D> {
     regions: &'a [Region],
     layout: &'a Layout,
-    window: Range<usize>,
-    rows: Range<usize>,
-    elements: PhantomData<&'a mut [E]>,
+    steps: Range<usize>,
+    data: D,
 }
 
-// SAFETY: a shard is the only one that reaches its elements (see `split_at`), so it can go to another thread like a
-// `&mut [E]`; what it shares (regions, layout) is only read.
-unsafe impl<E: Element> Send for Shard<'_, E> {}
+/// To read.
+pub type Rows<'a, E> = Window<'a, &'a [E]>;
 
-// SAFETY: a shared shard only reads.
-unsafe impl<E: Element> Sync for Shard<'_, E> {}
+/// To read and write.
+pub type RowsMut<'a, E> = Window<'a, &'a mut [E]>;
 
-impl<'a, E: Element> Shard<'a, E> {
+impl<'a, D> Window<'a, D> {
+    fn new(
+        regions: &'a [Region],
+        room: usize,
+        layout: &'a Layout,
+        steps: Range<usize>,
+        data: D,
+    ) -> Self {
+        assert!(steps.start <= steps.end && steps.end <= layout.steps());
+        assert!(layout.offset(steps.end) - layout.offset(steps.start) <= room);
+        let fits = |region: &Region| region.lead == 0 || region.lead == layout.batch();
+        assert!(regions.iter().all(fits));
+        Self {
+            regions,
+            layout,
+            steps,
+            data,
+        }
+    }
+
     /// The shape of the batch.
     pub fn layout(&self) -> &'a Layout {
         self.layout
     }
 
     /// The steps.
-    pub fn window(&self) -> Range<usize> {
-        self.window.clone()
+    pub fn steps(&self) -> Range<usize> {
+        self.steps.clone()
     }
 
-    /// The rows.
-    pub fn rows(&self) -> Range<usize> {
-        self.rows.clone()
-    }
-
-    /// How many of the rows there are at `step`.
-    pub fn rows_at(&self, step: usize) -> usize {
-        let rows = self.layout.rows(step);
-        rows.min(self.rows.end).saturating_sub(self.rows.start)
+    /// All steps as one block.
+    pub fn block(&self) -> Block {
+        Block::Steps(self.steps.start, self.steps.end)
     }
 
     /// From one row of a region to the next.
@@ -169,38 +219,9 @@ impl<'a, E: Element> Shard<'a, E> {
         self.regions[region].stride
     }
 
-    /// Cuts the right in two: the rows before `row` and those from it on.
-    pub fn split_at(self, row: usize) -> (Self, Self) {
-        assert!(self.rows.contains(&row));
-        let right = Self {
-            rows: row..self.rows.end,
-            window: self.window.clone(),
-            ..self
-        };
-        let left = Self {
-            rows: self.rows.start..row,
-            ..self
-        };
-        (left, right)
-    }
-
-    /// Blocks that cover the window, each in one piece and as large as can be, in rising order.
-    pub fn blocks(&self) -> impl DoubleEndedIterator<Item = Block> + use<E> {
-        let Range { start, end } = self.window;
-        let whole = self.rows == (0..self.layout.batch());
-        let steps = if whole { start..start + 1 } else { start..end };
-        steps.map(move |step| {
-            if whole {
-                Block::Steps(start, end)
-            } else {
-                Block::Step(step)
-            }
-        })
-    }
-
     /// The block before `step`: the step before it, or the lead.
     pub fn previous(&self, step: usize) -> Block {
-        if step == self.window.start {
+        if step == self.steps.start {
             Block::Lead
         } else {
             Block::Step(step - 1)
@@ -209,40 +230,75 @@ impl<'a, E: Element> Shard<'a, E> {
 
     /// Index of the first row of the block before `step` among the rows of [`Block::All`] of a region with a lead.
     pub fn previous_index(&self, step: usize) -> usize {
-        if step == self.window.start {
+        if step == self.steps.start {
             return 0;
         }
-        self.layout.batch() + self.layout.offset(step - 1) - self.layout.offset(self.window.start)
+        self.layout.batch() + self.count(Block::Steps(self.steps.start, step - 1))
     }
 
-    /// How many of the rows there are in all steps of a window.
-    fn count_steps(&self, from: usize, to: usize) -> usize {
-        self.layout.offset(to) - self.layout.offset(from)
-    }
-
-    /// How many of the rows a block of a region has.
-    pub fn count(&self, region: usize, block: Block) -> usize {
+    /// The number of rows of a block of steps.
+    pub fn count(&self, block: Block) -> usize {
+        let offset = |step| self.layout.offset(step);
         match block {
-            Block::Lead => self.rows.len(),
-            Block::Step(step) => self.rows_at(step),
-            Block::Steps(from, to) => self.count_steps(from, to),
-            Block::All => {
-                self.regions[region].lead + self.count_steps(self.window.start, self.window.end)
-            }
+            Block::Lead => self.layout.batch(),
+            Block::Step(step) => self.layout.rows(step),
+            Block::Steps(from, to) => offset(to) - offset(from),
+            Block::All => self.layout.batch() + self.count(self.block()),
         }
     }
 
+    /// Indices of a block's elements: from the first of the first row to the last of the last row.
+    ///
+    /// # Panics
+    /// Where the region has no lead, or the window not these steps.
+    fn range(&self, region: usize, block: Block) -> Range<usize> {
+        let region = &self.regions[region];
+        let position = |step: usize| {
+            assert!(self.steps.start <= step && step <= self.steps.end);
+            region.lead + self.layout.offset(step) - self.layout.offset(self.steps.start)
+        };
+        let first = match block {
+            Block::Lead | Block::All => {
+                assert!(region.lead > 0);
+                0
+            }
+            Block::Step(step) => {
+                assert!(step < self.steps.end);
+                position(step)
+            }
+            Block::Steps(from, to) => {
+                assert!(from <= to && to <= self.steps.end);
+                position(from)
+            }
+        };
+        let count = self.count(block);
+        if count == 0 {
+            return region.start..region.start;
+        }
+        let start = region.start + first * region.stride;
+        start..start + (count - 1) * region.stride + region.width
+    }
+}
+
+impl<E: Element, D: Deref<Target = [E]>> Window<'_, D> {
     /// The elements of the rows in a block of a region, from the first of the first row to the last of the last row.
     pub fn get(&self, region: usize, block: Block) -> &[E] {
-        let range = self.range(region, block);
-        // SAFETY: `range` lies in the buffer and only this shard reaches its rows; the borrow of the shard keeps
-        // `get_mut` and `split` away while the slice lives.
-        unsafe { std::slice::from_raw_parts(self.base.add(range.start), range.len()) }
+        &self.data[self.range(region, block)]
     }
+}
 
+impl<'a, E: Element> Rows<'a, E> {
+    /// As [`Self::get`], for as long as the arena is borrowed.
+    pub fn get_long(&self, region: usize, block: Block) -> &'a [E] {
+        &self.data[self.range(region, block)]
+    }
+}
+
+impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     /// As [`Self::get`], to write.
     pub fn get_mut(&mut self, region: usize, block: Block) -> &mut [E] {
-        self.split([], (region, block)).1
+        let range = self.range(region, block);
+        &mut self.data[range]
     }
 
     /// Some blocks to read and one to write.
@@ -254,116 +310,43 @@ impl<'a, E: Element> Shard<'a, E> {
         read: [(usize, Block); N],
         write: (usize, Block),
     ) -> ([&[E]; N], &mut [E]) {
+        let sources = read.map(|(region, block)| self.range(region, block));
         let target = self.range(write.0, write.1);
-        let mut sources: [&[E]; N] = [&[]; N];
-        for (source, (region, block)) in sources.iter_mut().zip(read) {
-            let range = self.range(region, block);
-            assert!(range.end <= target.start || range.start >= target.end);
-            // SAFETY: as in `get`; the range does not touch the one to write.
-            *source =
-                unsafe { std::slice::from_raw_parts(self.base.add(range.start), range.len()) };
-        }
-        // SAFETY: as in `get`; the shard is borrowed exclusively, and no range to read touches this one.
-        let target =
-            unsafe { std::slice::from_raw_parts_mut(self.base.add(target.start), target.len()) };
-        (sources, target)
+        let (before, rest) = self.data.split_at_mut(target.start);
+        let (write, after) = rest.split_at_mut(target.len());
+        let (before, after) = (&*before, &*after);
+        let read = sources.map(|Range { start, end }| {
+            if end <= target.start {
+                &before[start..end]
+            } else {
+                &after[start - target.end..end - target.end]
+            }
+        });
+        (read, write)
     }
 
-    /// Copies the steps of the window from the sequences of `from` `[batch][steps][width]` to the start of each row of a
-    /// region.
+    /// Copies the steps from the sequences of a caller's `[batch][steps][width]` to the start of each row of a region.
     ///
     /// # Panics
     /// Where `from` is too short.
     pub fn read(&mut self, tier: Tier, region: usize, from: &[E], steps: usize, width: usize) {
-        assert_eq!(from.len(), self.layout.batch() * steps * width);
-        assert!(self.window.end <= steps);
-        // SAFETY: every sequence and its steps lie in `from`, which is only read; the exclusive borrow of the shard makes
-        // the rows nobody else's.
-        unsafe {
-            self.copy(
-                tier,
-                region,
-                width,
-                from.as_ptr().cast_mut(),
-                steps * width,
-                true,
-            )
-        }
-    }
-
-    /// Copies between the rows of a region and a caller's buffer.
-    ///
-    /// # Safety
-    /// - Each sequence of the shard must have its elements up to the window's end, of `width` per step, in `caller`, one
-    ///   sequence every `sequence_stride`. They must be readable or, unless `to_engine`, writable by nobody else.
-    /// - If `to_engine`, the shard must be borrowed exclusively.
-    unsafe fn copy(
-        &self,
-        tier: Tier,
-        region: usize,
-        width: usize,
-        caller: *mut E,
-        sequence_stride: usize,
-        to_engine: bool,
-    ) {
-        let region = &self.regions[region];
-        assert!(width <= region.width);
-        // In bounds as in `range`: only the rows of this shard at the steps of its window are reached from here.
-        let engine = self
-            .base
-            .wrapping_add(region.start + region.lead * region.stride);
-        tier.run(CopyRows {
-            layout: self.layout,
-            rows: self.rows.clone(),
-            window: self.window.clone(),
+        assert!(self.steps.end <= steps && width <= self.regions[region].width);
+        let stride = self.stride(region);
+        let target = self.range(region, self.block());
+        CopyRows::to_engine(
+            (self.layout, self.steps.clone()),
             width,
-            caller: caller.wrapping_add(self.window.start * width),
-            sequence_stride,
-            engine,
-            engine_stride: region.stride,
-            to_engine,
-        });
-    }
-
-    /// Indices of a block's elements in the buffer.
-    ///
-    /// Blocks of different rows never overlap: within a region, `position` counts lead rows first, then the rows of the
-    /// window step by step, as the layout's offsets do; regions follow each other. That the block's rows are the shard's
-    /// own is what makes two shards of different rows disjoint.
-    fn range(&self, region: usize, block: Block) -> Range<usize> {
-        let count = self.count(region, block);
-        let region = &self.regions[region];
-        let position = |step: usize| {
-            assert!(self.window.contains(&step));
-            region.lead + self.layout.offset(step) - self.layout.offset(self.window.start)
-        };
-        let whole = self.rows == (0..self.layout.batch());
-        let first = match block {
-            Block::Lead => {
-                assert!(region.lead >= self.rows.end);
-                self.rows.start
-            }
-            Block::Step(step) => position(step) + self.rows.start,
-            Block::Steps(from, to) => {
-                assert!(whole && to <= self.window.end);
-                position(from)
-            }
-            Block::All => {
-                assert!(whole);
-                0
-            }
-        };
-        if count == 0 {
-            return region.start..region.start;
-        }
-        let start = region.start + first * region.stride;
-        let end = start + (count - 1) * region.stride + region.width;
-        assert!(end <= self.len);
-        start..end
+            (from, steps * width),
+            (&mut self.data[target], stride),
+        )
+        .run(tier);
     }
 }
 
-/// The exclusive right to some sequences of a caller's buffer `[batch][width]`, addressed by row.
+/// The exclusive right to the sequences of some rows in a caller's buffer `[batch][width]`, addressed by row.
+///
+/// This is a place for `unsafe` because the sequences of a thread's rows may lie anywhere in the buffer, which `&mut [E]`
+/// can't say.
 #[derive(Debug)]
 pub struct Scatter<'a, E> {
     base: *mut E,
@@ -373,11 +356,12 @@ pub struct Scatter<'a, E> {
     elements: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: as for `Shard`.
+// SAFETY: it reaches the sequences of its rows, and nobody else does (see `split_at`); so it can go to another thread
+// like a `&mut [E]`. The layout is only read.
 unsafe impl<E: Element> Send for Scatter<'_, E> {}
 
 impl<'a, E: Element> Scatter<'a, E> {
-    /// The right to all sequences.
+    /// The right to all sequences of a whole batch.
     ///
     /// # Panics
     /// Where `buffer` has not `width` elements for each.
@@ -392,9 +376,10 @@ impl<'a, E: Element> Scatter<'a, E> {
         }
     }
 
-    /// Cuts the right in two: the rows before `row` and those from it on.
-    pub fn split_at(self, row: usize) -> (Self, Self) {
-        assert!(self.rows.contains(&row));
+    /// Cuts the right in two: the first `count` rows and the others.
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        assert!(count <= self.rows.len());
+        let row = self.rows.start + count;
         let right = Self {
             rows: row..self.rows.end,
             ..self
@@ -406,25 +391,42 @@ impl<'a, E: Element> Scatter<'a, E> {
         (left, right)
     }
 
-    /// Copies the first `width` elements of each of `shard`'s rows in a region to their steps of these sequences.
+    /// Copies the first `width` elements of each row of a region to its step of its sequence. The window is of this
+    /// right's rows.
     ///
     /// # Panics
     /// Where the rows are others, or a sequence is too short for its steps.
-    pub fn write(&mut self, tier: Tier, shard: &Shard<'_, E>, region: usize, width: usize) {
-        assert!(self.rows == shard.rows && self.layout.batch() == shard.layout.batch());
-        assert!(self.width >= shard.window.end * width);
-        // SAFETY: `new` has checked that every sequence lies in the buffer, and with it, as asserted, the window's steps;
-        // the layout's order is a permutation, so these sequences are this right's alone. Shard and scatter have the same
-        // rows and hence the same sequences.
-        unsafe { shard.copy(tier, region, width, self.base, self.width, false) }
+    pub fn write<D: Deref<Target = [E]>>(
+        &mut self,
+        tier: Tier,
+        from: &Window<'_, D>,
+        region: usize,
+        width: usize,
+    ) {
+        let sequences = &self.layout.sequences()[self.rows.clone()];
+        assert_eq!(sequences, from.layout.sequences());
+        assert!(self.width >= from.steps.end * width && width <= from.regions[region].width);
+        let source = from.get(region, from.block());
+        // SAFETY: `new` has checked that every sequence lies in the buffer, and with it, as asserted, the steps; the
+        // layout's order is a permutation, so the sequences of these rows are this right's alone, and they have just been
+        // found to be those of the window.
+        unsafe {
+            CopyRows::to_caller(
+                (from.layout, from.steps.clone()),
+                width,
+                (self.base, self.width),
+                (source, from.stride(region)),
+            )
+        }
+        .run(tier);
     }
 
-    /// The elements of a row's sequence.
-    pub fn get_mut(&mut self, row: usize) -> &mut [E] {
+    /// The elements of a row's sequence, counted from the first row.
+    pub fn get_mut(&mut self, index: usize) -> &mut [E] {
+        let row = self.rows.start + index;
         assert!(self.rows.contains(&row));
-        let start = self.layout.sequence(row) * self.width;
-        // SAFETY: `new` has checked that every sequence lies in the buffer; the layout's order is a permutation, so a
-        // sequence belongs to one row, and the row to this right alone.
+        let start = self.layout.sequences()[row] * self.width;
+        // SAFETY: as in `write`.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(start), self.width) }
     }
 }
@@ -441,85 +443,92 @@ mod tests {
     }
 
     #[test]
-    fn shards_reach_every_element_once() {
+    fn blocks_cover_a_region_without_overlap() {
         let layout = layout(&[2, 5, 1, 5, 3]);
-        for (width, window) in [(3, 0..5), (256, 1..4)] {
+        for (width, steps) in [(3, 0..5), (256, 1..4)] {
             let mut arena = Arena::<f32>::default();
-            let rows = layout.offset(window.end) - layout.offset(window.start);
-            arena
-                .configure("test", [(width, 5), (2, 0)].into_iter(), rows)
-                .unwrap();
-            let (left, right) = arena.shard(&layout, window.clone()).split_at(2);
-            let (middle, right) = right.split_at(4);
-            for mut shard in [left, middle, right] {
-                let blocks = std::iter::once(Block::Lead).chain(window.clone().map(Block::Step));
-                for block in blocks {
-                    let count = shard.count(0, block);
-                    let stride = shard.stride(0);
-                    let rows = shard.get_mut(0, block).chunks_mut(stride);
-                    assert_eq!(rows.len(), count);
-                    for row in rows {
-                        for value in &mut row[..width] {
-                            *value += 1.0;
-                        }
-                    }
-                }
-                for step in window.clone() {
-                    for value in shard.get_mut(1, Block::Step(step)) {
-                        *value += 10.0;
-                    }
+            let rows = layout.offset(steps.end) - layout.offset(steps.start);
+            let regions = [(width, 5), (2, 0)];
+            arena.configure("test", regions.into_iter(), rows).unwrap();
+            let mut window = arena.rows_mut(&layout, steps.clone());
+            for block in std::iter::once(Block::Lead).chain(steps.clone().map(Block::Step)) {
+                let (count, stride) = (window.count(block), window.stride(0));
+                let rows = window.get_mut(0, block).chunks_mut(stride);
+                assert_eq!(rows.len(), count);
+                for row in rows {
+                    row[..width].iter_mut().for_each(|value| *value += 1.0);
                 }
             }
-            let shard = arena.shard(&layout, window.clone());
-            let all = shard.get(0, Block::Steps(window.start, window.end));
-            let stride = shard.stride(0);
-            assert!(
-                all.chunks(stride)
-                    .all(|row| row[..width] == vec![1.0; width])
-            );
-            let all = shard.get(1, Block::Steps(window.start, window.end));
+            for step in steps.clone() {
+                let values = window.get_mut(1, Block::Step(step)).iter_mut();
+                values.for_each(|value| *value += 10.0);
+            }
+            let stride = window.stride(0);
+            let all = window.get(0, Block::All);
+            assert_eq!(all.chunks(stride).len(), 5 + rows);
+            let is_one = |row: &[f32]| row[..width].iter().all(|&value| value == 1.0);
+            assert!(all.chunks(stride).all(is_one));
+            let all = window.get(1, window.block());
             assert!(all.iter().all(|&value| value == 10.0));
             assert_eq!(all.len(), 2 * rows);
-            assert!(
-                shard
-                    .get(0, Block::Lead)
-                    .iter()
-                    .step_by(stride)
-                    .all(|&value| value == 1.0)
-            );
+            assert_eq!(window.previous_index(steps.start), 0);
+            assert_eq!(window.previous_index(steps.start + 1), 5);
         }
     }
 
     #[test]
-    #[should_panic(expected = "range.end <= target.start")]
+    fn a_split_gives_what_is_asked_for() {
+        let layout = layout(&[2, 1]);
+        let mut arena = Arena::<f32>::default();
+        arena
+            .configure("test", [(1, 2), (1, 0)].into_iter(), 3)
+            .unwrap();
+        let mut window = arena.rows_mut(&layout, 0..2);
+        window.get_mut(0, Block::All).fill(1.0);
+        window.get_mut(0, Block::Step(1)).fill(2.0);
+        window.get_mut(1, Block::Steps(0, 2)).fill(3.0);
+        let read = [(0, Block::Lead), (1, Block::Step(0)), (0, Block::Step(1))];
+        let (read, write) = window.split(read, (0, Block::Step(0)));
+        assert_eq!(read, [&[1.0, 1.0][..], &[3.0, 3.0], &[2.0]]);
+        assert_eq!(write, [1.0, 1.0]);
+    }
+
+    #[test]
+    #[should_panic]
     fn a_block_is_not_read_while_it_is_written() {
         let layout = layout(&[2, 1]);
         let mut arena = Arena::<f32>::default();
         arena.configure("test", [(3, 0)].into_iter(), 3).unwrap();
-        let mut shard = arena.shard(&layout, 0..2);
-        shard.split([(0, Block::Steps(0, 2))], (0, Block::Step(1)));
+        let mut window = arena.rows_mut(&layout, 0..2);
+        window.split([(0, Block::Steps(0, 2))], (0, Block::Step(1)));
     }
 
     #[test]
     fn rows_come_from_the_caller_and_go_back() {
-        let layout = layout(&[2, 5, 1, 4]);
+        let lengths = [2, 5, 1, 4];
+        let whole = layout(&lengths);
         let (steps, width) = (9, 3);
         let x: Vec<f64> = (0..4 * steps * width).map(|index| index as f64).collect();
         for tier in Tier::available() {
             let mut y = vec![-1.0; x.len()];
             for window in [0..2, 2..5] {
-                let mut arena = Arena::default();
-                arena.configure("test", [(5, 4)].into_iter(), 7).unwrap();
-                let shards = arena.shard(&layout, window).split_at(1);
-                let scatters = Scatter::new(&mut y, steps * width, &layout).split_at(1);
-                for (mut shard, mut scatter) in [(shards.0, scatters.0), (shards.1, scatters.1)] {
-                    shard.read(tier, 0, &x, steps, width);
-                    scatter.write(tier, &shard, 0, width);
+                let scatters = Scatter::new(&mut y, steps * width, &whole).split_at(1);
+                for (rows, mut scatter) in [(0..1, scatters.0), (1..4, scatters.1)] {
+                    let mut part = Layout::default();
+                    part.reserve(rows.len(), steps).unwrap();
+                    part.set_part(&whole, rows.clone());
+                    let mut arena = Arena::default();
+                    let regions = [(5, rows.len())];
+                    arena.configure("test", regions.into_iter(), 7).unwrap();
+                    let end = window.end.min(part.steps());
+                    let mut window = arena.rows_mut(&part, window.start.min(end)..end);
+                    window.read(tier, 0, &x, steps, width);
+                    scatter.write(tier, &window, 0, width);
                 }
             }
             for (index, (&y, &x)) in y.iter().zip(&x).enumerate() {
                 let (sequence, step) = (index / (steps * width), index / width % steps);
-                let inside = step < [2, 5, 1, 4][sequence];
+                let inside = step < lengths[sequence];
                 assert_eq!(y, if inside { x } else { -1.0 }, "{index}");
             }
         }
@@ -531,8 +540,8 @@ mod tests {
         let mut buffer = [0.0_f64; 6];
         let (mut left, mut right) = Scatter::new(&mut buffer, 2, &layout).split_at(1);
         left.get_mut(0).fill(1.0);
-        right.get_mut(1).fill(2.0);
-        right.get_mut(2).fill(3.0);
+        right.get_mut(0).fill(2.0);
+        right.get_mut(1).fill(3.0);
         assert_eq!(buffer, [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]);
     }
 }

@@ -18,11 +18,12 @@ pub use dropout::{Dropout, Mask};
 pub use rnn::Rnn;
 
 use crate::activation::Activation;
-use crate::arena::{Block, Shard};
+use crate::arena::{Block, Piece, Rows, RowsMut, Share, pieces_backwards};
 use crate::buffer::try_reserve;
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Product, Segment, Start};
+use crate::kernels::rows::add_rows_backwards;
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -142,17 +143,163 @@ pub struct Backward<'a, E: Element> {
 
 /// What a layer gets to add to its gradients.
 #[derive(Debug)]
-pub struct Gradients<'a, 'b, E: Element> {
+pub struct Gradients<'a, E: Element> {
     /// Whose instructions to use.
     pub tier: Tier,
     /// Region of the layer's input.
     pub input: usize,
     /// Region of its output, and of the gradient of what comes before its activation.
     pub output: usize,
-    /// Inputs and outputs of all steps.
-    pub activations: &'a Shard<'b, E>,
-    /// Gradients of the window.
-    pub deltas: &'a Shard<'b, E>,
+    /// Inputs and outputs of all steps, and the gradients of a window, of all rows.
+    pub shares: &'a [Share<E>],
+    /// The steps of the window.
+    pub window: Range<usize>,
+}
+
+impl<'a, E: Element> Gradients<'a, E> {
+    /// Number of rows of the window.
+    pub fn depth(&self) -> usize {
+        let rows = |share: &Share<E>| {
+            let until = |step: usize| share.layout.offset(step.min(share.layout.steps()));
+            until(self.window.end) - until(self.window.start)
+        };
+        self.shares.iter().map(rows).sum()
+    }
+
+    /// The rows of the window, the last one first.
+    fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
+        pieces_backwards(self.shares, self.window.clone())
+    }
+
+    /// Packs the gradients of the output, the last row first.
+    fn pack(&self, strip: &mut Packed<E>) {
+        let mut depth = 0;
+        for Piece { deltas, steps, .. } in self.pieces() {
+            let block = Block::Steps(steps.start, steps.end);
+            let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
+            let source = Source::rows_backwards(deltas.stride(self.output), rows);
+            strip.pack(depth, rows, delta, source);
+            depth += rows;
+        }
+    }
+
+    /// Adds the gradients of some rows, from `first` on, of the matrix that meets the input.
+    fn add_input(&self, strip: &Packed<E>, first: usize, sums: &mut [E]) {
+        let mut product = Transposed::new(self.tier, strip, sums);
+        for Piece {
+            activations, steps, ..
+        } in self.pieces()
+        {
+            let block = Block::Steps(steps.start, steps.end);
+            let data = activations.get_long(self.input, block);
+            let stride = activations.stride(self.input);
+            product.push(data, stride, 0, activations.count(block), first);
+        }
+        product.finish();
+    }
+
+    /// Adds the gradients of some rows, from `first` on, of the matrix that meets the output of the step before.
+    fn add_recurrent(&self, strip: &Packed<E>, first: usize, sums: &mut [E]) {
+        let mut product = Transposed::new(self.tier, strip, sums);
+        for Piece {
+            activations, steps, ..
+        } in self.pieces()
+        {
+            let data = activations.get_long(self.output, Block::All);
+            let stride = activations.stride(self.output);
+            for step in steps.rev() {
+                let rows = activations.layout().rows(step);
+                product.push(data, stride, activations.previous_index(step), rows, first);
+            }
+        }
+        product.finish();
+    }
+
+    /// Adds the gradients of the bias.
+    fn add_bias(&self, sums: &mut [E]) {
+        for Piece { deltas, steps, .. } in self.pieces() {
+            let block = Block::Steps(steps.start, steps.end);
+            let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
+            add_rows_backwards(self.tier, delta, deltas.stride(self.output), rows, sums);
+        }
+    }
+}
+
+/// The product `A^T D` of rows of activations and packed gradients, summed from the last row to the first: so the sum
+/// does not depend on how time is cut into windows.
+struct Transposed<'a, 'b, E: Element> {
+    tier: Tier,
+    strip: &'b Packed<E>,
+    sums: &'b mut [E],
+    pieces: [Segment<'a, E>; PIECES],
+    used: usize,
+    /// Rows of the pieces that are done.
+    done: usize,
+}
+
+/// Pieces that are multiplied at a time.
+const PIECES: usize = 32;
+
+impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
+    fn new(tier: Tier, strip: &'b Packed<E>, sums: &'b mut [E]) -> Self {
+        Self {
+            tier,
+            strip,
+            sums,
+            pieces: [Segment::rows(&[], 0, 0); PIECES],
+            used: 0,
+            done: 0,
+        }
+    }
+
+    /// Takes `count` rows from `row` on, of which the elements from `first` on are wanted; they come before those that it
+    /// has got so far.
+    fn push(&mut self, data: &'a [E], stride: usize, row: usize, count: usize, first: usize) {
+        if let Some(last) = self.used.checked_sub(1) {
+            let next = &mut self.pieces[last];
+            let lowest = next.origin - (next.depth - 1) * stride;
+            if std::ptr::eq(next.data, data) && lowest == (row + count) * stride + first {
+                next.depth += count;
+                return;
+            }
+        }
+        if self.used == PIECES {
+            self.multiply();
+        }
+        self.pieces[self.used] = Segment {
+            data,
+            origin: (row + count - 1) * stride + first,
+            row_stride: 1,
+            depth_stride: -(stride as isize),
+            depth: count,
+        };
+        self.used += 1;
+    }
+
+    fn multiply(&mut self) {
+        let columns = self.strip.columns();
+        let pieces = &self.pieces[..self.used];
+        Product {
+            start: Start::Result,
+            b_depth: self.done,
+            ..Product::new(
+                self.sums.len() / columns,
+                pieces,
+                self.strip,
+                self.sums,
+                columns,
+            )
+        }
+        .run(self.tier);
+        self.done += pieces.iter().map(|piece| piece.depth).sum::<usize>();
+        self.used = 0;
+    }
+
+    fn finish(mut self) {
+        if !self.sums.is_empty() {
+            self.multiply();
+        }
+    }
 }
 
 /// A layer. The methods that are not provided are the same for all threads and shards.
@@ -206,9 +353,9 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Computes the output of the window for the rows of the shard. A recurrent layer starts from the state in the lead
+    /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the lead
     /// of its output region.
-    fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>);
+    fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>);
 
     /// Turns the gradient of the output, in the output region of `deltas`, into the gradient of what comes before the
     /// activation, in place, and stores the gradient of the input if it is wanted. A recurrent layer leaves the gradient
@@ -216,14 +363,14 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     fn backward(
         &self,
         pass: &Backward<'_, E>,
-        activations: &Shard<'_, E>,
-        deltas: &mut Shard<'_, E>,
+        activations: &Rows<'_, E>,
+        deltas: &mut RowsMut<'_, E>,
     );
 
     /// Adds the gradients of some `rows` of the parameters (counting the rows of all tensors) to `gradients`.
     fn gradients(
         &self,
-        _pass: &Gradients<'_, '_, E>,
+        _pass: &Gradients<'_, E>,
         _rows: Range<usize>,
         _gradients: &mut [E],
         _strip: &mut Packed<E>,
@@ -251,65 +398,5 @@ fn pack_one<E: Element>(
     Ok(())
 }
 
-/// Adds the product of a [`transposed`] matrix of `rows` rows and the packed gradients to `sums`.
-fn add_transposed<E: Element>(
-    tier: Tier,
-    a: &[Segment<'_, E>],
-    strip: &Packed<E>,
-    rows: usize,
-    sums: &mut [E],
-) {
-    Product {
-        start: Start::Result,
-        ..Product::new(rows, a, strip, sums, strip.columns())
-    }
-    .run(tier);
-}
-
-/// Most steps of a window of a backward pass; bounds the pieces that [`previous_rows`] finds.
+/// Most steps of a window of a backward pass.
 pub const WINDOW_STEPS: usize = 64;
-
-/// The right to left product `A^T D`, row `first` of its result on, where `A` are rows of activations, summed from the
-/// last row to the first: so the sum does not depend on how the time is cut into windows.
-pub fn transposed<E: Element>(
-    data: &[E],
-    stride: usize,
-    last_row: usize,
-    depth: usize,
-    first: usize,
-) -> Segment<'_, E> {
-    Segment {
-        data,
-        origin: last_row * stride + first,
-        row_stride: 1,
-        depth_stride: -(stride as isize),
-        depth,
-    }
-}
-
-/// The rows of `activations` that come one step before those of the window, as operands of [`transposed`]: as few pieces
-/// as there are.
-pub fn previous_rows<'a, E: Element>(
-    activations: &'a Shard<'_, E>,
-    region: usize,
-    window: Range<usize>,
-    first: usize,
-    pieces: &'a mut [Segment<'a, E>; WINDOW_STEPS],
-) -> &'a [Segment<'a, E>] {
-    let layout = activations.layout();
-    let data = activations.get(region, Block::All);
-    let stride = activations.stride(region);
-    let mut used = 0;
-    let mut next = usize::MAX;
-    for step in window.rev() {
-        let (start, rows) = (activations.previous_index(step), layout.rows(step));
-        if start + rows == next {
-            pieces[used - 1].depth += rows;
-        } else {
-            pieces[used] = transposed(data, stride, start + rows - 1, rows, first);
-            used += 1;
-        }
-        next = start;
-    }
-    &pieces[..used]
-}

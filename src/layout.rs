@@ -5,6 +5,8 @@
 //! that the rows of a step are always the first ones of the step before: row r belongs to the same sequence at every
 //! step. Work and memory follow the sum of the lengths.
 
+use std::ops::Range;
+
 use crate::buffer::try_reserve;
 use crate::{Error, Result, shape};
 
@@ -66,9 +68,32 @@ impl Layout {
                     .extend(self.order.iter().map(|&sequence| lengths[sequence]));
             }
         }
+        self.set_offsets();
+    }
+
+    /// Takes the shape of some rows of `whole`, in room that [`Self::reserve`] has made.
+    pub fn set_part(&mut self, whole: &Self, rows: Range<usize>) {
+        self.order.clear();
+        self.order.extend_from_slice(&whole.order[rows.clone()]);
+        self.lengths.clear();
+        self.lengths.extend_from_slice(&whole.lengths[rows]);
+        self.set_offsets();
+    }
+
+    /// Takes the shape of one step of every sequence of `layout`, in the same rows.
+    pub fn set_one_step(&mut self, layout: &Self) {
+        self.order.clear();
+        self.order.extend_from_slice(&layout.order);
+        self.lengths.clear();
+        self.lengths.resize(layout.batch(), 1);
+        self.set_offsets();
+    }
+
+    /// Counts the rows of the steps.
+    fn set_offsets(&mut self) {
         self.offsets.clear();
         self.offsets.push(0);
-        let (mut rows, mut total) = (batch, 0);
+        let (mut rows, mut total) = (self.lengths.len(), 0);
         for step in 0..self.lengths[0] {
             while self.lengths[rows - 1] <= step {
                 rows -= 1;
@@ -76,17 +101,6 @@ impl Layout {
             total += rows;
             self.offsets.push(total);
         }
-    }
-
-    /// Takes the shape of one step of every sequence of `layout`, in the same rows.
-    pub fn set_one_step(&mut self, layout: &Self) {
-        let batch = layout.batch();
-        self.order.clear();
-        self.order.extend_from_slice(&layout.order);
-        self.lengths.clear();
-        self.lengths.resize(batch, 1);
-        self.offsets.clear();
-        self.offsets.extend([0, batch]);
     }
 
     /// Number of sequences.
@@ -99,9 +113,9 @@ impl Layout {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// The caller's sequence of a row.
-    pub fn sequence(&self, row: usize) -> usize {
-        self.order[row]
+    /// The caller's sequence of each row.
+    pub fn sequences(&self) -> &[usize] {
+        &self.order
     }
 
     /// Length of a row's sequence.
@@ -112,6 +126,11 @@ impl Layout {
     /// Rows of all steps before `step`.
     pub fn offset(&self, step: usize) -> usize {
         self.offsets[step]
+    }
+
+    /// Rows of all steps.
+    pub fn total(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0)
     }
 
     /// Rows of a step; 0 beyond the last one.
@@ -136,19 +155,18 @@ impl Layout {
         start.min(end - 1).max(end.saturating_sub(most))
     }
 
-    /// The row that cuts the rows `first..end` so that about `left` of `parts` of their steps lie before it, with at
-    /// least one row on either side.
-    pub fn cut(&self, first: usize, end: usize, left: usize, parts: usize) -> usize {
-        let all: usize = self.lengths[first..end].iter().sum();
-        let wanted = all * left / parts;
+    /// The row that the `part`-th of `parts` starts with, so that each has about as many steps and at least one row.
+    /// There are at least as many rows as parts.
+    pub fn part_start(&self, part: usize, parts: usize) -> usize {
+        let all = self.total();
+        let wanted = all / parts * part + all % parts * part / parts;
         let mut before = 0;
-        for row in first..end {
-            before += self.lengths[row];
-            if before >= wanted {
-                return (row + 1).clamp(first + 1, end - 1);
-            }
-        }
-        end - 1
+        let reached = self.lengths.iter().position(|length| {
+            before += length;
+            before > wanted
+        });
+        let rows = self.batch();
+        reached.unwrap_or(rows).clamp(part, rows - (parts - part))
     }
 }
 
@@ -192,11 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn cuts_balance_the_steps_and_leave_no_side_empty() {
+    fn parts_balance_the_steps_and_none_is_empty() {
         let layout = layout(100, &[100, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]);
-        assert_eq!(layout.cut(0, 11, 1, 2), 1);
-        assert_eq!(layout.cut(0, 2, 1, 8), 1);
-        assert_eq!(layout.cut(9, 11, 7, 8), 10);
+        let starts = |parts| {
+            (0..=parts)
+                .map(|part| layout.part_start(part, parts))
+                .collect()
+        };
+        let starts = |parts| -> Vec<usize> { starts(parts) };
+        assert_eq!(starts(1), [0, 11]);
+        assert_eq!(starts(2), [0, 1, 11]);
+        assert_eq!(starts(11), (0..=11).collect::<Vec<_>>());
+        let equal = super::tests::layout(7, &[7; 16]);
+        assert_eq!(
+            (0..=4)
+                .map(|part| equal.part_start(part, 4))
+                .collect::<Vec<_>>(),
+            [0, 4, 8, 12, 16]
+        );
     }
 
     #[test]

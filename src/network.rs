@@ -313,11 +313,12 @@ impl<E: Element> Network<E> {
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
         let model = &*self.model;
         self.state = State::NoForward;
-        self.workspace.prepare(model, batch, true)?;
+        let threads = self.parallel.threads_for(batch.operations(model));
+        self.workspace.prepare(model, batch, true, threads)?;
         let threads = self.parallel.threads();
         let pack = !self.packed_backward;
         self.gradient
-            .prepare(model, &self.workspace, threads, pack)?;
+            .prepare(model, &mut self.workspace, threads, pack)?;
         self.packed_backward = true;
         Ok(())
     }
@@ -403,7 +404,7 @@ impl<E: Element> Network<E> {
         let threads = self.parallel.threads();
         let pack = !self.packed_backward;
         self.gradient
-            .prepare(model, &self.workspace, threads, pack)?;
+            .prepare(model, &mut self.workspace, threads, pack)?;
         self.packed_backward = true;
         let training = Training {
             seed: self.seed,

@@ -14,13 +14,13 @@ pub struct Parallel {
     threshold: usize,
 }
 
-/// Work that can be cut in two.
+/// Work in parts.
 pub trait Cut: Sized + Send {
-    /// The number of parts that it can be cut into at most.
+    /// The number of parts.
     fn size(&self) -> usize;
 
-    /// Cuts it, if it has a size of 2 or more, so that about `left` of `parts` of the work come first.
-    fn cut(self, left: usize, parts: usize) -> (Self, Self);
+    /// Cuts it in two, the first of which has `left` parts.
+    fn cut(self, left: usize) -> (Self, Self);
 }
 
 /// More threads than that are a mistake, and the tables of a pool that large could take the host's memory.
@@ -84,28 +84,39 @@ impl Parallel {
         self.threads
     }
 
-    /// Runs `work`, which costs about `operations`, where it can [`fork`] into as many parts as it is told. The wake-up
-    /// is paid once, here.
+    /// Number of threads that work which costs about `operations` is worth.
+    pub fn threads_for(&self, operations: usize) -> usize {
+        if operations >= self.threshold {
+            self.threads
+        } else {
+            1
+        }
+    }
+
+    /// Runs `work`, which costs about `operations`, where it can [`fork`] as many parts as it is told. The wake-up is paid
+    /// once, here.
     pub fn enter<R: Send>(&self, operations: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        match &self.pool {
-            Some(pool) if operations >= self.threshold => pool.install(|| work(self.threads)),
+        match (&self.pool, self.threads_for(operations)) {
+            (Some(pool), threads @ 2..) => pool.install(|| work(threads)),
             _ => work(1),
         }
     }
 }
 
-/// Runs `task` cut into at most `parts`, each with `run`. Allocates nothing.
-pub fn fork<T: Cut>(parts: usize, task: T, run: &(impl Fn(T) + Sync)) {
-    let parts = parts.min(task.size());
-    if parts <= 1 {
-        run(task);
+/// Runs each part of `task`, which has at least one: on the threads of the pool that [`Parallel::enter`] has entered, or,
+/// if it gave leave for one only, on this one. Allocates nothing.
+pub fn fork<T: Cut>(threads: usize, task: T, run: &(impl Fn(T) + Sync)) {
+    if task.size() == 1 {
+        return run(task);
+    }
+    let left = task.size() / 2;
+    let (first, second) = task.cut(left);
+    let (first, second) = (|| fork(threads, first, run), || fork(threads, second, run));
+    if threads > 1 {
+        rayon::join(first, second);
     } else {
-        let left = parts / 2;
-        let (first, second) = task.cut(left, parts);
-        rayon::join(
-            || fork(left, first, run),
-            || fork(parts - left, second, run),
-        );
+        first();
+        second();
     }
 }
 
@@ -122,34 +133,31 @@ mod tests {
             self.0.len()
         }
 
-        fn cut(self, left: usize, parts: usize) -> (Self, Self) {
-            let middle = self.0.start + (self.0.len() * left / parts).max(1);
+        fn cut(self, left: usize) -> (Self, Self) {
+            let middle = self.0.start + left;
             (Self(self.0.start..middle), Self(middle..self.0.end))
         }
     }
 
     #[test]
-    fn a_fork_covers_the_work_once_on_no_more_threads_than_asked_for() {
+    fn a_fork_runs_each_part_once_on_no_other_threads() {
         for threads in [1, 2, 3, 5] {
             let mut parallel = Parallel::new(threads).unwrap();
             parallel.set_threshold(0);
-            for size in [1, 2, 3, 100] {
-                let done = Mutex::new(Vec::new());
-                parallel.enter(1, |parts| {
-                    assert_eq!(parts, threads);
-                    fork(parts, Numbers(0..size), &|Numbers(range)| {
-                        let thread = std::thread::current().id();
-                        done.lock().unwrap().push((range.start, range.end, thread));
-                    });
+            let done = Mutex::new(Vec::new());
+            parallel.enter(1, |parts| {
+                assert_eq!(parts, threads);
+                fork(parts, Numbers(0..parts), &|Numbers(range)| {
+                    let thread = std::thread::current().id();
+                    done.lock().unwrap().push((range.start, range.end, thread));
                 });
-                let mut done = done.into_inner().unwrap();
-                done.sort_unstable_by_key(|&(start, ..)| start);
-                assert!(done.len() <= threads);
-                assert_eq!((done[0].0, done[done.len() - 1].1), (0, size));
-                assert!(done.windows(2).all(|pair| pair[0].1 == pair[1].0));
-                let here = std::thread::current().id();
-                assert!(threads > 1 || done.iter().all(|&(.., thread)| thread == here));
-            }
+            });
+            let mut done = done.into_inner().unwrap();
+            done.sort_unstable_by_key(|&(start, ..)| start);
+            let ranges = done.iter().map(|&(start, end, _)| (start, end));
+            assert!(ranges.eq((0..threads).map(|part| (part, part + 1))));
+            let here = std::thread::current().id();
+            assert!(threads > 1 || done[0].2 == here);
         }
     }
 

@@ -5,7 +5,8 @@ mod forward;
 
 pub use backward::{Flow, Gradient};
 
-use crate::arena::Arena;
+use crate::arena::Share;
+use crate::buffer::try_reserve;
 use crate::layer::Mask;
 use crate::layout::Layout;
 use crate::model::Model;
@@ -37,17 +38,17 @@ pub struct Call<'a, E> {
     pub state_out: Option<&'a mut [E]>,
 }
 
-/// What a forward pass keeps.
+/// What a pass keeps.
 #[derive(Debug, Default)]
 pub struct Workspace<E: Element> {
-    /// The batch, at all steps.
+    /// The whole batch.
     layout: Layout,
-    /// Region 0 is the input, region l + 1 the output of layer l, up to the last layer that runs over whole sequences.
-    activations: Arena<E>,
-    /// The batch as one step: the last of each sequence.
-    last: Layout,
-    /// Region 0 is the output of the layers above at the last step, region l + 1 the output of the l-th layer behind.
-    head: Arena<E>,
+    /// The layers up to the last one that runs over whole sequences. One share for each thread, the first `used` of which
+    /// are in use.
+    sequence: Vec<Share<E>>,
+    /// The layers behind, which see the last step of each sequence as a batch of one step. Shared alike.
+    head: Vec<Share<E>>,
+    used: usize,
     /// Steps of the caller's buffers.
     steps: usize,
 }
@@ -82,32 +83,53 @@ impl<E: Element> Workspace<E> {
         (self.layout.batch(), self.steps)
     }
 
-    /// Makes room for a batch and takes its shape.
+    /// Makes room for a batch and takes its shape, shared by at most `threads` threads.
     pub fn prepare(
         &mut self,
         model: &Model<E>,
         batch: &Batch<'_, E>,
         training: bool,
+        threads: usize,
     ) -> Result<()> {
-        self.layout.reserve(batch.batch, batch.steps)?;
-        self.last.reserve(batch.batch, 1)?;
-        self.layout.set(batch.batch, batch.steps, batch.lengths);
-        self.last.set_one_step(&self.layout);
-        self.steps = batch.steps;
-        let all = self.layout.offset(self.layout.steps());
-        let rows = if training {
-            all
-        } else {
-            all.min(WINDOW_ROWS.max(batch.batch))
-        };
         let what = "the activations of a batch";
-        self.activations.configure(
-            what,
-            model.regions(model.sequence_layers(), batch.batch),
-            rows,
-        )?;
-        self.head.configure(what, head_regions(model), batch.batch)
+        let threads = threads.min(batch.batch);
+        self.layout.reserve(batch.batch, batch.steps)?;
+        for shares in [&mut self.sequence, &mut self.head] {
+            try_reserve(what, shares, threads)?;
+            if shares.len() < threads {
+                shares.resize_with(threads, Share::default);
+            }
+        }
+        self.layout.set(batch.batch, batch.steps, batch.lengths);
+        (self.used, self.steps) = (threads, batch.steps);
+        let shares = self.sequence.iter_mut().zip(&mut self.head);
+        for (index, (sequence, head)) in shares.take(threads).enumerate() {
+            let start = self.layout.part_start(index, threads);
+            let rows = start..self.layout.part_start(index + 1, threads);
+            let count = rows.len();
+            sequence.layout.reserve(count, batch.steps)?;
+            sequence.layout.set_part(&self.layout, rows);
+            let all = sequence.layout.total();
+            let room = if training {
+                all
+            } else {
+                window_room(&sequence.layout)
+            };
+            let regions = model.regions(model.sequence_layers(), count);
+            sequence.activations.configure(what, regions, room)?;
+
+            head.layout.reserve(count, 1)?;
+            head.layout.set_one_step(&sequence.layout);
+            head.activations
+                .configure(what, head_regions(model), count)?;
+        }
+        Ok(())
     }
+}
+
+/// Most rows that a window of less than all steps has.
+fn window_room(layout: &Layout) -> usize {
+    layout.total().min(WINDOW_ROWS.max(layout.batch()))
 }
 
 /// Elements of an output buffer.

@@ -52,9 +52,9 @@ impl<E: Element> Session<E> {
         let model = &*self.model;
         shape::expect_len("x", x.len(), model.input_size)?;
         shape::expect_len("y", y.len(), model.output_size())?;
-        let mut shard = self.activations.shard(&self.layout, 0..1);
+        let mut window = self.activations.rows_mut(&self.layout, 0..1);
         let step = Block::Step(0);
-        let row = shard.get_mut(0, step);
+        let row = window.get_mut(0, step);
         row.copy_from_slice(x);
         if let Some(standardization) = &model.standardization {
             standardization.apply_row(row);
@@ -73,15 +73,15 @@ impl<E: Element> Session<E> {
                 weights: &model.weights[index],
                 mask: Mask::default(),
             };
-            place.layer.forward(&pass, &mut shard);
+            place.layer.forward(&pass, &mut window);
             let size = place.layer.state_size();
             if size > 0 {
-                let ([row], state) = shard.split([(output, step)], (output, Block::Lead));
+                let ([row], state) = window.split([(output, step)], (output, Block::Lead));
                 state[..size].copy_from_slice(&row[..size]);
             }
             input = output;
         }
-        y.copy_from_slice(&shard.get(input, step)[..y.len()]);
+        y.copy_from_slice(&window.get(input, step)[..y.len()]);
         Ok(())
     }
 
@@ -133,11 +133,11 @@ impl<E: Element> Session<E> {
 
     /// Calls `visit` with the state of each recurrent layer and its place in the whole state.
     fn each_state(&mut self, mut visit: impl FnMut(&mut [E], usize)) {
-        let mut shard = self.activations.shard(&self.layout, 0..1);
+        let mut window = self.activations.rows_mut(&self.layout, 0..1);
         for (index, place) in self.model.places.iter().enumerate() {
             let size = place.layer.state_size();
             if size > 0 {
-                let state = &mut shard.get_mut(index + 1, Block::Lead)[..size];
+                let state = &mut window.get_mut(index + 1, Block::Lead)[..size];
                 visit(state, place.first_state);
             }
         }

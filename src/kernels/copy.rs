@@ -5,49 +5,114 @@ use std::ops::Range;
 
 use crate::Element;
 use crate::layout::Layout;
-use crate::simd::{Kernel, Math};
+use crate::simd::{Kernel, Math, Tier};
 
-/// Copies the rows of some sequences at some steps, one sequence after the other: so the caller's memory, which may be
-/// far larger than a cache, is walked through in order.
+/// Copies the rows of all sequences of a layout at some steps, one sequence after the other: so the caller's memory,
+/// which may be far larger than a cache, is walked through in order.
 #[derive(Debug)]
 pub struct CopyRows<'a, E> {
-    /// The shape of the batch.
-    pub layout: &'a Layout,
-    /// The rows of the layout.
-    pub rows: Range<usize>,
-    /// The steps.
-    pub window: Range<usize>,
-    /// Elements of a row.
-    pub width: usize,
-    /// The caller's buffer `[batch][steps][width]`, from the window's first step on.
-    pub caller: *mut E,
-    /// From one sequence of it to the next.
-    pub sequence_stride: usize,
-    /// The engine's buffer: row 0 of the window's first step.
-    pub engine: *mut E,
-    /// From one row of it to the next.
-    pub engine_stride: usize,
-    /// Whether to copy from the caller to the engine, or back.
-    pub to_engine: bool,
+    layout: &'a Layout,
+    steps: Range<usize>,
+    width: usize,
+    caller: *mut E,
+    sequence_stride: usize,
+    engine: *mut E,
+    engine_stride: usize,
+    to_engine: bool,
+}
+
+impl<'a, E: Element> CopyRows<'a, E> {
+    /// From a caller's buffer, which has `width` elements for each step of a sequence and a sequence every so many
+    /// elements, to the engine's rows of the steps, which follow each other with a stride.
+    ///
+    /// # Panics
+    /// Where a buffer is too short.
+    pub fn to_engine(
+        (layout, steps): (&'a Layout, Range<usize>),
+        width: usize,
+        (caller, sequence_stride): (&'a [E], usize),
+        (engine, engine_stride): (&'a mut [E], usize),
+    ) -> Self {
+        let reach = |sequence: usize| {
+            let start = sequence.saturating_mul(sequence_stride);
+            start.saturating_add(steps.end.saturating_mul(width))
+        };
+        assert!(
+            layout
+                .sequences()
+                .iter()
+                .all(|&sequence| reach(sequence) <= caller.len())
+        );
+        check_rows(layout, &steps, width, engine.len(), engine_stride);
+        Self {
+            layout,
+            steps,
+            width,
+            caller: caller.as_ptr().cast_mut(),
+            sequence_stride,
+            engine: engine.as_mut_ptr(),
+            engine_stride,
+            to_engine: true,
+        }
+    }
+
+    /// As [`Self::to_engine`], the other way.
+    ///
+    /// # Safety
+    /// - Each sequence of the layout must have its elements up to the last step in `caller`, and nobody else may reach
+    ///   them before the copy is done.
+    ///
+    /// # Panics
+    /// Where the engine's buffer is too short.
+    pub unsafe fn to_caller(
+        (layout, steps): (&'a Layout, Range<usize>),
+        width: usize,
+        (caller, sequence_stride): (*mut E, usize),
+        (engine, engine_stride): (&'a [E], usize),
+    ) -> Self {
+        check_rows(layout, &steps, width, engine.len(), engine_stride);
+        Self {
+            layout,
+            steps,
+            width,
+            caller,
+            sequence_stride,
+            engine: engine.as_ptr().cast_mut(),
+            engine_stride,
+            to_engine: false,
+        }
+    }
+
+    /// Copies them.
+    pub fn run(self, tier: Tier) {
+        tier.run(self);
+    }
+}
+
+/// Panics unless the rows of the steps lie in `len` elements.
+fn check_rows(layout: &Layout, steps: &Range<usize>, width: usize, len: usize, stride: usize) {
+    let rows = layout.offset(steps.end) - layout.offset(steps.start);
+    if let Some(last) = rows.checked_sub(1) {
+        assert!(last.saturating_mul(stride).saturating_add(width) <= len);
+    }
 }
 
 impl<E: Element> Kernel<E> for CopyRows<'_, E> {
     type Output = ();
 
-    /// For each row and each step of it, `width` elements behind the caller's and the engine's place must be readable or
-    /// writable, as the direction wants, and belong to nobody else. Those who make this kernel see to that.
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
         let whole = self.width - self.width % S::LANES;
-        let Range { start, end } = self.window;
+        let Range { start, end } = self.steps;
         let first = self.layout.offset(start);
-        for row in self.rows {
-            let sequence = self.layout.sequence(row) * self.sequence_stride;
+        for (row, &sequence) in self.layout.sequences().iter().enumerate() {
             for step in start..end.min(self.layout.length(row)) {
                 let index = self.layout.offset(step) - first + row;
-                // SAFETY: see above.
+                let place = sequence * self.sequence_stride + step * self.width;
+                // SAFETY: the constructors have checked, or their callers promise, that both places have `width` elements
+                // which may be read, or written by nobody else. A layout's row counts up to `offset(end) - first`.
                 unsafe {
-                    let caller = self.caller.add(sequence + (step - start) * self.width);
+                    let caller = self.caller.add(place);
                     let engine = self.engine.add(index * self.engine_stride);
                     let (from, to) = match self.to_engine {
                         true => (caller.cast_const(), engine),

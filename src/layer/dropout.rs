@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 
 use super::{Backward, Forward, Layer};
 use crate::Element;
-use crate::arena::{Block, Shard};
+use crate::arena::{Block, Rows, RowsMut};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -45,19 +45,19 @@ impl Dropout {
         Self { inputs, rate }
     }
 
-    /// `to = from` times the mask, for every row of the shard.
-    fn apply<E: Element>(&self, mask: Mask, shard: &mut Shard<'_, E>, from: usize, to: usize) {
-        let (from_stride, to_stride) = (shard.stride(from), shard.stride(to));
-        let (layout, first) = (shard.layout(), shard.rows().start);
+    /// `to = from` times the mask, for every row of the window.
+    fn apply<E: Element>(&self, mask: Mask, window: &mut RowsMut<'_, E>, from: usize, to: usize) {
+        let (from_stride, to_stride) = (window.stride(from), window.stride(to));
+        let layout = window.layout();
         let kept = E::from_f64(1.0 / (1.0 - self.rate));
         // An element is dropped where a number below 2^32 is below this one.
         let threshold = (self.rate * 2.0_f64.powi(32)) as u64;
-        for step in shard.window() {
+        for step in window.steps() {
             let ([source], target) =
-                shard.split([(from, Block::Step(step))], (to, Block::Step(step)));
+                window.split([(from, Block::Step(step))], (to, Block::Step(step)));
             let rows = source.chunks(from_stride).zip(target.chunks_mut(to_stride));
-            for (index, (source, target)) in rows.enumerate() {
-                let mut numbers = mask.numbers(layout.sequence(first + index), step);
+            for (&sequence, (source, target)) in layout.sequences().iter().zip(rows) {
+                let mut numbers = mask.numbers(sequence, step);
                 let pairs = source[..self.inputs].iter().zip(target);
                 for (&source, target) in pairs {
                     let dropped = u64::from(numbers.next_u32()) < threshold;
@@ -77,11 +77,11 @@ impl<E: Element> Layer<E> for Dropout {
         true
     }
 
-    fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>) {
+    fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
         self.apply(pass.mask, activations, pass.input, pass.output);
     }
 
-    fn backward(&self, pass: &Backward<'_, E>, _: &Shard<'_, E>, deltas: &mut Shard<'_, E>) {
+    fn backward(&self, pass: &Backward<'_, E>, _: &Rows<'_, E>, deltas: &mut RowsMut<'_, E>) {
         if pass.input_gradient {
             self.apply(pass.mask, deltas, pass.output, pass.input);
         }

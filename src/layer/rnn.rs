@@ -2,16 +2,13 @@
 
 use std::ops::Range;
 
-use super::{
-    Backward, Forward, Gradients, Layer, Tensor, WINDOW_STEPS, add_transposed, pack_one,
-    previous_rows, transposed,
-};
+use super::{Backward, Forward, Gradients, Layer, Tensor, pack_one};
 use crate::activation::Activation;
-use crate::arena::{Block, Shard};
+use crate::arena::{Block, Rows, RowsMut};
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Finish, Product, Segment, Start};
-use crate::kernels::rows::{add_rows_backwards, scale_by_derivative};
+use crate::kernels::rows::scale_by_derivative;
 use crate::simd::Tier;
 use crate::{Element, Result};
 
@@ -41,18 +38,18 @@ impl Rnn {
         &self,
         pass: &Backward<'_, E>,
         values: &[E],
-        deltas: &mut Shard<'_, E>,
+        deltas: &mut RowsMut<'_, E>,
         step: usize,
         first: usize,
     ) {
-        let (layout, rows) = (deltas.layout(), deltas.rows());
-        let (stride, count) = (deltas.stride(pass.output), deltas.rows_at(step));
+        let layout = deltas.layout();
+        let (stride, count) = (deltas.stride(pass.output), layout.rows(step));
         let gradients = deltas.get_mut(pass.output, Block::Step(step));
         for index in first..count {
             let row = index * stride..index * stride + self.units;
             let gradient = &mut gradients[row.clone()];
             if let Some(state) = pass.state_gradient {
-                let start = layout.sequence(rows.start + index) * pass.state_stride;
+                let start = layout.sequences()[index] * pass.state_stride;
                 for (gradient, &state) in gradient.iter_mut().zip(&state[start..]) {
                     *gradient += state;
                 }
@@ -124,29 +121,28 @@ impl<E: Element> Layer<E> for Rnn {
         pack_one(weights, 1, tier, units, inputs, parameters, source)
     }
 
-    fn forward(&self, pass: &Forward<'_, E>, activations: &mut Shard<'_, E>) {
+    fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
         let bias = &pass.parameters[pass.parameters.len() - self.units..];
         let finish = Finish::Activate(self.activation);
         let (x_stride, h_stride) = (
             activations.stride(pass.input),
             activations.stride(pass.output),
         );
-        let Range { start, end } = activations.window();
-        let ahead = activations.rows().len() < FEW_ROWS && end - start > 1;
+        let Range { start, end } = activations.steps();
+        let ahead = activations.layout().batch() < FEW_ROWS && end - start > 1;
         if ahead {
-            for block in activations.blocks() {
-                let rows = activations.count(pass.output, block);
-                let ([x], sums) = activations.split([(pass.input, block)], (pass.output, block));
-                let x = [Segment::rows(x, x_stride, self.inputs)];
-                Product {
-                    start: Start::Row(bias),
-                    ..Product::new(rows, &x, &pass.weights[0], sums, h_stride)
-                }
-                .run(pass.tier);
+            let block = activations.block();
+            let rows = activations.count(block);
+            let ([x], sums) = activations.split([(pass.input, block)], (pass.output, block));
+            let x = [Segment::rows(x, x_stride, self.inputs)];
+            Product {
+                start: Start::Row(bias),
+                ..Product::new(rows, &x, &pass.weights[0], sums, h_stride)
             }
+            .run(pass.tier);
         }
         for step in start..end {
-            let rows = activations.rows_at(step);
+            let rows = activations.layout().rows(step);
             let read = [
                 (pass.input, Block::Step(step)),
                 (pass.output, activations.previous(step)),
@@ -173,15 +169,15 @@ impl<E: Element> Layer<E> for Rnn {
     fn backward(
         &self,
         pass: &Backward<'_, E>,
-        activations: &Shard<'_, E>,
-        deltas: &mut Shard<'_, E>,
+        activations: &Rows<'_, E>,
+        deltas: &mut RowsMut<'_, E>,
     ) {
         let (tier, region) = (pass.tier, pass.output);
         let (x_stride, h_stride) = (deltas.stride(pass.input), deltas.stride(region));
-        let Range { start, end } = deltas.window();
+        let Range { start, end } = deltas.steps();
         for step in (start..end).rev() {
             let values = activations.get(region, Block::Step(step));
-            let alive = deltas.rows_at(step + 1);
+            let alive = deltas.layout().rows(step + 1);
             self.end_sequences(pass, values, deltas, step, alive);
             // What comes from the step after: in the window, or left in the lead by the window after.
             let after = if step + 1 == end {
@@ -203,14 +199,13 @@ impl<E: Element> Layer<E> for Rnn {
             .run(tier);
         }
         if pass.input_gradient {
-            for block in deltas.blocks() {
-                let rows = deltas.count(region, block);
-                let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
-                let delta = [Segment::rows(delta, h_stride, self.units)];
-                Product::new(rows, &delta, &pass.weights[1], dx, x_stride).run(tier);
-            }
+            let block = deltas.block();
+            let rows = deltas.count(block);
+            let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
+            let delta = [Segment::rows(delta, h_stride, self.units)];
+            Product::new(rows, &delta, &pass.weights[1], dx, x_stride).run(tier);
         }
-        let rows = deltas.rows_at(start);
+        let rows = deltas.layout().rows(start);
         let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
         if start == 0 {
             let first = [Segment::rows(first, h_stride, self.units)];
@@ -222,46 +217,25 @@ impl<E: Element> Layer<E> for Rnn {
 
     fn gradients(
         &self,
-        pass: &Gradients<'_, '_, E>,
+        pass: &Gradients<'_, E>,
         rows: Range<usize>,
         gradients: &mut [E],
         strip: &mut Packed<E>,
     ) {
-        let Gradients {
-            tier,
-            activations,
-            deltas,
-            ..
-        } = *pass;
-        let window = deltas.window();
-        let block = Block::Steps(window.start, window.end);
-        let depth = deltas.count(pass.output, block);
-        let delta = deltas.get(pass.output, block);
-        let stride = deltas.stride(pass.output);
-        strip.pack(0, depth, delta, Source::rows_backwards(stride, depth));
-
+        pass.pack(strip);
         let part = |part: Range<usize>| {
             let from = rows.start.clamp(part.start, part.end);
             let to = rows.end.clamp(part.start, part.end);
             (from - part.start, to - from)
         };
-        let recurrent = self.inputs + self.units;
         let (x_first, x_rows) = part(0..self.inputs);
-        let (h_first, h_rows) = part(self.inputs..recurrent);
+        let (h_first, h_rows) = part(self.inputs..self.inputs + self.units);
         let (dw_x, rest) = gradients.split_at_mut(x_rows * self.units);
         let (dw_h, db) = rest.split_at_mut(h_rows * self.units);
-
-        let x = activations.get(pass.input, block);
-        let x_stride = activations.stride(pass.input);
-        let x = transposed(x, x_stride, depth - 1, depth, x_first);
-        add_transposed(tier, &[x], strip, x_rows, dw_x);
-
-        let mut pieces = [Segment::rows(&[], 0, 0); WINDOW_STEPS];
-        let h = previous_rows(activations, pass.output, window, h_first, &mut pieces);
-        add_transposed(tier, h, strip, h_rows, dw_h);
-
+        pass.add_input(strip, x_first, dw_x);
+        pass.add_recurrent(strip, h_first, dw_h);
         if !db.is_empty() {
-            add_rows_backwards(tier, delta, stride, depth, db);
+            pass.add_bias(db);
         }
     }
 }

@@ -2,23 +2,18 @@
 
 use std::ops::Range;
 
-use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len};
-use crate::arena::{Arena, Block, Scatter, Shard};
+use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len, window_room};
+use crate::arena::{Block, Rows, RowsMut, Scatter, Share};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
-use crate::layout::Layout;
 use crate::model::{Model, Output, Place};
 use crate::parallel::{Cut, fork};
 use crate::{Element, Result, shape};
 
-/// What a backward pass needs besides what forward has kept.
+/// What a backward pass needs besides the workspace.
 #[derive(Debug, Default)]
 pub struct Gradient<E: Element> {
-    /// Gradients of a window, in the regions of [`Workspace::activations`].
-    deltas: Arena<E>,
-    /// The same for [`Workspace::head`].
-    head: Arena<E>,
     /// Packed gradients of a window, one for each thread.
     strips: Vec<Packed<E>>,
     /// What each layer has packed to run backward.
@@ -38,40 +33,36 @@ pub struct Flow<'a, E> {
     pub dstate_in: Option<&'a mut [E]>,
 }
 
-/// The rows of a window that one thread runs.
+/// Shares of a batch and what belongs to their rows in the caller's buffers.
 struct Task<'a, E: Element> {
-    activations: Shard<'a, E>,
-    deltas: Shard<'a, E>,
-    head: &'a Shard<'a, E>,
+    sequence: &'a mut [Share<E>],
+    head: &'a mut [Share<E>],
     dx: Option<Scatter<'a, E>>,
     dstate_in: Option<Scatter<'a, E>>,
 }
 
 impl<E: Element> Cut for Task<'_, E> {
     fn size(&self) -> usize {
-        self.deltas.rows().len()
+        self.sequence.len()
     }
 
-    fn cut(self, left: usize, parts: usize) -> (Self, Self) {
-        let Range { start, end } = self.deltas.rows();
-        let row = self.deltas.layout().cut(start, end, left, parts);
-        let (activations, activations_right) = self.activations.split_at(row);
-        let (deltas, deltas_right) = self.deltas.split_at(row);
-        let (dx, dx_right) = self.dx.map(|dx| dx.split_at(row)).unzip();
-        let (dstate_in, dstate_right) = self.dstate_in.map(|state| state.split_at(row)).unzip();
+    fn cut(self, left: usize) -> (Self, Self) {
+        let (sequence, sequence_right) = self.sequence.split_at_mut(left);
+        let (head, head_right) = self.head.split_at_mut(left);
+        let rows = sequence.iter().map(|share| share.layout.batch()).sum();
+        let (dx, dx_right) = self.dx.map(|dx| dx.split_at(rows)).unzip();
+        let (dstate_in, dstate_right) = self.dstate_in.map(|state| state.split_at(rows)).unzip();
         let left = Self {
-            activations,
-            deltas,
+            sequence,
+            head,
             dx,
             dstate_in,
-            ..self
         };
         let right = Self {
-            activations: activations_right,
-            deltas: deltas_right,
+            sequence: sequence_right,
+            head: head_right,
             dx: dx_right,
             dstate_in: dstate_right,
-            ..self
         };
         (left, right)
     }
@@ -86,13 +77,13 @@ struct ParameterTask<'a, E: Element> {
 
 impl<E: Element> Cut for ParameterTask<'_, E> {
     fn size(&self) -> usize {
-        self.rows.len()
+        self.strips.len()
     }
 
-    fn cut(self, left: usize, parts: usize) -> (Self, Self) {
+    fn cut(self, left: usize) -> (Self, Self) {
         let Range { start, end } = self.rows;
         let columns = self.gradients.len() / (end - start);
-        let row = start + (end - start) * left / parts;
+        let row = start + (end - start) * left / self.strips.len();
         let (gradients, gradients_right) = self.gradients.split_at_mut((row - start) * columns);
         let (strips, strips_right) = self.strips.split_at_mut(left);
         let left = Self {
@@ -128,28 +119,28 @@ impl<E: Element> Gradient<E> {
     pub fn prepare(
         &mut self,
         model: &Model<E>,
-        workspace: &Workspace<E>,
+        workspace: &mut Workspace<E>,
         threads: usize,
         pack: bool,
     ) -> Result<()> {
         let what = "the gradients of a window";
-        let layout = &workspace.layout;
-        let all = layout.offset(layout.steps());
-        let rows = all.min(WINDOW_ROWS.max(layout.batch()));
-        self.deltas.configure(
-            what,
-            model.regions(model.sequence_layers(), layout.batch()),
-            rows,
-        )?;
-        self.head
-            .configure(what, head_regions(model), layout.batch())?;
+        for share in &mut workspace.sequence[..workspace.used] {
+            let room = window_room(&share.layout);
+            let regions = model.regions(model.sequence_layers(), share.layout.batch());
+            share.deltas.configure(what, regions, room)?;
+        }
+        for share in &mut workspace.head[..workspace.used] {
+            let batch = share.layout.batch();
+            share.deltas.configure(what, head_regions(model), batch)?;
+        }
+        let rows = window_room(&workspace.layout);
         try_reserve(what, &mut self.strips, threads)?;
         while self.strips.len() < threads {
             self.strips.push(Packed::new());
         }
         for strip in &mut self.strips[..threads] {
             for place in &model.places {
-                strip.shape(what, model.tier, rows.max(layout.batch()), place.columns())?;
+                strip.shape(what, model.tier, rows, place.columns())?;
             }
         }
         let count = model.places.len();
@@ -210,39 +201,41 @@ impl<E: Element> Workspace<E> {
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
         };
-        let sequence_layers = model.sequence_layers();
-        let layout: &Layout = &self.layout;
-        let head = self.head.shard(&self.last, 0..1);
-        let mut head_deltas = gradient.head.shard(&self.last, 0..1);
+        let layers = model.sequence_layers();
+        let sequence = &mut self.sequence[..self.used];
+        let head = &mut self.head[..self.used];
+        let strips = &mut gradient.strips[..threads];
         if model.output == Output::Last {
-            shared.read(&mut head_deltas, model.places.len() - sequence_layers, 1);
-            let layers = sequence_layers..model.places.len();
-            shared.layers(layers.clone(), &head, &mut head_deltas, sequence_layers > 0);
-            for index in layers {
-                let region = index - sequence_layers;
-                let pass = shared.gradients(region, &head, &head_deltas);
-                shared.parameters(threads, index, &pass, &mut gradient.strips, sums)?;
+            let task = Task {
+                sequence: &mut *sequence,
+                head: &mut *head,
+                dx: None,
+                dstate_in: None,
+            };
+            fork(threads, task, &|mut task| shared.head(&mut task));
+            for index in layers..model.places.len() {
+                let pass = shared.gradients(index - layers, head, 0..1);
+                shared.parameters(threads, index, &pass, strips, sums)?;
             }
         }
-        let mut end = layout.steps();
+        let mut end = self.layout.steps();
         while end > 0 {
-            let start = layout.window_start(end, WINDOW_ROWS, WINDOW_STEPS);
+            let start = self.layout.window_start(end, WINDOW_ROWS, WINDOW_STEPS);
             let dx = flow.dx.as_deref_mut();
             let dstate_in = flow.dstate_in.as_deref_mut();
+            let (x_width, layout) = (self.steps * model.input_size, &self.layout);
             let task = Task {
-                activations: self.activations.shard(layout, 0..layout.steps()),
-                deltas: gradient.deltas.shard(layout, start..end),
-                head: &head_deltas,
-                dx: dx.map(|dx| Scatter::new(dx, self.steps * model.input_size, layout)),
+                sequence: &mut *sequence,
+                head: &mut *head,
+                dx: dx.map(|dx| Scatter::new(dx, x_width, layout)),
                 dstate_in: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads, task, &|task| shared.window(task));
-
-            let activations = self.activations.shard(layout, 0..layout.steps());
-            let deltas = gradient.deltas.shard(layout, start..end);
-            for index in 0..sequence_layers {
-                let pass = shared.gradients(index, &activations, &deltas);
-                shared.parameters(threads, index, &pass, &mut gradient.strips, sums)?;
+            fork(threads, task, &|mut task| {
+                shared.window(&mut task, start..end)
+            });
+            for index in 0..layers {
+                let pass = shared.gradients(index, sequence, start..end);
+                shared.parameters(threads, index, &pass, strips, sums)?;
             }
             end = start;
         }
@@ -251,26 +244,58 @@ impl<E: Element> Workspace<E> {
 }
 
 impl<E: Element> Shared<'_, E> {
-    /// Runs a part of a window.
-    fn window(&self, mut task: Task<'_, E>) {
+    /// Runs the layers behind the last recurrent one for the only share of a task.
+    fn head(&self, task: &mut Task<'_, E>) {
+        let [head] = &mut *task.head else {
+            unreachable!("a task is cut until it has one share");
+        };
+        let first = self.model.sequence_layers();
+        let layers = first..self.model.places.len();
+        let activations = head.activations.rows(&head.layout, 0..1);
+        let mut deltas = head.deltas.rows_mut(&head.layout, 0..1);
+        self.read(&mut deltas, layers.len(), 1);
+        self.layers(layers, &activations, &mut deltas, first > 0);
+    }
+
+    /// Runs a window of the only share of a task.
+    fn window(&self, task: &mut Task<'_, E>, steps: Range<usize>) {
         let layers = self.model.sequence_layers();
+        let Task {
+            sequence: [sequence],
+            head: [head],
+            dx,
+            dstate_in,
+        } = task
+        else {
+            unreachable!("a task is cut until it has one share");
+        };
+        let all = sequence.layout.steps();
+        let steps = steps.start.min(all)..steps.end.min(all);
+        if steps.is_empty() {
+            return;
+        }
+        let activations = sequence.activations.rows(&sequence.layout, 0..all);
+        let mut deltas = sequence.deltas.rows_mut(&sequence.layout, steps.clone());
         match self.model.output {
-            Output::All => self.read(&mut task.deltas, layers, self.steps),
-            Output::Last => read_ends(&mut task.deltas, task.head, layers),
+            Output::All => self.read(&mut deltas, layers, self.steps),
+            Output::Last => read_ends(&mut deltas, &head.deltas.rows(&head.layout, 0..1), layers),
         }
-        self.layers(0..layers, &task.activations, &mut task.deltas, false);
-        if task.deltas.window().start == 0 {
-            self.write_states(&mut task);
+        self.layers(0..layers, &activations, &mut deltas, false);
+
+        if let (0, Some(dstate_in)) = (steps.start, dstate_in) {
+            self.write_states(&deltas, dstate_in);
         }
-        self.write_input(&mut task);
+        if let Some(dx) = dx {
+            self.write_input(&mut deltas, dx);
+        }
     }
 
     /// Runs some layers backward, whose regions start with the input of the first. `below` tells that there are more.
     fn layers(
         &self,
         layers: Range<usize>,
-        activations: &Shard<'_, E>,
-        deltas: &mut Shard<'_, E>,
+        activations: &Rows<'_, E>,
+        deltas: &mut RowsMut<'_, E>,
         below: bool,
     ) {
         let model = self.model;
@@ -292,18 +317,18 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// What the layer whose input is in `region` gets to add to its gradients.
-    fn gradients<'a, 'b>(
+    fn gradients<'a>(
         &self,
         region: usize,
-        activations: &'a Shard<'b, E>,
-        deltas: &'a Shard<'b, E>,
-    ) -> Gradients<'a, 'b, E> {
+        shares: &'a [Share<E>],
+        window: Range<usize>,
+    ) -> Gradients<'a, E> {
         Gradients {
             tier: self.model.tier,
             input: region,
             output: region + 1,
-            activations,
-            deltas,
+            shares,
+            window,
         }
     }
 
@@ -312,7 +337,7 @@ impl<E: Element> Shared<'_, E> {
         &self,
         threads: usize,
         index: usize,
-        pass: &Gradients<'_, '_, E>,
+        pass: &Gradients<'_, E>,
         strips: &mut [Packed<E>],
         sums: &mut [E],
     ) -> Result<()> {
@@ -320,22 +345,16 @@ impl<E: Element> Shared<'_, E> {
         if place.parameter_count == 0 {
             return Ok(());
         }
-        let window = pass.deltas.window();
-        let block = Block::Steps(window.start, window.end);
-        let depth = pass.deltas.count(pass.output, block);
+        let what = "the gradients of a window";
+        let depth = pass.depth();
         for strip in &mut *strips {
-            strip.shape(
-                "the gradients of a window",
-                self.model.tier,
-                depth,
-                place.columns(),
-            )?;
+            strip.shape(what, self.model.tier, depth, place.columns())?;
         }
         let rows = place.parameter_count / place.columns();
         let task = ParameterTask {
             rows: 0..rows,
             gradients: &mut sums[place.parameters()],
-            strips,
+            strips: &mut strips[..threads.min(rows)],
         };
         fork(threads, task, &|task| {
             let strip = &mut task.strips[0];
@@ -347,13 +366,11 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The caller's gradient of the outputs, of `steps` steps of each sequence. The rest of a row is 0.
-    fn read(&self, deltas: &mut Shard<'_, E>, region: usize, steps: usize) {
+    fn read(&self, deltas: &mut RowsMut<'_, E>, region: usize, steps: usize) {
         let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        for step in deltas.window() {
-            for row in deltas.get_mut(region, Block::Step(step)).chunks_mut(stride) {
-                let given = if self.dy.is_some() { size } else { 0 };
-                row[given..].fill(E::ZERO);
-            }
+        let given = if self.dy.is_some() { size } else { 0 };
+        for row in deltas.get_mut(region, deltas.block()).chunks_mut(stride) {
+            row[given..].fill(E::ZERO);
         }
         if let Some(dy) = self.dy {
             deltas.read(self.model.tier, region, dy, steps, size);
@@ -361,19 +378,15 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The gradients of the states that the sequences start from, to the caller.
-    fn write_states(&self, task: &mut Task<'_, E>) {
-        let Some(dstate_in) = &mut task.dstate_in else {
-            return;
-        };
+    fn write_states(&self, deltas: &RowsMut<'_, E>, dstate_in: &mut Scatter<'_, E>) {
         for (index, place) in self.model.places.iter().enumerate() {
             let size = place.layer.state_size();
             if size == 0 {
                 continue;
             }
             let region = index + 1;
-            let rows = task.deltas.get(region, Block::Lead);
-            let rows = rows.chunks(task.deltas.stride(region));
-            for (row, values) in task.deltas.rows().zip(rows) {
+            let rows = deltas.get(region, Block::Lead);
+            for (row, values) in rows.chunks(deltas.stride(region)).enumerate() {
                 dstate_in.get_mut(row)[place.first_state..place.first_state + size]
                     .copy_from_slice(&values[..size]);
             }
@@ -381,44 +394,37 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The gradients of the window's inputs, to the caller; 0 behind the end of a sequence.
-    fn write_input(&self, task: &mut Task<'_, E>) {
-        let Some(dx) = &mut task.dx else {
-            return;
-        };
+    fn write_input(&self, deltas: &mut RowsMut<'_, E>, dx: &mut Scatter<'_, E>) {
         let size = self.model.input_size;
-        let (layout, first) = (task.deltas.layout(), task.deltas.rows().start);
-        let stride = task.deltas.stride(0);
-        for step in task.deltas.window() {
-            let ended = first + task.deltas.rows_at(step + 1)..first + task.deltas.rows_at(step);
-            for row in ended {
-                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
-            }
-            if let Some(standardization) = &self.model.standardization {
-                let rows = task.deltas.get_mut(0, Block::Step(step));
-                for row in rows.chunks_mut(stride) {
-                    for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
-                        *dx *= inverse;
-                    }
+        let (layout, stride) = (deltas.layout(), deltas.stride(0));
+        if let Some(standardization) = &self.model.standardization {
+            for row in deltas.get_mut(0, deltas.block()).chunks_mut(stride) {
+                for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
+                    *dx *= inverse;
                 }
             }
         }
-        dx.write(self.model.tier, &task.deltas, 0, size);
+        for step in deltas.steps() {
+            for row in layout.rows(step + 1)..layout.rows(step) {
+                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
+            }
+        }
+        dx.write(self.model.tier, deltas, 0, size);
     }
 }
 
 /// The gradient of the last steps arrives where the sequences end, and nothing does elsewhere.
-fn read_ends<E: Element>(deltas: &mut Shard<'_, E>, head: &Shard<'_, E>, region: usize) {
-    let first = deltas.rows().start;
-    let stride = deltas.stride(region);
+fn read_ends<E: Element>(deltas: &mut RowsMut<'_, E>, head: &Rows<'_, E>, region: usize) {
+    let (layout, stride) = (deltas.layout(), deltas.stride(region));
     let (ends, ends_stride) = (head.get(0, Block::Step(0)), head.stride(0));
-    for step in deltas.window() {
-        let alive = deltas.rows_at(step + 1);
+    for step in deltas.steps() {
+        let alive = layout.rows(step + 1);
         let rows = deltas.get_mut(region, Block::Step(step)).chunks_mut(stride);
-        for (index, delta) in rows.enumerate() {
-            if index < alive {
+        for (row, delta) in rows.enumerate() {
+            if row < alive {
                 delta.fill(E::ZERO);
             } else {
-                let end = &ends[(first + index) * ends_stride..];
+                let end = &ends[row * ends_stride..];
                 let size = delta.len().min(end.len());
                 delta[..size].copy_from_slice(&end[..size]);
             }

@@ -3,41 +3,39 @@
 use std::ops::Range;
 
 use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
-use crate::arena::{Block, Scatter, Shard};
+use crate::arena::{Block, RowsMut, Scatter, Share};
 use crate::layer::Forward;
-use crate::layout::Layout;
 use crate::model::{Model, Output};
 use crate::parallel::{Cut, fork};
 use crate::{Element, Result};
 
-/// The part of a window that one thread runs.
+/// Shares of a batch and what belongs to their rows in the caller's buffers.
 struct Task<'a, E: Element> {
-    activations: Shard<'a, E>,
-    head: Shard<'a, E>,
+    sequence: &'a mut [Share<E>],
+    head: &'a mut [Share<E>],
     y: Option<Scatter<'a, E>>,
     state_out: Option<Scatter<'a, E>>,
 }
 
 impl<E: Element> Cut for Task<'_, E> {
     fn size(&self) -> usize {
-        self.activations.rows().len()
+        self.sequence.len()
     }
 
-    fn cut(self, left: usize, parts: usize) -> (Self, Self) {
-        let Range { start, end } = self.activations.rows();
-        let row = self.activations.layout().cut(start, end, left, parts);
-        let (activations, activations_right) = self.activations.split_at(row);
-        let (head, head_right) = self.head.split_at(row);
-        let (y, y_right) = self.y.map(|y| y.split_at(row)).unzip();
-        let (state_out, state_right) = self.state_out.map(|state| state.split_at(row)).unzip();
+    fn cut(self, left: usize) -> (Self, Self) {
+        let (sequence, sequence_right) = self.sequence.split_at_mut(left);
+        let (head, head_right) = self.head.split_at_mut(left);
+        let rows = sequence.iter().map(|share| share.layout.batch()).sum();
+        let (y, y_right) = self.y.map(|y| y.split_at(rows)).unzip();
+        let (state_out, state_right) = self.state_out.map(|state| state.split_at(rows)).unzip();
         let left = Self {
-            activations,
+            sequence,
             head,
             y,
             state_out,
         };
         let right = Self {
-            activations: activations_right,
+            sequence: sequence_right,
             head: head_right,
             y: y_right,
             state_out: state_right,
@@ -64,70 +62,85 @@ impl<E: Element> Workspace<E> {
         mut call: Call<'_, E>,
         training: Option<Training>,
     ) -> Result<()> {
-        self.prepare(model, &call.batch, training.is_some())?;
+        self.prepare(model, &call.batch, training.is_some(), threads)?;
         let shared = Shared {
             model,
             batch: &call.batch,
             state_in: call.state_in,
             training,
         };
-        let layout: &Layout = &self.layout;
         let y_width = match model.output {
             Output::Last => model.output_size(),
             Output::All => call.batch.steps * model.output_size(),
         };
-        let mut start = 0;
-        while start < layout.steps() {
-            let end = match training {
-                Some(_) => layout.steps(),
-                None => layout.window_end(start, WINDOW_ROWS, usize::MAX),
-            };
-            let y = call.y.as_deref_mut();
-            let state_out = call.state_out.as_deref_mut();
-            let task = Task {
-                activations: self.activations.shard(layout, start..end),
-                head: self.head.shard(&self.last, 0..1),
-                y: y.map(|y| Scatter::new(y, y_width, layout)),
-                state_out: state_out.map(|state| Scatter::new(state, model.state_size, layout)),
-            };
-            fork(threads, task, &|task| shared.window(task));
-            start = end;
-        }
+        let y = call.y.take();
+        let state_out = call.state_out.take();
+        let task = Task {
+            sequence: &mut self.sequence[..self.used],
+            head: &mut self.head[..self.used],
+            y: y.map(|y| Scatter::new(y, y_width, &self.layout)),
+            state_out: state_out.map(|state| Scatter::new(state, model.state_size, &self.layout)),
+        };
+        fork(threads, task, &|mut task| shared.share(&mut task));
         Ok(())
     }
 }
 
 impl<E: Element> Shared<'_, E> {
-    /// Runs a part of a window.
-    fn window(&self, mut task: Task<'_, E>) {
+    /// Runs the only share of a task: window after window, which when training is one.
+    fn share(&self, task: &mut Task<'_, E>) {
+        let Task {
+            sequence: [sequence],
+            head: [head],
+            y,
+            state_out,
+        } = task
+        else {
+            unreachable!("a task is cut until it has one share");
+        };
+        let mut head = head.activations.rows_mut(&head.layout, 0..1);
         let model = self.model;
-        let window = task.activations.window();
-        self.read_input(&mut task.activations);
-        if window.start == 0 {
-            self.read_state(&mut task.activations);
-        }
+        let steps = sequence.layout.steps();
         let layers = 0..model.sequence_layers();
-        let output = self.layers(layers.clone(), &mut task.activations, 0);
-
-        self.write_states(&mut task);
-        match model.output {
-            Output::All => self.write_outputs(&mut task, output),
-            Output::Last => {
-                self.gather_last(&mut task, output);
-                if window.end == task.activations.layout().steps() {
-                    let first = layers.end;
-                    let output = self.layers(first..model.places.len(), &mut task.head, first);
-                    self.write_last(&mut task, output);
+        let mut start = 0;
+        while start < steps {
+            let end = match self.training {
+                Some(_) => steps,
+                None => sequence.layout.window_end(start, WINDOW_ROWS, usize::MAX),
+            };
+            let rows = &mut sequence.activations;
+            let mut window = rows.rows_mut(&sequence.layout, start..end);
+            self.read_input(&mut window);
+            if start == 0 {
+                self.read_state(&mut window);
+            }
+            let output = self.layers(layers.clone(), &mut window, 0);
+            if let Some(state_out) = state_out {
+                self.write_states(&window, state_out);
+            }
+            match model.output {
+                Output::Last => gather_last(&window, output, &mut head),
+                Output::All => {
+                    if let Some(y) = y {
+                        self.write_outputs(&window, output, y);
+                    }
                 }
             }
+            if end < steps {
+                self.carry(&mut window);
+            }
+            start = end;
         }
-        if window.end < task.activations.layout().steps() {
-            self.carry(&mut task.activations);
+        if model.output == Output::Last {
+            let output = self.layers(layers.end..model.places.len(), &mut head, layers.end);
+            if let Some(y) = y {
+                y.write(model.tier, &head, output, model.output_size());
+            }
         }
     }
 
     /// Runs some layers, whose regions start with the input of layer `first`. Returns the region of the last output.
-    fn layers(&self, layers: Range<usize>, shard: &mut Shard<'_, E>, first: usize) -> usize {
+    fn layers(&self, layers: Range<usize>, window: &mut RowsMut<'_, E>, first: usize) -> usize {
         let model = self.model;
         let mut input = 0;
         for index in layers {
@@ -144,7 +157,7 @@ impl<E: Element> Shared<'_, E> {
                 weights: &model.weights[index],
                 mask: self.training.unwrap_or_default().mask(index),
             };
-            layer.forward(&pass, shard);
+            layer.forward(&pass, window);
             input = output;
         }
         input
@@ -160,34 +173,32 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The caller's input, standardised, in the order of the layout.
-    fn read_input(&self, shard: &mut Shard<'_, E>) {
+    fn read_input(&self, window: &mut RowsMut<'_, E>) {
         let size = self.model.input_size;
         let Batch { x, steps, .. } = *self.batch;
-        shard.read(self.model.tier, 0, x, steps, size);
+        window.read(self.model.tier, 0, x, steps, size);
         if let Some(standardization) = &self.model.standardization {
-            let stride = shard.stride(0);
-            for step in shard.window() {
-                for row in shard.get_mut(0, Block::Step(step)).chunks_mut(stride) {
-                    standardization.apply_row(&mut row[..size]);
-                }
+            let stride = window.stride(0);
+            for row in window.get_mut(0, window.block()).chunks_mut(stride) {
+                standardization.apply_row(&mut row[..size]);
             }
         }
     }
 
     /// The state that the sequences start from.
-    fn read_state(&self, shard: &mut Shard<'_, E>) {
-        let (layout, first) = (shard.layout(), shard.rows().start);
+    fn read_state(&self, window: &mut RowsMut<'_, E>) {
+        let layout = window.layout();
         let size = self.model.state_size;
         for (region, part) in self.states() {
-            let stride = shard.stride(region);
-            let rows = shard.get_mut(region, Block::Lead).chunks_mut(stride);
-            for (index, row) in rows.enumerate() {
+            let stride = window.stride(region);
+            let rows = window.get_mut(region, Block::Lead).chunks_mut(stride);
+            for (row, &sequence) in rows.zip(layout.sequences()) {
                 let row = &mut row[..part.len()];
                 match self.state_in {
                     None => row.fill(E::ZERO),
                     Some(state) => {
-                        let start = layout.sequence(first + index) * size;
-                        row.copy_from_slice(&state[start..start + size][part.clone()]);
+                        let state = &state[sequence * size..(sequence + 1) * size];
+                        row.copy_from_slice(&state[part.clone()]);
                     }
                 }
             }
@@ -195,69 +206,56 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The last state of the window becomes the one that the next window starts from.
-    fn carry(&self, shard: &mut Shard<'_, E>) {
-        let last = Block::Step(shard.window().end - 1);
+    fn carry(&self, window: &mut RowsMut<'_, E>) {
+        let last = Block::Step(window.steps().end - 1);
         for (region, _) in self.states() {
-            let ([last], lead) = shard.split([(region, last)], (region, Block::Lead));
+            let ([last], lead) = window.split([(region, last)], (region, Block::Lead));
             lead[..last.len()].copy_from_slice(last);
         }
     }
 
     /// The final states of the sequences that end in the window.
-    fn write_states(&self, task: &mut Task<'_, E>) {
-        let Some(state_out) = &mut task.state_out else {
-            return;
-        };
+    fn write_states(&self, window: &RowsMut<'_, E>, state_out: &mut Scatter<'_, E>) {
         for (region, part) in self.states() {
-            ended_rows(&task.activations, region, |row, values| {
+            ended_rows(window, region, |row, values| {
                 state_out.get_mut(row)[part.clone()].copy_from_slice(&values[..part.len()]);
             });
         }
     }
 
-    /// The outputs of the sequences that end in the window become the input of the layers behind.
-    fn gather_last(&self, task: &mut Task<'_, E>, output: usize) {
-        let (first, stride) = (task.head.rows().start, task.head.stride(0));
-        let target = task.head.get_mut(0, Block::Step(0));
-        ended_rows(&task.activations, output, |row, values| {
-            let start = (row - first) * stride;
-            let target = &mut target[start..];
-            let size = values.len().min(target.len());
-            target[..size].copy_from_slice(&values[..size]);
-        });
-    }
-
-    /// The outputs of the last step, to the caller.
-    fn write_last(&self, task: &mut Task<'_, E>, output: usize) {
-        let Some(y) = &mut task.y else {
-            return;
-        };
-        let size = self.model.output_size();
-        y.write(self.model.tier, &task.head, output, size);
-    }
-
     /// The outputs of the window's steps, to the caller; 0 behind the end of a sequence.
-    fn write_outputs(&self, task: &mut Task<'_, E>, output: usize) {
-        let Some(y) = &mut task.y else {
-            return;
-        };
+    fn write_outputs(&self, window: &RowsMut<'_, E>, output: usize, y: &mut Scatter<'_, E>) {
         let size = self.model.output_size();
-        y.write(self.model.tier, &task.activations, output, size);
-        let layout = task.activations.layout();
-        ended_rows(&task.activations, output, |row, _| {
-            y.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
+        y.write(self.model.tier, window, output, size);
+        ended_rows(window, output, |row, _| {
+            y.get_mut(row)[window.layout().length(row) * size..].fill(E::ZERO);
         });
     }
 }
 
-/// Calls `take` with the row and the values of each sequence of the shard that ends in the window.
-fn ended_rows<E: Element>(shard: &Shard<'_, E>, region: usize, mut take: impl FnMut(usize, &[E])) {
-    let (first, stride) = (shard.rows().start, shard.stride(region));
-    for step in shard.window() {
-        let alive = shard.rows_at(step + 1);
-        let rows = shard.get(region, Block::Step(step)).chunks(stride);
-        for (index, values) in rows.enumerate().skip(alive) {
-            take(first + index, values);
+/// The outputs of the sequences that end in the window become the input of the layers behind.
+fn gather_last<E: Element>(window: &RowsMut<'_, E>, output: usize, head: &mut RowsMut<'_, E>) {
+    let stride = head.stride(0);
+    let target = head.get_mut(0, Block::Step(0));
+    ended_rows(window, output, |row, values| {
+        let target = &mut target[row * stride..];
+        let size = values.len().min(target.len());
+        target[..size].copy_from_slice(&values[..size]);
+    });
+}
+
+/// Calls `take` with the row and the values of each sequence that ends in the window.
+fn ended_rows<E: Element>(
+    window: &RowsMut<'_, E>,
+    region: usize,
+    mut take: impl FnMut(usize, &[E]),
+) {
+    let stride = window.stride(region);
+    for step in window.steps() {
+        let alive = window.layout().rows(step + 1);
+        let rows = window.get(region, Block::Step(step)).chunks(stride);
+        for (row, values) in rows.enumerate().skip(alive) {
+            take(row, values);
         }
     }
 }
