@@ -93,6 +93,7 @@ static void networks(void) {
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");
     FAILS(elman_set_threads(NULL, 2), NULL, "network is NULL");
     FAILS(elman_set_threads(network, HUGE_SIZE), OUT_OF_RANGE, "threads is 4611686018427388000, expected at most 1024");
+    FAILS(elman_set_parallel_threshold(NULL, 0), NULL, "network is NULL");
     FAILS(elman_set_seed(NULL, 1), NULL, "network is NULL");
 
     FAILS(elman_initialize(NULL, ELMAN_INIT_PYTORCH, 1.0f, 1), NULL, "network is NULL");
