@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::buffer::{Buffer, try_reserve};
-use crate::kernels::copy::{Rows, copy_rows};
+use crate::kernels::copy::CopyRows;
 use crate::layout::Layout;
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
@@ -269,6 +269,62 @@ impl<'a, E: Element> Shard<'a, E> {
         (sources, target)
     }
 
+    /// Copies the steps of the window from the sequences of `from` `[batch][steps][width]` to the start of each row of a
+    /// region.
+    ///
+    /// # Panics
+    /// Where `from` is too short.
+    pub fn read(&mut self, tier: Tier, region: usize, from: &[E], steps: usize, width: usize) {
+        assert_eq!(from.len(), self.layout.batch() * steps * width);
+        assert!(self.window.end <= steps);
+        // SAFETY: every sequence and its steps lie in `from`, which is only read; the exclusive borrow of the shard makes
+        // the rows nobody else's.
+        unsafe {
+            self.copy(
+                tier,
+                region,
+                width,
+                from.as_ptr().cast_mut(),
+                steps * width,
+                true,
+            )
+        }
+    }
+
+    /// Copies between the rows of a region and a caller's buffer.
+    ///
+    /// # Safety
+    /// - Each sequence of the shard must have its elements up to the window's end, of `width` per step, in `caller`, one
+    ///   sequence every `sequence_stride`. They must be readable or, unless `to_engine`, writable by nobody else.
+    /// - If `to_engine`, the shard must be borrowed exclusively.
+    unsafe fn copy(
+        &self,
+        tier: Tier,
+        region: usize,
+        width: usize,
+        caller: *mut E,
+        sequence_stride: usize,
+        to_engine: bool,
+    ) {
+        let region = &self.regions[region];
+        assert!(width <= region.width);
+        // In bounds as in `range`: only the rows of this shard at the steps of its window are reached from here.
+        let engine = self
+            .base
+            .wrapping_add(region.start + region.lead * region.stride);
+        tier.run(CopyRows {
+            layout: self.layout,
+            rows: self.rows.clone(),
+            window: self.window.clone(),
+            width,
+            caller: caller.wrapping_add(self.window.start * width),
+            sequence_stride,
+            engine,
+            engine_stride: region.stride,
+            to_engine,
+        });
+    }
+
     /// Indices of a block's elements in the buffer.
     ///
     /// Blocks of different rows never overlap: within a region, `position` counts lead rows first, then the rows of the
@@ -350,42 +406,17 @@ impl<'a, E: Element> Scatter<'a, E> {
         (left, right)
     }
 
-    /// Copies `count` rows of `width` elements, one every `stride` of `from`, to the sequences of this right's first rows,
-    /// `offset` elements behind their start.
+    /// Copies the first `width` elements of each of `shard`'s rows in a region to their steps of these sequences.
     ///
     /// # Panics
-    /// Where a row does not lie in `from` or in its sequence.
-    pub fn write(
-        &mut self,
-        tier: Tier,
-        (count, width): (usize, usize),
-        from: &[E],
-        stride: usize,
-        offset: usize,
-    ) {
-        let Some(last) = count.checked_sub(1) else {
-            return;
-        };
-        assert!(count <= self.rows.len() && offset + width <= self.width);
-        assert!(last * stride + width <= from.len());
-        let order = self
-            .layout
-            .sequences(self.rows.start..self.rows.start + count);
-        // SAFETY: the rows lie in `from`; as in `get_mut`, the sequences of these rows lie in the buffer and belong to
-        // this right alone, so nobody reads or writes them elsewhere.
-        unsafe {
-            let to = self.base.add(offset);
-            let to_rows = Rows::Ordered(order, self.width);
-            copy_rows(
-                tier,
-                count,
-                width,
-                from.as_ptr(),
-                Rows::Every(stride),
-                to,
-                to_rows,
-            );
-        }
+    /// Where the rows are others, or a sequence is too short for its steps.
+    pub fn write(&mut self, tier: Tier, shard: &Shard<'_, E>, region: usize, width: usize) {
+        assert!(self.rows == shard.rows && self.layout.batch() == shard.layout.batch());
+        assert!(self.width >= shard.window.end * width);
+        // SAFETY: `new` has checked that every sequence lies in the buffer, and with it, as asserted, the window's steps;
+        // the layout's order is a permutation, so these sequences are this right's alone. Shard and scatter have the same
+        // rows and hence the same sequences.
+        unsafe { shard.copy(tier, region, width, self.base, self.width, false) }
     }
 
     /// The elements of a row's sequence.
@@ -470,6 +501,31 @@ mod tests {
     }
 
     #[test]
+    fn rows_come_from_the_caller_and_go_back() {
+        let layout = layout(&[2, 5, 1, 4]);
+        let (steps, width) = (9, 3);
+        let x: Vec<f64> = (0..4 * steps * width).map(|index| index as f64).collect();
+        for tier in Tier::available() {
+            let mut y = vec![-1.0; x.len()];
+            for window in [0..2, 2..5] {
+                let mut arena = Arena::default();
+                arena.configure("test", [(5, 4)].into_iter(), 7).unwrap();
+                let shards = arena.shard(&layout, window).split_at(1);
+                let scatters = Scatter::new(&mut y, steps * width, &layout).split_at(1);
+                for (mut shard, mut scatter) in [(shards.0, scatters.0), (shards.1, scatters.1)] {
+                    shard.read(tier, 0, &x, steps, width);
+                    scatter.write(tier, &shard, 0, width);
+                }
+            }
+            for (index, (&y, &x)) in y.iter().zip(&x).enumerate() {
+                let (sequence, step) = (index / (steps * width), index / width % steps);
+                let inside = step < [2, 5, 1, 4][sequence];
+                assert_eq!(y, if inside { x } else { -1.0 }, "{index}");
+            }
+        }
+    }
+
+    #[test]
     fn scattered_rows_follow_the_order() {
         let layout = layout(&[2, 5, 1]);
         let mut buffer = [0.0_f64; 6];
@@ -478,9 +534,5 @@ mod tests {
         right.get_mut(1).fill(2.0);
         right.get_mut(2).fill(3.0);
         assert_eq!(buffer, [2.0, 2.0, 1.0, 1.0, 3.0, 3.0]);
-
-        let (_, mut right) = Scatter::new(&mut buffer, 2, &layout).split_at(1);
-        right.write(Tier::PORTABLE, (2, 1), &[7.0, 9.0, 8.0], 2, 1);
-        assert_eq!(buffer, [2.0, 7.0, 1.0, 1.0, 3.0, 8.0]);
     }
 }

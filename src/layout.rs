@@ -5,8 +5,6 @@
 //! that the rows of a step are always the first ones of the step before: row r belongs to the same sequence at every
 //! step. Work and memory follow the sum of the lengths.
 
-use std::ops::Range;
-
 use crate::buffer::try_reserve;
 use crate::{Error, Result, shape};
 
@@ -104,11 +102,6 @@ impl Layout {
     /// The caller's sequence of a row.
     pub fn sequence(&self, row: usize) -> usize {
         self.order[row]
-    }
-
-    /// The caller's sequences of some rows.
-    pub fn sequences(&self, rows: Range<usize>) -> &[usize] {
-        &self.order[rows]
     }
 
     /// Length of a row's sequence.

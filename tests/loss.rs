@@ -174,17 +174,21 @@ fn logits_of_any_size_give_finite_losses() {
 
 #[test]
 fn small_losses_keep_their_digits() {
-    // ln(1 + e^-20) and its derivative.
-    let (tail, slope) = (2.061_153_620_314_381e-9, 2.0611536181902036e-9);
-    let mut d = [0.0_f32; 2];
-    let loss = softmax_cross_entropy(&[20.0, 0.0], 2, &[0], None, None, Some(&mut d)).unwrap();
-    assert_close(loss, tail, 1e-6);
-    assert_close(d[0], -slope, 1e-6);
-    assert_close(d[1], slope, 1e-6);
-    let loss = binary_cross_entropy_with_logits(&[20.0, -20.0], &[1.0, 0.0], None, Some(&mut d));
-    assert_close(loss.unwrap(), tail, 1e-6);
-    assert_close(d[0], -slope / 2.0, 1e-6);
-    assert_close(d[1], slope / 2.0, 1e-6);
+    // ln(1 + e^-z) and its derivative.
+    for (z, tail, slope) in [
+        (20.0, 2.061_153_620_314_381e-9, 2.0611536181902036e-9),
+        (40.0, 4.248354255291589e-18, 4.248354255291589e-18),
+    ] {
+        let mut d = [0.0_f32; 2];
+        let loss = softmax_cross_entropy(&[z, 0.0], 2, &[0], None, None, Some(&mut d)).unwrap();
+        assert_close(loss, tail, 1e-6);
+        assert_close(d[0], -slope, 1e-6);
+        assert_close(d[1], slope, 1e-6);
+        let loss = binary_cross_entropy_with_logits(&[z, -z], &[1.0, 0.0], None, Some(&mut d));
+        assert_close(loss.unwrap(), tail, 1e-6);
+        assert_close(d[0], -slope / 2.0, 1e-6);
+        assert_close(d[1], slope / 2.0, 1e-6);
+    }
 }
 
 #[test]

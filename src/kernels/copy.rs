@@ -1,120 +1,70 @@
 //! Rows between the caller's order and the engine's. A call of `memcpy` for each short row would take longer than the
 //! arithmetic of a small network.
 
+use std::ops::Range;
+
 use crate::Element;
-use crate::simd::{Kernel, Math, Tier};
+use crate::layout::Layout;
+use crate::simd::{Kernel, Math};
 
-/// Where rows are.
-#[derive(Clone, Copy, Debug)]
-pub enum Rows<'a> {
-    /// Row i at `i * stride`.
-    Every(usize),
-    /// Row i at `order[i] * stride`.
-    Ordered(&'a [usize], usize),
-}
-
-impl Rows<'_> {
-    #[inline(always)]
-    fn at(self, row: usize) -> usize {
-        match self {
-            Self::Every(stride) => row * stride,
-            Self::Ordered(order, stride) => order[row] * stride,
-        }
-    }
-}
-
-/// Copies `count` rows of `width` elements.
-///
-/// # Safety
-/// - For each row, `width` elements must be readable at its place behind `from`, and writable at its place behind `to`.
-/// - What is read must not overlap what is written.
-pub unsafe fn copy_rows<E: Element>(
-    tier: Tier,
-    count: usize,
-    width: usize,
-    from: *const E,
-    from_rows: Rows<'_>,
-    to: *mut E,
-    to_rows: Rows<'_>,
-) {
-    tier.run(CopyRows {
-        count,
-        width,
-        from,
-        from_rows,
-        to,
-        to_rows,
-    });
-}
-
-struct CopyRows<'a, E> {
-    count: usize,
-    width: usize,
-    from: *const E,
-    from_rows: Rows<'a>,
-    to: *mut E,
-    to_rows: Rows<'a>,
+/// Copies the rows of some sequences at some steps, one sequence after the other: so the caller's memory, which may be
+/// far larger than a cache, is walked through in order.
+#[derive(Debug)]
+pub struct CopyRows<'a, E> {
+    /// The shape of the batch.
+    pub layout: &'a Layout,
+    /// The rows of the layout.
+    pub rows: Range<usize>,
+    /// The steps.
+    pub window: Range<usize>,
+    /// Elements of a row.
+    pub width: usize,
+    /// The caller's buffer `[batch][steps][width]`, from the window's first step on.
+    pub caller: *mut E,
+    /// From one sequence of it to the next.
+    pub sequence_stride: usize,
+    /// The engine's buffer: row 0 of the window's first step.
+    pub engine: *mut E,
+    /// From one row of it to the next.
+    pub engine_stride: usize,
+    /// Whether to copy from the caller to the engine, or back.
+    pub to_engine: bool,
 }
 
 impl<E: Element> Kernel<E> for CopyRows<'_, E> {
     type Output = ();
 
+    /// For each row and each step of it, `width` elements behind the caller's and the engine's place must be readable or
+    /// writable, as the direction wants, and belong to nobody else. Those who make this kernel see to that.
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
         let whole = self.width - self.width % S::LANES;
-        for row in 0..self.count {
-            // SAFETY: `copy_rows` is the only one who makes this kernel; its caller allows these accesses.
-            unsafe {
-                let from = self.from.add(self.from_rows.at(row));
-                let to = self.to.add(self.to_rows.at(row));
-                let mut start = 0;
-                while start < whole {
-                    token.store(token.load(from.add(start)), to.add(start));
-                    start += S::LANES;
-                }
-                if whole < self.width {
-                    let rest = self.width - whole;
-                    let values = token.load_partial(from.add(whole), rest);
-                    token.store_partial(values, to.add(whole), rest);
+        let Range { start, end } = self.window;
+        let first = self.layout.offset(start);
+        for row in self.rows {
+            let sequence = self.layout.sequence(row) * self.sequence_stride;
+            for step in start..end.min(self.layout.length(row)) {
+                let index = self.layout.offset(step) - first + row;
+                // SAFETY: see above.
+                unsafe {
+                    let caller = self.caller.add(sequence + (step - start) * self.width);
+                    let engine = self.engine.add(index * self.engine_stride);
+                    let (from, to) = match self.to_engine {
+                        true => (caller.cast_const(), engine),
+                        false => (engine.cast_const(), caller),
+                    };
+                    let mut at = 0;
+                    while at < whole {
+                        token.store(token.load(from.add(at)), to.add(at));
+                        at += S::LANES;
+                    }
+                    if whole < self.width {
+                        let rest = self.width - whole;
+                        let values = token.load_partial(from.add(whole), rest);
+                        token.store_partial(values, to.add(whole), rest);
+                    }
                 }
             }
         }
-    }
-}
-
-/// Copies the rows of `width` elements that begin `offset` behind the start of each of `order`'s rows of `from` to rows
-/// of `to`, one every `to_stride`.
-///
-/// # Panics
-/// Where a row does not lie in its slice.
-pub fn gather<E: Element>(
-    tier: Tier,
-    width: usize,
-    from: &[E],
-    (order, stride, offset): (&[usize], usize, usize),
-    to: &mut [E],
-    to_stride: usize,
-) {
-    let Some(last) = order.len().checked_sub(1) else {
-        return;
-    };
-    let end = |start: usize| start.saturating_add(offset).saturating_add(width);
-    let inside = |&row: &usize| end(row.saturating_mul(stride)) <= from.len();
-    assert!(order.iter().all(inside));
-    assert!(last.saturating_mul(to_stride).saturating_add(width) <= to.len());
-    // SAFETY: every row has just been found to lie in its slice; a shared slice does not overlap an exclusive one.
-    unsafe {
-        let from = from.as_ptr().add(offset);
-        let rows = Rows::Ordered(order, stride);
-        let to_rows = Rows::Every(to_stride);
-        copy_rows(
-            tier,
-            order.len(),
-            width,
-            from,
-            rows,
-            to.as_mut_ptr(),
-            to_rows,
-        );
     }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len};
 use crate::arena::{Arena, Block, Scatter, Shard};
 use crate::buffer::try_reserve;
-use crate::kernels::copy::gather;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::layout::Layout;
@@ -216,7 +215,7 @@ impl<E: Element> Workspace<E> {
         let head = self.head.shard(&self.last, 0..1);
         let mut head_deltas = gradient.head.shard(&self.last, 0..1);
         if model.output == Output::Last {
-            shared.read_last(&mut head_deltas);
+            shared.read(&mut head_deltas, model.places.len() - sequence_layers, 1);
             let layers = sequence_layers..model.places.len();
             shared.layers(layers.clone(), &head, &mut head_deltas, sequence_layers > 0);
             for index in layers {
@@ -256,7 +255,7 @@ impl<E: Element> Shared<'_, E> {
     fn window(&self, mut task: Task<'_, E>) {
         let layers = self.model.sequence_layers();
         match self.model.output {
-            Output::All => self.read_all(&mut task.deltas, layers),
+            Output::All => self.read(&mut task.deltas, layers, self.steps),
             Output::Last => read_ends(&mut task.deltas, task.head, layers),
         }
         self.layers(0..layers, &task.activations, &mut task.deltas, false);
@@ -347,35 +346,17 @@ impl<E: Element> Shared<'_, E> {
         Ok(())
     }
 
-    /// The caller's gradient of the outputs of the last step.
-    fn read_last(&self, deltas: &mut Shard<'_, E>) {
-        let region = self.model.places.len() - self.model.sequence_layers();
-        self.read(deltas, region, 0, self.model.output_size());
-    }
-
-    /// The caller's gradient of the outputs of the window's steps.
-    fn read_all(&self, deltas: &mut Shard<'_, E>, region: usize) {
-        for step in deltas.window() {
-            self.read(deltas, region, step, self.steps * self.model.output_size());
-        }
-    }
-
-    /// The caller's gradient of the outputs of one step; a sequence has `sequence_size` elements of it. The rest of a row
-    /// is 0.
-    fn read(&self, deltas: &mut Shard<'_, E>, region: usize, step: usize, sequence_size: usize) {
+    /// The caller's gradient of the outputs, of `steps` steps of each sequence. The rest of a row is 0.
+    fn read(&self, deltas: &mut Shard<'_, E>, region: usize, steps: usize) {
         let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        let (layout, first) = (deltas.layout(), deltas.rows().start);
-        let sequences = layout.sequences(first..first + deltas.rows_at(step));
-        let delta = deltas.get_mut(region, Block::Step(step));
-        match self.dy {
-            None => delta.fill(E::ZERO),
-            Some(dy) => {
-                let rows = (sequences, sequence_size, step * size);
-                gather(self.model.tier, size, dy, rows, delta, stride);
-                for row in delta.chunks_mut(stride) {
-                    row[size..].fill(E::ZERO);
-                }
+        for step in deltas.window() {
+            for row in deltas.get_mut(region, Block::Step(step)).chunks_mut(stride) {
+                let given = if self.dy.is_some() { size } else { 0 };
+                row[given..].fill(E::ZERO);
             }
+        }
+        if let Some(dy) = self.dy {
+            deltas.read(self.model.tier, region, dy, steps, size);
         }
     }
 
@@ -408,20 +389,20 @@ impl<E: Element> Shared<'_, E> {
         let (layout, first) = (task.deltas.layout(), task.deltas.rows().start);
         let stride = task.deltas.stride(0);
         for step in task.deltas.window() {
-            let count = task.deltas.rows_at(step);
-            let rows = task.deltas.get_mut(0, Block::Step(step));
+            let ended = first + task.deltas.rows_at(step + 1)..first + task.deltas.rows_at(step);
+            for row in ended {
+                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
+            }
             if let Some(standardization) = &self.model.standardization {
+                let rows = task.deltas.get_mut(0, Block::Step(step));
                 for row in rows.chunks_mut(stride) {
                     for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
                         *dx *= inverse;
                     }
                 }
             }
-            dx.write(self.model.tier, (count, size), rows, stride, step * size);
-            for row in first + task.deltas.rows_at(step + 1)..first + count {
-                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
-            }
         }
+        dx.write(self.model.tier, &task.deltas, 0, size);
     }
 }
 

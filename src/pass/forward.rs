@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
 use crate::arena::{Block, Scatter, Shard};
-use crate::kernels::copy::gather;
 use crate::layer::Forward;
 use crate::layout::Layout;
 use crate::model::{Model, Output};
@@ -163,15 +162,12 @@ impl<E: Element> Shared<'_, E> {
     /// The caller's input, standardised, in the order of the layout.
     fn read_input(&self, shard: &mut Shard<'_, E>) {
         let size = self.model.input_size;
-        let (layout, first) = (shard.layout(), shard.rows().start);
-        let stride = shard.stride(0);
-        for step in shard.window() {
-            let sequences = layout.sequences(first..first + shard.rows_at(step));
-            let rows = (sequences, self.batch.steps * size, step * size);
-            let input = shard.get_mut(0, Block::Step(step));
-            gather(self.model.tier, size, self.batch.x, rows, input, stride);
-            if let Some(standardization) = &self.model.standardization {
-                for row in input.chunks_mut(stride) {
+        let Batch { x, steps, .. } = *self.batch;
+        shard.read(self.model.tier, 0, x, steps, size);
+        if let Some(standardization) = &self.model.standardization {
+            let stride = shard.stride(0);
+            for step in shard.window() {
+                for row in shard.get_mut(0, Block::Step(step)).chunks_mut(stride) {
                     standardization.apply_row(&mut row[..size]);
                 }
             }
@@ -236,9 +232,8 @@ impl<E: Element> Shared<'_, E> {
         let Some(y) = &mut task.y else {
             return;
         };
-        let shape = (task.head.rows().len(), self.model.output_size());
-        let rows = task.head.get(output, Block::Step(0));
-        y.write(self.model.tier, shape, rows, task.head.stride(output), 0);
+        let size = self.model.output_size();
+        y.write(self.model.tier, &task.head, output, size);
     }
 
     /// The outputs of the window's steps, to the caller; 0 behind the end of a sequence.
@@ -247,12 +242,7 @@ impl<E: Element> Shared<'_, E> {
             return;
         };
         let size = self.model.output_size();
-        let stride = task.activations.stride(output);
-        for step in task.activations.window() {
-            let shape = (task.activations.rows_at(step), size);
-            let rows = task.activations.get(output, Block::Step(step));
-            y.write(self.model.tier, shape, rows, stride, step * size);
-        }
+        y.write(self.model.tier, &task.activations, output, size);
         let layout = task.activations.layout();
         ended_rows(&task.activations, output, |row, _| {
             y.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);

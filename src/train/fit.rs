@@ -165,6 +165,7 @@ pub fn fit<E: Element>(
     let mut rng = options.shuffle.map(Rng::new);
     let mut run = Run::default();
     for epoch in 1.. {
+        // What the last epoch has done to the order must not count: this one's depends on the seed alone.
         order.sort_unstable();
         if let Some(rng) = &mut rng {
             shuffle(&mut order, rng);

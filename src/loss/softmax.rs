@@ -1,0 +1,176 @@
+//! The loss of classes.
+
+use super::{CHUNK, Padding, Total, runs, scale};
+use crate::reduce::sum;
+use crate::{Element, Error, Result, Tier, math, shape};
+
+/// The probabilities of the classes: p_k = exp(z_k) / Σ_j exp(z_j) for each row z of `logits` `[rows][classes]`, into
+/// `probabilities`, which has the same shape.
+///
+/// Logits may have any size: the largest of a row is subtracted first. A row with NaN becomes NaN, as does one with two
+/// infinities or nothing but minus infinities; a single infinity has probability 1.
+///
+/// # Errors
+/// [`Error::ZeroSize`] without classes, [`Error::Length`] where `logits` is not made of whole rows or `probabilities` is
+/// not as long. Nothing is written then.
+pub fn softmax<E: Element>(logits: &[E], classes: usize, probabilities: &mut [E]) -> Result<()> {
+    shape::expect_nonzero("classes", classes)?;
+    shape::expect_len(
+        "logits",
+        logits.len(),
+        logits.len().next_multiple_of(classes),
+    )?;
+    shape::expect_len("probabilities", probabilities.len(), logits.len())?;
+    let tier = Tier::active()?;
+    let rows = probabilities.chunks_exact_mut(classes);
+    for (probabilities, logits) in rows.zip(logits.chunks_exact(classes)) {
+        let row = Exponentials::of(tier, logits, Some(probabilities));
+        scale(probabilities, 1.0 / (1.0 + row.rest));
+    }
+    Ok(())
+}
+
+/// The mean of -ln p_label over the rows that count (0 if none), where p are the probabilities of [`softmax`].
+///
+/// `logits` is `[rows][classes]`, `labels` `[rows]`. Rows with the label `ignored` and those that are `padding` do not
+/// count; the labels of padding are not read. `dlogits`, in the shape of `logits`, receives the gradient: (p - 1 at the
+/// label) / (rows that count), 0 in rows that do not count.
+///
+/// Logits may have any size, as in [`softmax`], and a loss near 0 keeps its digits. A NaN in a row that counts makes the
+/// loss and the gradient of that row NaN.
+///
+/// # Errors
+/// [`Error::ZeroSize`] without classes, [`Error::Length`] where the sizes do not fit each other,
+/// [`Error::SequenceLength`] for a wrong length, [`Error::Label`] for a label that names no class. Nothing is written
+/// then.
+pub fn softmax_cross_entropy<E: Element>(
+    logits: &[E],
+    classes: usize,
+    labels: &[usize],
+    ignored: Option<usize>,
+    padding: Option<Padding<'_>>,
+    dlogits: Option<&mut [E]>,
+) -> Result<f64> {
+    cross_entropy_total(logits, classes, labels, ignored, padding, dlogits).map(Total::mean)
+}
+
+/// [`softmax_cross_entropy`] before the division; the gradient is that of the mean.
+pub(crate) fn cross_entropy_total<E: Element>(
+    logits: &[E],
+    classes: usize,
+    labels: &[usize],
+    ignored: Option<usize>,
+    padding: Option<Padding<'_>>,
+    mut dlogits: Option<&mut [E]>,
+) -> Result<Total> {
+    shape::expect_nonzero("classes", classes)?;
+    let rows = labels.len();
+    if let Some(padding) = padding {
+        shape::expect_len("labels", rows, padding.rows()?)?;
+    }
+    let len = shape::product("logits", &[rows, classes])?;
+    shape::expect_len("logits", logits.len(), len)?;
+    if let Some(dlogits) = &dlogits {
+        shape::expect_len("dlogits", dlogits.len(), len)?;
+    }
+    let counts = |row: &usize| Some(labels[*row]) != ignored;
+    let mut total = Total::default();
+    for index in runs(rows, padding).flat_map(|(run, _)| run).filter(counts) {
+        if labels[index] >= classes {
+            return Err(Error::Label {
+                index,
+                label: labels[index],
+                classes,
+            });
+        }
+        total.count += 1;
+    }
+    let tier = Tier::active()?;
+
+    let share = 1.0 / total.count as f64;
+    for (run, behind) in runs(rows, padding) {
+        for row in run {
+            let elements = row * classes..(row + 1) * classes;
+            let mut gradient = dlogits.as_deref_mut().map(|all| &mut all[elements.clone()]);
+            if !counts(&row) {
+                if let Some(gradient) = gradient {
+                    gradient.fill(E::ZERO);
+                }
+                continue;
+            }
+            let (logits, label) = (&logits[elements], labels[row]);
+            let Exponentials { largest, rest } =
+                Exponentials::of(tier, logits, gradient.as_deref_mut());
+            let sum = 1.0 + rest;
+            let above = if label == largest {
+                0.0
+            } else {
+                logits[largest].to_f64() - logits[label].to_f64()
+            };
+            total.sum += libm::log1p(rest) + above;
+            if let Some(gradient) = gradient {
+                // The sum of the other classes, not 1 - p: that would lose its digits where p is near 1.
+                let others = if label == largest {
+                    rest
+                } else {
+                    sum - gradient[label].to_f64()
+                };
+                scale(gradient, share / sum);
+                gradient[label] = E::from_f64(-others / sum * share);
+            }
+        }
+        if let Some(dlogits) = &mut dlogits {
+            dlogits[behind.start * classes..behind.end * classes].fill(E::ZERO);
+        }
+    }
+    Ok(total)
+}
+
+/// Index of the first of the largest values; 0 where the first one is NaN.
+pub(crate) fn largest<E: Element>(values: &[E]) -> usize {
+    let mut largest = 0;
+    for (index, &value) in values.iter().enumerate() {
+        if value > values[largest] {
+            largest = index;
+        }
+    }
+    largest
+}
+
+/// exp(z - max z) of a row z.
+struct Exponentials {
+    /// Index of the first of the largest logits, whose exponential is 1.
+    largest: usize,
+    /// Sum of the exponentials of all others.
+    rest: f64,
+}
+
+impl Exponentials {
+    /// Computes them, and stores them where they are wanted.
+    fn of<E: Element>(tier: Tier, logits: &[E], mut store: Option<&mut [E]>) -> Self {
+        let largest = largest(logits);
+        let max = logits[largest];
+        // No number is above a NaN that comes first.
+        let mut rest = if max.to_f64().is_nan() { f64::NAN } else { 0.0 };
+        let mut chunk = [E::ZERO; CHUNK];
+        for (index, logits) in logits.chunks(CHUNK).enumerate() {
+            let start = index * CHUNK;
+            let chunk = &mut chunk[..logits.len()];
+            for (exponential, &logit) in chunk.iter_mut().zip(logits) {
+                *exponential = logit - max;
+            }
+            math::exp(tier, chunk);
+            if let Some(exponential) = chunk.get_mut(largest.wrapping_sub(start)) {
+                *exponential = E::ZERO;
+            }
+            rest += sum(chunk);
+            if let Some(store) = store.as_deref_mut() {
+                store[start..start + chunk.len()].copy_from_slice(chunk);
+            }
+        }
+        if let Some(store) = store {
+            store[largest] = E::ONE;
+        }
+        Self { largest, rest }
+    }
+}
