@@ -116,7 +116,7 @@ impl Network {
 }
 
 /// The most buffers and results that one entry takes.
-const MOST_BUFFERS: usize = 12;
+const MOST_BUFFERS: usize = 8;
 
 /// The C caller of an entry, during that entry: it has promised that a buffer is as large as the entry's documentation
 /// says, and that nobody else writes to it (or reads what is written) meanwhile.
