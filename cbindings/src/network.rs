@@ -149,7 +149,7 @@ pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> 
 
 /// Sets the number of threads that a call on this network may use.
 ///
-///   threads     1 (the default) is the calling thread alone, 0 means one per core
+///   threads     1 (the default) is the calling thread alone, 0 means one per core; at most 1024
 ///
 /// Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
 ///

@@ -189,6 +189,16 @@ static void training(void) {
     OK(elman_set_output(fresh, ELMAN_OUTPUT_ALL));
     FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
           "backward out of order: the network has changed since the forward pass");
+    OK(elman_set_output(fresh, ELMAN_OUTPUT_LAST));
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    OK(elman_initialize(fresh, ELMAN_INIT_PYTORCH, 1.0f, 1));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    OK(elman_update(fresh, optimizer));
+    OK(elman_optimizer_reset(optimizer));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
     elman_destroy(fresh);
 
     FAILS(elman_backward(NULL, dy, NULL, NULL, NULL), NULL, "network is NULL");
@@ -539,6 +549,13 @@ static void files(void) {
         CHECK(status == ELMAN_OK || status == ELMAN_ERROR_FORMAT || status == ELMAN_ERROR_OUT_OF_MEMORY);
         elman_destroy(loaded);
     }
+    /* A file of the right format that holds something else. */
+    const char other[] = "\x40\0\0\0\0\0\0\0"
+                         "{\"weights\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    \0\0\0\0";
+    out = network;
+    FAILS(load_of(other, sizeof other - 1, &out), FORMAT,
+          "wrong_input.safetensors: no metadata 'elman', expected that of a network saved by elman");
+    CHECK(out == network);
     OK(load_of(bytes, size, &out));
     CHECK(out != network);
     elman_destroy(out);
