@@ -51,8 +51,9 @@
  *
  * What holds everywhere, unless a function says otherwise:
  *
- * Objects. A function with _create in its name, elman_create() and elman_load() make an object and give it to the caller;
- * the _destroy function of its kind takes it back. Objects do not refer to each other: they may be destroyed in any order.
+ * Objects. A function with _create in its name, elman_create() and elman_load() make an object and give it to the
+ * caller; the _destroy function of its kind takes it back. Objects do not refer to each other: they may be destroyed in
+ * any order.
  *
  * Buffers. They are the caller's, are as large as their [shape] says, row-major, and are only used during the call. A
  * pointer must not be NULL unless its description says that it may. Buffers that are read may overlap each other; one
@@ -60,13 +61,13 @@
  * sizes the library has only the caller's word.
  *
  * Errors. A call that fails has written to none of its results, and its objects are as they were. "Errors:" lists the
- * constants that a function can return without their ELMAN_ERROR_; each can also return INTERNAL. No call ends the
- * process, whatever its arguments are.
+ * constants that a function can return, without their ELMAN_ERROR_. Each can also return INTERNAL and, if it takes a
+ * buffer or gives a result, ALIGNMENT. No call ends the process, whatever its numbers are.
  *
  * Threads. Different objects may be used by different threads at the same time, and so may one object that a function
- * takes as a pointer to const ("any number on one network"). A function that takes it as a pointer without const needs it
- * to itself. The library starts no thread unless elman_set_threads() asks for it, and has no global state but the choice
- * of the tier.
+ * takes as a pointer to const ("any number on one network"). A function that takes it as a pointer without const needs
+ * it to itself. The library starts no thread unless elman_set_threads() asks for it, and has no global state but the
+ * choice of the tier and each thread's last message.
  *
  * Results. The same parameters and inputs give the same bits, whatever the number of threads, whatever else is in the
  * batch, and whether a sequence comes as a whole or step by step; and on every CPU with fused multiply-add.
@@ -88,8 +89,8 @@ extern "C" {
  * 1. Status and errors
  * --------------------
  *
- * Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has written
- * to none of its result pointers, and the objects it was given are as they were.
+ * Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has
+ * written to none of its result pointers, and the objects it was given are as they were.
  */
 
 /** What a call says about itself: ELMAN_OK or an ELMAN_ERROR_ constant. Later versions may add constants. */
@@ -143,8 +144,8 @@ typedef int32_t elman_status;
 const char *elman_status_string(elman_status status);
 
 /**
- * The message of the last call on this thread that failed: it names the argument, what it was and what was expected. An
- * empty string where none has failed yet.
+ * The message of the last call on this thread that failed: it names the argument, what it was and what was expected.
+ * An empty string where none has failed yet.
  *
  * A call that succeeds leaves the message alone, as it leaves errno alone; so read it right after a call that returned
  * something other than ELMAN_OK. The string is the library's. It stays until another call on this thread fails or the
@@ -180,8 +181,8 @@ const char *elman_version(void);
 
 /**
  * The instructions that networks use: "portable", "avx2" or "avx512". It is the best that the CPU has, or what the
- * environment variable ELMAN_TIER names. It is decided at the first call of this function or of elman_create(), and the
- * same from then on.
+ * environment variable ELMAN_TIER names. It is decided at the first call of this function or of elman_create(), and
+ * the same from then on.
  *
  * An empty string, with the message in elman_last_error(), where ELMAN_TIER names no tier or one that the CPU does not
  * have; elman_create() then fails with ELMAN_ERROR_TIER. The string is the library's and stays for good.
@@ -246,8 +247,8 @@ const char *elman_tier(void);
 typedef struct elman_network elman_network;
 
 /**
- * Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives it
- * back with elman_destroy().
+ * Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives
+ * it back with elman_destroy().
  *
  *   input_size  at least 1
  *   out         receives the network
@@ -311,7 +312,7 @@ elman_status elman_set_output(elman_network *network, uint32_t mode);
 /**
  * Sets the number of threads that a call on this network may use.
  *
- *   threads     1 (the default) is the calling thread alone, 0 means one per core
+ *   threads     1 (the default) is the calling thread alone, 0 means one per core; at most 1024
  *
  * Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
  *
@@ -319,6 +320,15 @@ elman_status elman_set_output(elman_network *network, uint32_t mode);
  * Threads: needs the network to itself. Since 0.1.
  */
 elman_status elman_set_threads(elman_network *network, size_t threads);
+
+/**
+ * Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
+ * million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
+ *
+ * Errors: NULL.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_parallel_threshold(elman_network *network, size_t operations);
 
 /**
  * Sets where the random numbers of dropout start. The default is 0.
@@ -362,7 +372,7 @@ elman_status elman_set_standardization(elman_network *network, const float *mean
  *   deviation   [count], may be NULL
  *   count       the network's input size
  *
- * Errors: NULL (network), LENGTH, ALIGNMENT, OVERLAP.
+ * Errors: NULL (network), LENGTH, OVERLAP.
  * Threads: any number on one network. Since 0.1.
  */
 elman_status elman_get_standardization(const elman_network *network, float *mean, float *deviation, size_t count);
@@ -407,8 +417,8 @@ size_t elman_threads(const elman_network *network);
  * 4. Running a network
  * --------------------
  *
- * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many steps
- * of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+ * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
+ * steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
  */
 
 /**
@@ -419,14 +429,14 @@ size_t elman_threads(const elman_network *network);
  *   steps       steps of each in `x`, at least 1
  *   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
  *   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
- *   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with 0
- *               behind the end of a sequence; may be NULL
+ *   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
+ *               0 behind the end of a sequence; may be NULL
  *   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
  *
  * A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
  * `state_out` must not overlap each other or an input. After the first call of a size nothing is allocated.
  *
- * Errors: NULL (network, x), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
+ * Errors: NULL (network, x), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
  * Threads: any number on one network. Since 0.1.
  */
 elman_status elman_predict(const elman_network *network,
@@ -443,8 +453,8 @@ elman_status elman_predict(const elman_network *network,
  * 5. Streams: one step at a time
  * ------------------------------
  *
- * A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the sequence
- * as a whole, bit for bit.
+ * A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the
+ * sequence as a whole, bit for bit.
  */
 
 /** A stream through a network. */
@@ -456,7 +466,7 @@ typedef struct elman_session elman_session;
  *
  *   out         receives the session
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_MEMORY.
+ * Errors: NULL, OUT_OF_MEMORY.
  * Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
  */
 elman_status elman_session_create(const elman_network *network, elman_session **out);
@@ -474,7 +484,7 @@ void elman_session_destroy(elman_session *session);
  *   x           [input_size]
  *   y           receives the output of the last layer, [output_size]; must not overlap `x`
  *
- * Errors: NULL, ALIGNMENT, OVERLAP; the state is then as it was.
+ * Errors: NULL, OVERLAP; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
  */
 elman_status elman_session_step(elman_session *session, const float *x, float *y);
@@ -493,7 +503,7 @@ elman_status elman_session_reset(elman_session *session);
  *   state       receives it, [count], in layer order
  *   count       elman_state_size() of the network
  *
- * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+ * Errors: NULL, LENGTH, SIZE_OVERFLOW.
  * Threads: any number on one session. Since 0.1.
  */
 elman_status elman_session_get_state(const elman_session *session, float *state, size_t count);
@@ -504,7 +514,7 @@ elman_status elman_session_get_state(const elman_session *session, float *state,
  *   state       [count], in layer order
  *   count       elman_state_size() of the network
  *
- * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW; the state is then as it was.
+ * Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
  */
 elman_status elman_session_set_state(elman_session *session, const float *state, size_t count);
@@ -519,8 +529,8 @@ elman_status elman_session_set_state(elman_session *session, const float *state,
  */
 
 /**
- * Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of threads
- * and the seed are not part of it. The same network gives the same bytes.
+ * Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of
+ * threads and the seed are not part of it. The same network gives the same bytes.
  *
  *   path        of the file, ends with 0; UTF-8 on Windows
  *
@@ -538,10 +548,10 @@ elman_status elman_save(const elman_network *network, const char *path);
  *   path        of the file, ends with 0; UTF-8 on Windows
  *   out         receives the network
  *
- * Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is an
- * error and nothing else.
+ * Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is
+ * an error and nothing else.
  *
- * Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
+ * Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
  * with elman_create().
  * Threads: any. Since 0.1.
  */
@@ -554,8 +564,8 @@ elman_status elman_load(const char *path, elman_network **out);
  *
  * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
  * learning rate; what an optimizer remembers starts at 0, is allocated at the first update, and fits networks of that
- * many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller, who
- * gives it back with elman_optimizer_destroy().
+ * many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller,
+ * who gives it back with elman_optimizer_destroy().
  */
 
 /** An update rule, its settings, and what it remembers of the parameters that it has updated. */
@@ -571,7 +581,7 @@ typedef struct elman_optimizer elman_optimizer;
  *   weight_decay    at least 0; 0 for none
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE, UNKNOWN_CONSTANT.
+ * Errors: NULL, OUT_OF_RANGE, UNKNOWN_CONSTANT.
  * Threads: any. Since 0.1.
  */
 elman_status elman_sgd_create(double learning_rate,
@@ -587,7 +597,7 @@ elman_status elman_sgd_create(double learning_rate,
  *   epsilon         above 0; usually 1e-10
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any. Since 0.1.
  */
 elman_status elman_adagrad_create(double learning_rate, double epsilon, elman_optimizer **out);
@@ -601,7 +611,7 @@ elman_status elman_adagrad_create(double learning_rate, double epsilon, elman_op
  *   momentum        at least 0 and below 1; 0 for none
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any. Since 0.1.
  */
 elman_status elman_rmsprop_create(double learning_rate,
@@ -621,7 +631,7 @@ elman_status elman_rmsprop_create(double learning_rate,
  *   weight_decay    at least 0; 0 for none
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any. Since 0.1.
  */
 elman_status elman_adam_create(double learning_rate,
@@ -644,8 +654,8 @@ elman_status elman_adamw_create(double learning_rate,
                                 elman_optimizer **out);
 
 /**
- * Rprop (Riedmiller & Braun 1993), for full batches: every parameter has its own step, multiplied by eta_plus where the
- * gradient has the sign of the last one and by eta_minus where it has the opposite sign, and kept in [min_step,
+ * Rprop (Riedmiller & Braun 1993), for full batches: every parameter has its own step, multiplied by eta_plus where
+ * the gradient has the sign of the last one and by eta_minus where it has the opposite sign, and kept in [min_step,
  * max_step]; then p -= sign(g) step. Where the sign turned, g counts as 0.
  *
  *   learning_rate   the first step, at least 0; usually 0.01
@@ -655,7 +665,7 @@ elman_status elman_adamw_create(double learning_rate,
  *   max_step        at least min_step; usually 50
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any. Since 0.1.
  */
 elman_status elman_rprop_create(double learning_rate,
@@ -667,15 +677,15 @@ elman_status elman_rprop_create(double learning_rate,
 
 /**
  * Rprop as a bare sign rule, for full batches: every parameter has its own step, multiplied by eta_plus where the
- * gradient has the sign of the last one (0 before the first) and by eta_minus otherwise; then p -= sign(g) step. Nothing
- * bounds the steps.
+ * gradient has the sign of the last one (0 before the first) and by eta_minus otherwise; then p -= sign(g) step.
+ * Nothing bounds the steps.
  *
  *   learning_rate   the first step, at least 0; usually 0.001
  *   eta_minus       above 0 and below 1; usually 0.5
  *   eta_plus        above 1; usually 1.2
  *   out             receives the optimizer
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any. Since 0.1.
  */
 elman_status elman_rprop_unbounded_create(double learning_rate,
@@ -698,8 +708,8 @@ void elman_optimizer_destroy(elman_optimizer *optimizer);
 double elman_optimizer_get_learning_rate(const elman_optimizer *optimizer);
 
 /**
- * Changes the learning rate from the next update on. Of the two forms of Rprop it is the first step, so a change has no
- * effect between the first update and elman_optimizer_reset().
+ * Changes the learning rate from the next update on. Of the two forms of Rprop it is the first step, so a change has
+ * no effect between the first update and elman_optimizer_reset().
  *
  *   learning_rate   at least 0
  *
@@ -721,8 +731,8 @@ elman_status elman_optimizer_reset(elman_optimizer *optimizer);
  * 8. Data sets
  * ------------
  *
- * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once and
- * never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
+ * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
+ * and never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
  * elman_dataset_destroy().
  */
 
@@ -744,13 +754,13 @@ typedef struct elman_dataset elman_dataset;
  * Makes a data set without targets.
  *
  *   input_size  features of a step, at least 1
- *   x           [total_steps][input_size], finite: the steps of all sequences one after the other, without padding, where
- *               total_steps is the sum of `lengths`
+ *   x           [total_steps][input_size], finite: the steps of all sequences one after the other, without padding,
+ *               where total_steps is the sum of `lengths`
  *   lengths     [sequences], the steps of each sequence, at least 1
  *   sequences   at least 1
  *   out         receives the data set
  *
- * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
+ * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
  * Threads: any. Since 0.1.
  */
 elman_status elman_dataset_create(size_t input_size,
@@ -762,8 +772,8 @@ elman_status elman_dataset_create(size_t input_size,
 /**
  * Makes a data set with classes as targets. They are named by their numbers.
  *
- *   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the second's
- *               and so on; each less than `classes`
+ *   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the
+ *               second's and so on; each less than `classes`
  *   classes     number of classes, at least 1
  *   per_step    0: one class per sequence; 1: one class per step
  *
@@ -810,7 +820,7 @@ elman_status elman_dataset_create_values(size_t input_size,
  *   path        of the file, ends with 0; UTF-8 on Windows
  *   out         receives the data set
  *
- * Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
+ * Errors: NULL, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
  * set cannot hold: missing values, time stamps, numbers beyond float.
  * Threads: any. Since 0.1.
  */
@@ -871,7 +881,7 @@ size_t elman_dataset_class_count(const elman_dataset *dataset);
  *   index       less than elman_dataset_class_count()
  *   name        receives the name; it stays until the data set is destroyed
  *
- * Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+ * Errors: NULL, OUT_OF_RANGE.
  * Threads: any number on one data set. Since 0.1.
  */
 elman_status elman_dataset_class_name(const elman_dataset *dataset, size_t index, const char **name);
@@ -880,17 +890,14 @@ elman_status elman_dataset_class_name(const elman_dataset *dataset, size_t index
  * Gives a sequence itself.
  *
  *   index       less than elman_dataset_sequence_count()
- *   x           receives the address of the sequence, [length][input_size]; it stays until the data set is destroyed; may
- *               be NULL
+ *   x           receives the address of the sequence, [length][input_size]; it stays until the data set is destroyed;
+ *               may be NULL
  *   length      receives its number of steps; may be NULL
  *
- * Errors: NULL (dataset), ALIGNMENT, OVERLAP, OUT_OF_RANGE.
+ * Errors: NULL (dataset), OVERLAP, OUT_OF_RANGE.
  * Threads: any number on one data set. Since 0.1.
  */
-elman_status elman_dataset_sequence(const elman_dataset *dataset,
-                                    size_t index,
-                                    const float **x,
-                                    size_t *length);
+elman_status elman_dataset_sequence(const elman_dataset *dataset, size_t index, const float **x, size_t *length);
 
 /**
  * Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step.
@@ -898,7 +905,7 @@ elman_status elman_dataset_sequence(const elman_dataset *dataset,
  *   labels      receives their address; it stays until the data set is destroyed
  *   count       receives their number; may be NULL
  *
- * Errors: NULL (dataset, labels), ALIGNMENT, OVERLAP, MISMATCH where the targets are no classes.
+ * Errors: NULL (dataset, labels), OVERLAP, MISMATCH where the targets are no classes.
  * Threads: any number on one data set. Since 0.1.
  */
 elman_status elman_dataset_labels(const elman_dataset *dataset, const size_t **labels, size_t *count);
@@ -910,14 +917,14 @@ elman_status elman_dataset_labels(const elman_dataset *dataset, const size_t **l
  *   values      receives their address; it stays until the data set is destroyed
  *   count       receives how many numbers that are; may be NULL
  *
- * Errors: NULL (dataset, values), ALIGNMENT, OVERLAP, MISMATCH where the targets are no numbers.
+ * Errors: NULL (dataset, values), OVERLAP, MISMATCH where the targets are no numbers.
  * Threads: any number on one data set. Since 0.1.
  */
 elman_status elman_dataset_values(const elman_dataset *dataset, const float **values, size_t *count);
 
 /**
- * Makes the network standardise its inputs by the mean and the deviation of every feature of a data set, over all steps
- * of all its sequences, as elman_set_standardization() does. A feature that is constant gets deviation 1.
+ * Makes the network standardise its inputs by the mean and the deviation of every feature of a data set, over all
+ * steps of all its sequences, as elman_set_standardization() does. A feature that is constant gets deviation 1.
  *
  * Errors: NULL, LENGTH where the data set has another number of features, OUT_OF_MEMORY.
  * Threads: needs the network to itself; any number on one data set. Since 0.1.
@@ -997,8 +1004,8 @@ typedef struct {
   size_t batch_size;
   /**
    * For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
-   * backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default: whole
-   * sequences.
+   * backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default:
+   * whole sequences.
    */
   size_t truncate;
   /** The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1. */
@@ -1019,7 +1026,7 @@ typedef struct {
  *   options     receives the defaults
  *   size        sizeof(elman_fit_options)
  *
- * Errors: NULL, ALIGNMENT; MISMATCH where `size` is that of no version that the library knows.
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
  * Threads: any. Since 0.1.
  */
 elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
@@ -1031,12 +1038,12 @@ elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
  *   optimizer   of this network, or new
  *   options     NULL for the defaults
  *
- * Errors, before anything changes: NULL (network, dataset, optimizer), ALIGNMENT, UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH
- * where data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
- * gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become infinite
- * or not a number (the network then has the parameters from before the update that would have used them, and the
- * gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an optimizer of
- * another network; OUT_OF_MEMORY.
+ * Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
+ * data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
+ * gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become
+ * infinite or not a number (the network then has the parameters from before the update that would have used them, and
+ * the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
+ * optimizer of another network; OUT_OF_MEMORY.
  * Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
  */
 elman_status elman_fit(elman_network *network,
@@ -1049,12 +1056,12 @@ elman_status elman_fit(elman_network *network,
  *
  *   options     its loss, ignored_label and batch_size; NULL for the defaults
  *   loss        receives the loss: the mean over all rows or elements that count; may be NULL
- *   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where targets
- *               are no classes; may be NULL
- *   confusion   receives how often a row of the class that the first index names was taken for the class that the second
- *               one names, [classes][classes]; may be NULL
+ *   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where
+ *               targets are no classes; may be NULL
+ *   confusion   receives how often a row of the class that the first index names was taken for the class that the
+ *               second one names, [classes][classes]; may be NULL
  *
- * Errors: NULL (network, dataset), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
+ * Errors: NULL (network, dataset), OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
  * MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
  * Threads: any number on one network and one data set. Since 0.1.
  */
@@ -1069,10 +1076,10 @@ elman_status elman_evaluate(const elman_network *network,
  * Runs a network over a data set, without dropout.
  *
  *   batch_size  sequences that are run at a time, at least 1
- *   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]: the
- *               steps of one sequence after those of the other, without padding
+ *   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]:
+ *               the steps of one sequence after those of the other, without padding
  *
- * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
+ * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
  * features than the network.
  * Threads: any number on one network and one data set. Since 0.1.
  */
@@ -1121,7 +1128,7 @@ elman_status elman_forward(elman_network *network,
  * `dx` and `dstate_in` must not overlap each other or an input. Gradients have the same bits whatever the number of
  * threads. A second call goes through the same forward pass again.
  *
- * Errors: NULL (network), ALIGNMENT, OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
+ * Errors: NULL (network), OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
  * has changed since.
  * Threads: needs the network to itself. Since 0.1.
  */
@@ -1161,7 +1168,7 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
  *   classes         at least 1
  *   probabilities   receives them, [rows][classes]; must not overlap `logits`
  *
- * Errors: NULL, ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
+ * Errors: NULL, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
  * Threads: any. Since 0.1.
  */
 elman_status elman_softmax(const float *logits, size_t rows, size_t classes, float *probabilities);
@@ -1176,7 +1183,7 @@ elman_status elman_softmax(const float *logits, size_t rows, size_t classes, flo
  *   loss        receives the loss, 0 where nothing counts; may be NULL
  *   dlogits     receives its gradient, [rows][classes]; must not overlap another argument; may be NULL
  *
- * Errors: NULL (logits, labels), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
+ * Errors: NULL (logits, labels), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
  * Threads: any. Since 0.1.
  */
 elman_status elman_softmax_cross_entropy(const float *logits,
@@ -1219,7 +1226,7 @@ elman_status elman_softmax_cross_entropy_padded(const float *logits,
  *   loss        receives the loss, 0 where there are no elements; may be NULL
  *   dy          receives its gradient, [count]; must not overlap another argument; may be NULL
  *
- * Errors: NULL (y, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW.
+ * Errors: NULL (y, targets), OVERLAP, SIZE_OVERFLOW.
  * Threads: any. Since 0.1.
  */
 elman_status elman_mean_squared_error(const float *y, const float *targets, size_t count, double *loss, float *dy);
@@ -1258,7 +1265,7 @@ elman_status elman_mean_squared_error_padded(const float *y,
  *   loss        receives the loss, 0 where there are no elements; may be NULL
  *   dlogits     receives its gradient, [count]; must not overlap another argument; may be NULL
  *
- * Errors: NULL (logits, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
+ * Errors: NULL (logits, targets), OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
  * Threads: any. Since 0.1.
  */
 elman_status elman_binary_cross_entropy_with_logits(const float *logits,
@@ -1313,7 +1320,7 @@ size_t elman_parameter_count(const elman_network *network);
  *   parameters  receives them, [count]
  *   count       elman_parameter_count()
  *
- * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+ * Errors: NULL, LENGTH, SIZE_OVERFLOW.
  * Threads: any number on one network. Since 0.1.
  */
 elman_status elman_get_parameters(const elman_network *network, float *parameters, size_t count);
@@ -1326,14 +1333,14 @@ elman_status elman_get_parameters(const elman_network *network, float *parameter
  *
  * Sessions go on with the parameters that they have.
  *
- * Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
+ * Errors: NULL, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
  * Threads: needs the network to itself. Since 0.1.
  */
 elman_status elman_set_parameters(elman_network *network, const float *parameters, size_t count);
 
 /**
- * Gives the gradients themselves, to look at, scale, or reduce over processes in place (MPI_Allreduce, NCCL, Gloo): they
- * are one block.
+ * Gives the gradients themselves, to look at, scale, or reduce over processes in place (MPI_Allreduce, NCCL, Gloo):
+ * they are one block.
  *
  *   values      receives the address of the block, [count], aligned to 64 bytes
  *   count       receives elman_parameter_count(); may be NULL
@@ -1341,12 +1348,10 @@ elman_status elman_set_parameters(elman_network *network, const float *parameter
  * The block stays where it is until a layer is added or the network is destroyed. Do not touch it while another call
  * works on the network, and do not pass it as an argument.
  *
- * Errors: NULL (network, values), ALIGNMENT, OVERLAP.
+ * Errors: NULL (network, values), OVERLAP.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_gradients(elman_network *network,
-                             float **values,
-                             size_t *count);
+elman_status elman_gradients(elman_network *network, float **values, size_t *count);
 
 /**
  * Sets all gradients to 0.
@@ -1362,7 +1367,7 @@ elman_status elman_clear_gradients(elman_network *network);
  *   max_norm    above 0; with INFINITY the call only measures
  *   norm        receives the norm that they had before; may be NULL
  *
- * Errors: NULL (network), ALIGNMENT, OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
+ * Errors: NULL (network), OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
  * an exploded backward pass shows.
  * Threads: needs the network to itself. Since 0.1.
  */

@@ -22,12 +22,12 @@ use std::fmt;
 
 use crate::buffer::Buffer;
 use crate::init::TensorRole;
-use crate::{Batch, Element, Network, Output, Result, shape};
+use crate::{Batch, Element, Network, Result, shape};
 
 /// What a network gives for a batch, and where a loss puts its gradients. They are 0 to begin with.
 #[derive(Debug)]
 pub struct Outputs<'a> {
-    /// The outputs, `[batch][output_size]` or, with [`Output::All`], `[batch][steps][output_size]`.
+    /// The outputs, `[batch][output_size]` or, with [`Output::All`](crate::Output::All), `[batch][steps][output_size]`.
     pub y: &'a [f64],
     /// The final states, `[batch][state_size]`.
     pub state: &'a [f64],
@@ -141,12 +141,8 @@ pub fn check_gradients<E: Element>(
         copy.copy_from_slice(values);
         Ok::<_, crate::Error>(copy)
     };
-    let steps = match network.output() {
-        Output::Last => 1,
-        Output::All => batch.steps,
-    };
     let state_size = [batch.batch, network.state_size()];
-    let y_size = [batch.batch, steps, network.output_size()];
+    let y_size = [network.output_len(batch.batch, batch.steps)?];
     let network = network.to_f64()?;
     let mut check = Check {
         parameters: copied(network.parameters())?,

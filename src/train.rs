@@ -191,9 +191,5 @@ fn view<E: Element>(batch: &MiniBatch<E>) -> Batch<'_, E> {
 
 /// Elements of the outputs for a mini-batch.
 fn output_len<E: Element>(network: &Network<E>, batch: &MiniBatch<E>) -> Result<usize> {
-    let steps = match network.output() {
-        Output::Last => 1,
-        Output::All => batch.steps,
-    };
-    shape::product("y", &[batch.lengths.len(), steps, network.output_size()])
+    network.output_len(batch.lengths.len(), batch.steps)
 }

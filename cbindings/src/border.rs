@@ -1,8 +1,8 @@
 //! The border to C: the only file that follows the caller's pointers, and the guard around every entry.
 //!
-//! Handles need nothing from here but [`require`]: `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>` are pointers that
-//! may be null, and the types say who owns what. Buffers and results come as raw pointers, which [`Caller`] checks for
-//! null, alignment, size and overlap before it makes a slice of them.
+//! Handles need nothing from here but [`require`]: `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>` are pointers
+//! that may be null, and the types say who owns what. Buffers and results come as raw pointers, which [`Caller`] checks
+//! for null, alignment, size and overlap before it makes a slice of them.
 
 use std::any::Any;
 use std::ffi::{CStr, c_char};
@@ -116,7 +116,7 @@ impl Network {
 }
 
 /// The most buffers and results that one entry takes.
-const MOST_BUFFERS: usize = 12;
+const MOST_BUFFERS: usize = 8;
 
 /// The C caller of an entry, during that entry: it has promised that a buffer is as large as the entry's documentation
 /// says, and that nobody else writes to it (or reads what is written) meanwhile.
@@ -164,7 +164,7 @@ impl<'call> Caller<'call> {
         self.enter(name, pointer, len, false)?;
         // SAFETY:
         // - `enter` has found the pointer to be aligned and not null.
-        // - `product` has limited the size to what a slice may have, and the caller has promised that the buffer has it.
+        // - `product` has limited the size to what a slice may have; the caller has promised that the buffer has it.
         // - Every bit pattern is a value of `T`.
         // - No one writes to it meanwhile: not the entry, because it overlaps none of the entry's results, and nobody
         //   else, which the caller has promised.

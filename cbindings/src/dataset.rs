@@ -1,7 +1,7 @@
 //! Data sets
 //!
-//! Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once and
-//! never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
+//! Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
+//! and never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
 //! elman_dataset_destroy().
 
 use std::ffi::c_char;
@@ -38,13 +38,13 @@ pub const ELMAN_TARGETS_STEP_VALUES: u32 = 4;
 /// Makes a data set without targets.
 ///
 ///   input_size  features of a step, at least 1
-///   x           [total_steps][input_size], finite: the steps of all sequences one after the other, without padding, where
-///               total_steps is the sum of `lengths`
+///   x           [total_steps][input_size], finite: the steps of all sequences one after the other, without padding,
+///               where total_steps is the sum of `lengths`
 ///   lengths     [sequences], the steps of each sequence, at least 1
 ///   sequences   at least 1
 ///   out         receives the data set
 ///
-/// Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
+/// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_create(
@@ -61,8 +61,8 @@ pub extern "C" fn elman_dataset_create(
 
 /// Makes a data set with classes as targets. They are named by their numbers.
 ///
-///   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the second's
-///               and so on; each less than `classes`
+///   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the
+///               second's and so on; each less than `classes`
 ///   classes     number of classes, at least 1
 ///   per_step    0: one class per sequence; 1: one class per step
 ///
@@ -148,7 +148,7 @@ pub extern "C" fn elman_dataset_create_values(
 ///   path        of the file, ends with 0; UTF-8 on Windows
 ///   out         receives the data set
 ///
-/// Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
+/// Errors: NULL, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
 /// set cannot hold: missing values, time stamps, numbers beyond float.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
@@ -236,7 +236,7 @@ pub extern "C" fn elman_dataset_class_count(dataset: Option<&Dataset>) -> usize 
 ///   index       less than elman_dataset_class_count()
 ///   name        receives the name; it stays until the data set is destroyed
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_class_name(
@@ -263,11 +263,11 @@ pub extern "C" fn elman_dataset_class_name(
 /// Gives a sequence itself.
 ///
 ///   index       less than elman_dataset_sequence_count()
-///   x           receives the address of the sequence, [length][input_size]; it stays until the data set is destroyed; may
-///               be NULL
+///   x           receives the address of the sequence, [length][input_size]; it stays until the data set is destroyed;
+///               may be NULL
 ///   length      receives its number of steps; may be NULL
 ///
-/// Errors: NULL (dataset), ALIGNMENT, OVERLAP, OUT_OF_RANGE.
+/// Errors: NULL (dataset), OVERLAP, OUT_OF_RANGE.
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_sequence(
@@ -303,7 +303,7 @@ pub extern "C" fn elman_dataset_sequence(
 ///   labels      receives their address; it stays until the data set is destroyed
 ///   count       receives their number; may be NULL
 ///
-/// Errors: NULL (dataset, labels), ALIGNMENT, OVERLAP, MISMATCH where the targets are no classes.
+/// Errors: NULL (dataset, labels), OVERLAP, MISMATCH where the targets are no classes.
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_labels(
@@ -330,7 +330,7 @@ pub extern "C" fn elman_dataset_labels(
 ///   values      receives their address; it stays until the data set is destroyed
 ///   count       receives how many numbers that are; may be NULL
 ///
-/// Errors: NULL (dataset, values), ALIGNMENT, OVERLAP, MISMATCH where the targets are no numbers.
+/// Errors: NULL (dataset, values), OVERLAP, MISMATCH where the targets are no numbers.
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_values(
@@ -351,8 +351,8 @@ pub extern "C" fn elman_dataset_values(
     )
 }
 
-/// Makes the network standardise its inputs by the mean and the deviation of every feature of a data set, over all steps
-/// of all its sequences, as elman_set_standardization() does. A feature that is constant gets deviation 1.
+/// Makes the network standardise its inputs by the mean and the deviation of every feature of a data set, over all
+/// steps of all its sequences, as elman_set_standardization() does. A feature that is constant gets deviation 1.
 ///
 /// Errors: NULL, LENGTH where the data set has another number of features, OUT_OF_MEMORY.
 /// Threads: needs the network to itself; any number on one data set. Since 0.1.

@@ -9,8 +9,8 @@ use crate::border::{self, call, require};
 use crate::network::Network;
 use crate::status::Status;
 
-/// Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of threads
-/// and the seed are not part of it. The same network gives the same bytes.
+/// Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of
+/// threads and the seed are not part of it. The same network gives the same bytes.
 ///
 ///   path        of the file, ends with 0; UTF-8 on Windows
 ///
@@ -33,10 +33,10 @@ pub extern "C" fn elman_save(network: Option<&Network>, path: *const c_char) -> 
 ///   path        of the file, ends with 0; UTF-8 on Windows
 ///   out         receives the network
 ///
-/// Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is an
-/// error and nothing else.
+/// Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is
+/// an error and nothing else.
 ///
-/// Errors: NULL, ALIGNMENT, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
+/// Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
 /// with elman_create().
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]

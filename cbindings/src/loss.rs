@@ -22,7 +22,7 @@ const SIZE_MAX: usize = usize::MAX;
 ///   classes         at least 1
 ///   probabilities   receives them, [rows][classes]; must not overlap `logits`
 ///
-/// Errors: NULL, ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
+/// Errors: NULL, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_softmax(
@@ -47,7 +47,7 @@ pub extern "C" fn elman_softmax(
 ///   loss        receives the loss, 0 where nothing counts; may be NULL
 ///   dlogits     receives its gradient, [rows][classes]; must not overlap another argument; may be NULL
 ///
-/// Errors: NULL (logits, labels), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
+/// Errors: NULL (logits, labels), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_softmax_cross_entropy(
@@ -120,7 +120,7 @@ pub extern "C" fn elman_softmax_cross_entropy_padded(
 ///   loss        receives the loss, 0 where there are no elements; may be NULL
 ///   dy          receives its gradient, [count]; must not overlap another argument; may be NULL
 ///
-/// Errors: NULL (y, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW.
+/// Errors: NULL (y, targets), OVERLAP, SIZE_OVERFLOW.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_mean_squared_error(
@@ -173,7 +173,7 @@ pub extern "C" fn elman_mean_squared_error_padded(
 ///   loss        receives the loss, 0 where there are no elements; may be NULL
 ///   dlogits     receives its gradient, [count]; must not overlap another argument; may be NULL
 ///
-/// Errors: NULL (logits, targets), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
+/// Errors: NULL (logits, targets), OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_binary_cross_entropy_with_logits(

@@ -52,8 +52,8 @@ pub const ELMAN_INIT_GAUSSIAN: u32 = 7;
 /// Every parameter, biases too, is scale.
 pub const ELMAN_INIT_CONSTANT: u32 = 8;
 
-/// Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives it
-/// back with elman_destroy().
+/// Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives
+/// it back with elman_destroy().
 ///
 ///   input_size  at least 1
 ///   out         receives the network
@@ -149,7 +149,7 @@ pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> 
 
 /// Sets the number of threads that a call on this network may use.
 ///
-///   threads     1 (the default) is the calling thread alone, 0 means one per core
+///   threads     1 (the default) is the calling thread alone, 0 means one per core; at most 1024
 ///
 /// Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
 ///
@@ -158,6 +158,23 @@ pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> 
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_set_threads(network: Option<&mut Network>, threads: usize) -> Status {
     call(|_| Ok(require("network", network)?.0.set_threads(threads)?))
+}
+
+/// Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
+/// million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
+///
+/// Errors: NULL.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_parallel_threshold(
+    network: Option<&mut Network>,
+    operations: usize,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        network.0.set_parallel_threshold(operations);
+        Ok(())
+    })
 }
 
 /// Sets where the random numbers of dropout start. The default is 0.
@@ -232,7 +249,7 @@ pub extern "C" fn elman_set_standardization(
 ///   deviation   [count], may be NULL
 ///   count       the network's input size
 ///
-/// Errors: NULL (network), LENGTH, ALIGNMENT, OVERLAP.
+/// Errors: NULL (network), LENGTH, OVERLAP.
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_get_standardization(

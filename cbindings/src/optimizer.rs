@@ -2,8 +2,8 @@
 //!
 //! The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
 //! learning rate; what an optimizer remembers starts at 0, is allocated at the first update, and fits networks of that
-//! many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller, who
-//! gives it back with elman_optimizer_destroy().
+//! many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller,
+//! who gives it back with elman_optimizer_destroy().
 
 use elman_engine::Error;
 use elman_engine::optimizer::Rule;
@@ -24,7 +24,7 @@ pub struct Optimizer(pub(crate) elman_engine::optimizer::Optimizer<f32>);
 ///   weight_decay    at least 0; 0 for none
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE, UNKNOWN_CONSTANT.
+/// Errors: NULL, OUT_OF_RANGE, UNKNOWN_CONSTANT.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_sgd_create(
@@ -49,7 +49,7 @@ pub extern "C" fn elman_sgd_create(
 ///   epsilon         above 0; usually 1e-10
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_adagrad_create(
@@ -68,7 +68,7 @@ pub extern "C" fn elman_adagrad_create(
 ///   momentum        at least 0 and below 1; 0 for none
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_rmsprop_create(
@@ -97,7 +97,7 @@ pub extern "C" fn elman_rmsprop_create(
 ///   weight_decay    at least 0; 0 for none
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_adam_create(
@@ -140,8 +140,8 @@ pub extern "C" fn elman_adamw_create(
     })
 }
 
-/// Rprop (Riedmiller & Braun 1993), for full batches: every parameter has its own step, multiplied by eta_plus where the
-/// gradient has the sign of the last one and by eta_minus where it has the opposite sign, and kept in [min_step,
+/// Rprop (Riedmiller & Braun 1993), for full batches: every parameter has its own step, multiplied by eta_plus where
+/// the gradient has the sign of the last one and by eta_minus where it has the opposite sign, and kept in [min_step,
 /// max_step]; then p -= sign(g) step. Where the sign turned, g counts as 0.
 ///
 ///   learning_rate   the first step, at least 0; usually 0.01
@@ -151,7 +151,7 @@ pub extern "C" fn elman_adamw_create(
 ///   max_step        at least min_step; usually 50
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_rprop_create(
@@ -173,15 +173,15 @@ pub extern "C" fn elman_rprop_create(
 }
 
 /// Rprop as a bare sign rule, for full batches: every parameter has its own step, multiplied by eta_plus where the
-/// gradient has the sign of the last one (0 before the first) and by eta_minus otherwise; then p -= sign(g) step. Nothing
-/// bounds the steps.
+/// gradient has the sign of the last one (0 before the first) and by eta_minus otherwise; then p -= sign(g) step.
+/// Nothing bounds the steps.
 ///
 ///   learning_rate   the first step, at least 0; usually 0.001
 ///   eta_minus       above 0 and below 1; usually 0.5
 ///   eta_plus        above 1; usually 1.2
 ///   out             receives the optimizer
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_RANGE.
+/// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_rprop_unbounded_create(
@@ -216,8 +216,8 @@ pub extern "C" fn elman_optimizer_get_learning_rate(optimizer: Option<&Optimizer
     })
 }
 
-/// Changes the learning rate from the next update on. Of the two forms of Rprop it is the first step, so a change has no
-/// effect between the first update and elman_optimizer_reset().
+/// Changes the learning rate from the next update on. Of the two forms of Rprop it is the first step, so a change has
+/// no effect between the first update and elman_optimizer_reset().
 ///
 ///   learning_rate   at least 0
 ///

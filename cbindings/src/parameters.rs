@@ -22,7 +22,7 @@ pub extern "C" fn elman_parameter_count(network: Option<&Network>) -> usize {
 ///   parameters  receives them, [count]
 ///   count       elman_parameter_count()
 ///
-/// Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+/// Errors: NULL, LENGTH, SIZE_OVERFLOW.
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_get_parameters(
@@ -46,7 +46,7 @@ pub extern "C" fn elman_get_parameters(
 ///
 /// Sessions go on with the parameters that they have.
 ///
-/// Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
+/// Errors: NULL, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
 /// Threads: needs the network to itself. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_set_parameters(
@@ -61,8 +61,8 @@ pub extern "C" fn elman_set_parameters(
     })
 }
 
-/// Gives the gradients themselves, to look at, scale, or reduce over processes in place (MPI_Allreduce, NCCL, Gloo): they
-/// are one block.
+/// Gives the gradients themselves, to look at, scale, or reduce over processes in place (MPI_Allreduce, NCCL, Gloo):
+/// they are one block.
 ///
 ///   values      receives the address of the block, [count], aligned to 64 bytes
 ///   count       receives elman_parameter_count(); may be NULL
@@ -70,7 +70,7 @@ pub extern "C" fn elman_set_parameters(
 /// The block stays where it is until a layer is added or the network is destroyed. Do not touch it while another call
 /// works on the network, and do not pass it as an argument.
 ///
-/// Errors: NULL (network, values), ALIGNMENT, OVERLAP.
+/// Errors: NULL (network, values), OVERLAP.
 /// Threads: needs the network to itself. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_gradients(
@@ -107,7 +107,7 @@ pub extern "C" fn elman_clear_gradients(network: Option<&mut Network>) -> Status
 ///   max_norm    above 0; with INFINITY the call only measures
 ///   norm        receives the norm that they had before; may be NULL
 ///
-/// Errors: NULL (network), ALIGNMENT, OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
+/// Errors: NULL (network), OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
 /// an exploded backward pass shows.
 /// Threads: needs the network to itself. Since 0.1.
 #[unsafe(no_mangle)]

@@ -47,7 +47,7 @@ pub extern "C" fn elman_forward(
 /// `dx` and `dstate_in` must not overlap each other or an input. Gradients have the same bits whatever the number of
 /// threads. A second call goes through the same forward pass again.
 ///
-/// Errors: NULL (network), ALIGNMENT, OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
+/// Errors: NULL (network), OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
 /// has changed since.
 /// Threads: needs the network to itself. Since 0.1.
 #[unsafe(no_mangle)]

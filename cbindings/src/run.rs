@@ -1,7 +1,7 @@
 //! Running a network
 //!
-//! Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many steps
-//! of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+//! Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
+//! steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
 
 use elman_engine::Batch;
 
@@ -16,14 +16,14 @@ use crate::status::{Result, Status};
 ///   steps       steps of each in `x`, at least 1
 ///   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
 ///   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
-///   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with 0
-///               behind the end of a sequence; may be NULL
+///   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
+///               0 behind the end of a sequence; may be NULL
 ///   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
 ///
 /// A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
 /// `state_out` must not overlap each other or an input. After the first call of a size nothing is allocated.
 ///
-/// Errors: NULL (network, x), ALIGNMENT, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
+/// Errors: NULL (network, x), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_predict(

@@ -1,7 +1,7 @@
 //! Streams: one step at a time
 //!
-//! A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the sequence
-//! as a whole, bit for bit.
+//! A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the
+//! sequence as a whole, bit for bit.
 
 use crate::border::{self, call, require};
 use crate::network::Network;
@@ -16,7 +16,7 @@ pub struct Session(elman_engine::Session<f32>);
 ///
 ///   out         receives the session
 ///
-/// Errors: NULL, ALIGNMENT, OUT_OF_MEMORY.
+/// Errors: NULL, OUT_OF_MEMORY.
 /// Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_session_create(
@@ -45,7 +45,7 @@ pub extern "C" fn elman_session_destroy(session: Option<Box<Session>>) {
 ///   x           [input_size]
 ///   y           receives the output of the last layer, [output_size]; must not overlap `x`
 ///
-/// Errors: NULL, ALIGNMENT, OVERLAP; the state is then as it was.
+/// Errors: NULL, OVERLAP; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_session_step(
@@ -78,7 +78,7 @@ pub extern "C" fn elman_session_reset(session: Option<&mut Session>) -> Status {
 ///   state       receives it, [count], in layer order
 ///   count       elman_state_size() of the network
 ///
-/// Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW.
+/// Errors: NULL, LENGTH, SIZE_OVERFLOW.
 /// Threads: any number on one session. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_session_get_state(
@@ -98,7 +98,7 @@ pub extern "C" fn elman_session_get_state(
 ///   state       [count], in layer order
 ///   count       elman_state_size() of the network
 ///
-/// Errors: NULL, ALIGNMENT, LENGTH, SIZE_OVERFLOW; the state is then as it was.
+/// Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_session_set_state(

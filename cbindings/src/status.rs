@@ -1,7 +1,7 @@
 //! Status and errors
 //!
-//! Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has written
-//! to none of its result pointers, and the objects it was given are as they were.
+//! Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has
+//! written to none of its result pointers, and the objects it was given are as they were.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
@@ -86,8 +86,8 @@ pub extern "C" fn elman_status_string(status: Status) -> *const c_char {
         .as_ptr()
 }
 
-/// The message of the last call on this thread that failed: it names the argument, what it was and what was expected. An
-/// empty string where none has failed yet.
+/// The message of the last call on this thread that failed: it names the argument, what it was and what was expected.
+/// An empty string where none has failed yet.
 ///
 /// A call that succeeds leaves the message alone, as it leaves errno alone; so read it right after a call that returned
 /// something other than ELMAN_OK. The string is the library's. It stays until another call on this thread fails or the

@@ -85,8 +85,8 @@ pub struct Options {
     /// Sequences that are run at a time, for one update, at least 1; by default 16.
     pub batch_size: usize,
     /// For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
-    /// backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default: whole
-    /// sequences.
+    /// backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default:
+    /// whole sequences.
     pub truncate: usize,
     /// The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1.
     pub clip_limit: f64,
@@ -105,7 +105,7 @@ pub struct Options {
 ///   options     receives the defaults
 ///   size        sizeof(elman_fit_options)
 ///
-/// Errors: NULL, ALIGNMENT; MISMATCH where `size` is that of no version that the library knows.
+/// Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
 /// Threads: any. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
@@ -123,12 +123,12 @@ pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> 
 ///   optimizer   of this network, or new
 ///   options     NULL for the defaults
 ///
-/// Errors, before anything changes: NULL (network, dataset, optimizer), ALIGNMENT, UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH
-/// where data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
-/// gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become infinite
-/// or not a number (the network then has the parameters from before the update that would have used them, and the
-/// gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an optimizer of
-/// another network; OUT_OF_MEMORY.
+/// Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
+/// data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
+/// gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become
+/// infinite or not a number (the network then has the parameters from before the update that would have used them, and
+/// the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
+/// optimizer of another network; OUT_OF_MEMORY.
 /// Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_fit(
@@ -174,12 +174,12 @@ pub extern "C" fn elman_fit(
 ///
 ///   options     its loss, ignored_label and batch_size; NULL for the defaults
 ///   loss        receives the loss: the mean over all rows or elements that count; may be NULL
-///   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where targets
-///               are no classes; may be NULL
-///   confusion   receives how often a row of the class that the first index names was taken for the class that the second
-///               one names, [classes][classes]; may be NULL
+///   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where
+///               targets are no classes; may be NULL
+///   confusion   receives how often a row of the class that the first index names was taken for the class that the
+///               second one names, [classes][classes]; may be NULL
 ///
-/// Errors: NULL (network, dataset), ALIGNMENT, OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
+/// Errors: NULL (network, dataset), OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
 /// MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
 /// Threads: any number on one network and one data set. Since 0.1.
 #[unsafe(no_mangle)]
@@ -216,10 +216,10 @@ pub extern "C" fn elman_evaluate(
 /// Runs a network over a data set, without dropout.
 ///
 ///   batch_size  sequences that are run at a time, at least 1
-///   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]: the
-///               steps of one sequence after those of the other, without padding
+///   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]:
+///               the steps of one sequence after those of the other, without padding
 ///
-/// Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
+/// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
 /// features than the network.
 /// Threads: any number on one network and one data set. Since 0.1.
 #[unsafe(no_mangle)]

@@ -1,5 +1,6 @@
 /* Every part of the library, used rightly. The argument is the directory of the Japanese Vowels data set. */
 #include "check.h"
+#include <pthread.h>
 
 enum { INPUT = 3, BATCH = 4, STEPS = 6, X = BATCH * STEPS * INPUT };
 
@@ -70,6 +71,7 @@ static void same_bits(void) {
     remove("every_part.safetensors");
     CHECK(elman_output(loaded) == ELMAN_OUTPUT_ALL);
     OK(elman_set_threads(loaded, 2));
+    OK(elman_set_parallel_threshold(loaded, 0));
     CHECK(elman_threads(loaded) == 2);
     OK(elman_predict(loaded, x, BATCH, STEPS, lengths, NULL, other, last));
     SAME(y, other, y_count);
@@ -108,6 +110,31 @@ static void same_bits(void) {
     OK(elman_predict(network, x, BATCH, STEPS, lengths, NULL, other, NULL));
     for (size_t i = 0; i < BATCH; i++) SAME(other + i * 2, y + (i * STEPS + lengths[i] - 1) * 2, 2);
     free(y), free(state), free(other), free(last);
+    elman_destroy(network);
+}
+
+/* What many threads do with one network, each with its own errors. */
+static void *run_often(void *argument) {
+    const elman_network *network = (const elman_network *)argument;
+    float expected[BATCH * 2], y[BATCH * 2];
+    CHECK(strcmp(elman_last_error(), "") == 0);
+    OK(elman_predict(network, x, BATCH, STEPS, lengths, NULL, expected, NULL));
+    for (size_t round = 0; round < 200; round++) {
+        const size_t batch = 1 + round % BATCH;
+        OK(elman_predict(network, x, batch, STEPS, lengths, NULL, y, NULL));
+        SAME(y, expected, batch * 2);
+        CHECK(elman_predict(network, x, 0, STEPS, NULL, NULL, y, NULL) == ELMAN_ERROR_ZERO_SIZE);
+        CHECK(strcmp(elman_last_error(), "batch is 0, expected at least 1") == 0);
+    }
+    return NULL;
+}
+
+static void many_threads(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_LAST);
+    pthread_t threads[4];
+    for (size_t i = 0; i < COUNT(threads); i++) CHECK(pthread_create(&threads[i], NULL, run_often, network) == 0);
+    for (size_t i = 0; i < COUNT(threads); i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(strcmp(elman_last_error(), "") == 0);
     elman_destroy(network);
 }
 
@@ -347,6 +374,7 @@ int main(int argc, char **argv) {
     version_and_tier();
     settings();
     same_bits();
+    many_threads();
     dropout();
     gradients();
     losses();

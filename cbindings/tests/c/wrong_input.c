@@ -93,6 +93,7 @@ static void networks(void) {
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");
     FAILS(elman_set_threads(NULL, 2), NULL, "network is NULL");
     FAILS(elman_set_threads(network, HUGE_SIZE), OUT_OF_RANGE, "threads is 4611686018427388000, expected at most 1024");
+    FAILS(elman_set_parallel_threshold(NULL, 0), NULL, "network is NULL");
     FAILS(elman_set_seed(NULL, 1), NULL, "network is NULL");
 
     FAILS(elman_initialize(NULL, ELMAN_INIT_PYTORCH, 1.0f, 1), NULL, "network is NULL");
@@ -186,6 +187,16 @@ static void training(void) {
           "backward out of order: the network has changed since the forward pass");
     OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
     OK(elman_set_output(fresh, ELMAN_OUTPUT_ALL));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
+    OK(elman_set_output(fresh, ELMAN_OUTPUT_LAST));
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    OK(elman_initialize(fresh, ELMAN_INIT_PYTORCH, 1.0f, 1));
+    FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
+          "backward out of order: the network has changed since the forward pass");
+    OK(elman_forward(fresh, x, 2, 3, NULL, NULL, NULL, NULL));
+    OK(elman_update(fresh, optimizer));
+    OK(elman_optimizer_reset(optimizer));
     FAILS(elman_backward(fresh, dy, NULL, NULL, NULL), CALL_ORDER,
           "backward out of order: the network has changed since the forward pass");
     elman_destroy(fresh);
@@ -538,6 +549,13 @@ static void files(void) {
         CHECK(status == ELMAN_OK || status == ELMAN_ERROR_FORMAT || status == ELMAN_ERROR_OUT_OF_MEMORY);
         elman_destroy(loaded);
     }
+    /* A file of the right format that holds something else. */
+    const char other[] = "\x40\0\0\0\0\0\0\0"
+                         "{\"weights\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    \0\0\0\0";
+    out = network;
+    FAILS(load_of(other, sizeof other - 1, &out), FORMAT,
+          "wrong_input.safetensors: no metadata 'elman', expected that of a network saved by elman");
+    CHECK(out == network);
     OK(load_of(bytes, size, &out));
     CHECK(out != network);
     elman_destroy(out);

@@ -183,7 +183,14 @@ pub fn compile_with(
     let mut compiler = Command::new(env::var(variable).unwrap_or_else(|_| default.into()));
     compiler
         .args(flags)
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-O1",
+            "-pthread",
+        ])
         .args(compile)
         .arg(format!("-I{}", package().join("tests/c").display()))
         .arg(format!("-I{}", env!("CARGO_TARGET_TMPDIR")))
