@@ -502,11 +502,14 @@ impl<E: Element> Network<E> {
 }
 
 impl<E: Element> Batch<'_, E> {
-    /// Floating-point operations of a forward pass.
+    /// Floating-point operations of a forward pass that threads can share: none where there is but one sequence.
     fn operations(&self, model: &Model<E>) -> usize {
         let rows = match self.lengths {
+            _ if self.batch == 1 => 0,
             None => self.batch.saturating_mul(self.steps),
-            Some(lengths) => lengths.iter().sum(),
+            Some(lengths) => lengths
+                .iter()
+                .fold(0_usize, |sum, &next| sum.saturating_add(next)),
         };
         rows.saturating_mul(model.operations())
     }

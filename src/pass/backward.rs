@@ -176,10 +176,17 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Operations of a backward pass, about.
+    /// Floating-point operations of a backward pass that threads can share, about: where one runs all rows, the others
+    /// only help with the gradients of the parameters, window by window.
     pub fn operations(&self, model: &Model<E>) -> usize {
-        let rows = self.layout.offset(self.layout.steps());
-        rows.saturating_mul(model.operations()).saturating_mul(2)
+        let all = self.layout.total();
+        let rows = match self.used {
+            1 => all
+                .min(WINDOW_ROWS)
+                .min(WINDOW_STEPS.saturating_mul(self.layout.batch())),
+            _ => all.saturating_mul(2),
+        };
+        rows.saturating_mul(model.operations())
     }
 
     /// Adds the gradients of the parameters to `sums`, in room that [`Gradient::prepare`] has made.
