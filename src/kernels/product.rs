@@ -158,10 +158,6 @@ impl<'a, E: Element> Product<'a, E> {
 /// All tiles of a product, panel after panel: a panel stays in the first-level cache while all rows meet it.
 struct Sweep<'a, E: Element>(Product<'a, E>);
 
-/// Rows of a tile that is so low that the columns of several panels must go side by side: a multiply-add takes four
-/// cycles and two can start in each, so eight accumulators are the least that keep the units busy.
-const LOW: usize = 3;
-
 impl<E: Element> Kernel<E> for Sweep<'_, E> {
     type Output = ();
 
@@ -172,16 +168,19 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
         let width = S::LANES * S::TILE_VECTORS;
         assert_eq!(product.b.width(), width);
         // The rows are split evenly: 13 rows are tiles of 7 and 6, not of 12 and 1.
-        let tiles = product.rows.div_ceil(S::TILE_ROWS);
-        let (rows, higher) = (product.rows / tiles, product.rows % tiles);
-        let panels_at_once = if product.rows <= LOW { 4 } else { 1 };
+        let (tiles, rows, higher) = match product.rows {
+            rows if rows <= S::TILE_ROWS => (1, rows, 0),
+            all => {
+                let tiles = all.div_ceil(S::TILE_ROWS);
+                (tiles, all / tiles, all % tiles)
+            }
+        };
+        let most = *S::LOW_VECTORS
+            .get(product.rows - 1)
+            .unwrap_or(&S::TILE_VECTORS);
         let mut column = 0;
         while column < columns {
-            let mut vectors = (columns - column).div_ceil(S::LANES);
-            vectors = vectors.min(panels_at_once * S::TILE_VECTORS);
-            if vectors < panels_at_once * S::TILE_VECTORS {
-                vectors = vectors.min(S::TILE_VECTORS);
-            }
+            let vectors = (columns - column).div_ceil(S::LANES).min(most);
             let mut row = 0;
             for tile in 0..tiles {
                 let rows = rows + usize::from(tile < higher);
@@ -214,16 +213,29 @@ fn dispatch<E: Element, S: Math<E>>(
     vectors: usize,
 ) {
     macro_rules! choose {
-        ($($rows:literal),*; $($low:literal),*) => {
+        ($($rows:literal x $vectors:literal),*) => {
             match (rows, vectors) {
-                $(($rows, 1) if const { $rows <= S::TILE_ROWS } => token.vectorize(Tile::<E, $rows, 1>(block)),
-                ($rows, 2) if const { $rows <= S::TILE_ROWS } => token.vectorize(Tile::<E, $rows, 2>(block)),)*
-                $(($low, 8) => token.vectorize(Tile::<E, $low, 8>(block)),)*
+                $(($rows, $vectors) if const { tile_exists::<E, S>($rows, $vectors) } => {
+                    token.vectorize(Tile::<E, $rows, $vectors>(block));
+                })*
                 _ => unreachable!("no tile of {rows} rows and {vectors} vectors"),
             }
         };
     }
-    choose!(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12; 1, 2, 3);
+    choose!(
+        1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1,
+        1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2, 9 x 2, 10 x 2, 11 x 2, 12 x 2,
+        1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8,
+        2 x 3, 2 x 4, 2 x 5, 2 x 6, 2 x 7, 2 x 8,
+        3 x 3, 3 x 4, 3 x 5, 3 x 6
+    );
+}
+
+/// Whether a tier has the tile, so that the others are not compiled for it.
+const fn tile_exists<E: Element, S: Math<E>>(rows: usize, vectors: usize) -> bool {
+    rows <= S::TILE_ROWS
+        && (vectors <= S::TILE_VECTORS
+            || rows <= S::LOW_VECTORS.len() && vectors <= S::LOW_VECTORS[rows - 1])
 }
 
 /// A tile of `R` rows and `C` vectors. Its columns may reach beyond the product's in the last vector only.

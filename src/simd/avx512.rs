@@ -27,6 +27,7 @@ macro_rules! tier_512 {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
             const TILE_VECTORS: usize = 2;
+            const LOW_VECTORS: [usize; 3] = [8, 8, 6];
             const FUSED: bool = true;
 
             #[inline(never)] // a kernel keeps its own registers

@@ -116,6 +116,9 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     const TILE_ROWS: usize;
     /// Vectors in a row of that tile, which is also the width of a packed panel.
     const TILE_VECTORS: usize;
+    /// Vectors in a row of tiles of 1, 2 and 3 rows: whole panels side by side. A multiply-add takes four cycles and two
+    /// can start in each, so eight sums are the least that keep the units busy; more than a tier's registers are too many.
+    const LOW_VECTORS: [usize; 3];
 
     /// Multiply-add rounds once.
     const FUSED: bool;

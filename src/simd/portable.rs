@@ -18,6 +18,7 @@ macro_rules! portable {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = 4;
             const TILE_VECTORS: usize = 2;
+            const LOW_VECTORS: [usize; 3] = [8, 4, 2];
             // The conditions under which `wide` compiles its `mul_add` to a fused instruction.
             const FUSED: bool = cfg!(any(
                 all(target_feature = "sse2", target_feature = "fma"),
