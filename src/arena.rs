@@ -200,26 +200,31 @@ impl<'a, D> Window<'a, D> {
     }
 
     /// The shape of the batch.
+    #[inline]
     pub fn layout(&self) -> &'a Layout {
         self.layout
     }
 
     /// The steps.
+    #[inline]
     pub fn steps(&self) -> Range<usize> {
         self.steps.clone()
     }
 
     /// All steps as one block.
+    #[inline]
     pub fn block(&self) -> Block {
         Block::Steps(self.steps.start, self.steps.end)
     }
 
     /// From one row of a region to the next.
+    #[inline]
     pub fn stride(&self, region: usize) -> usize {
         self.regions[region].stride
     }
 
     /// The block before `step`: the step before it, or the lead.
+    #[inline]
     pub fn previous(&self, step: usize) -> Block {
         if step == self.steps.start {
             Block::Lead
@@ -237,6 +242,7 @@ impl<'a, D> Window<'a, D> {
     }
 
     /// The number of rows of a block of steps.
+    #[inline]
     pub fn count(&self, block: Block) -> usize {
         let offset = |step| self.layout.offset(step);
         match block {
@@ -251,6 +257,7 @@ impl<'a, D> Window<'a, D> {
     ///
     /// # Panics
     /// Where the region has no lead, or the window not these steps.
+    #[inline]
     fn range(&self, region: usize, block: Block) -> Range<usize> {
         let region = &self.regions[region];
         let position = |step: usize| {
@@ -282,6 +289,7 @@ impl<'a, D> Window<'a, D> {
 
 impl<E: Element, D: Deref<Target = [E]>> Window<'_, D> {
     /// The elements of the rows in a block of a region, from the first of the first row to the last of the last row.
+    #[inline]
     pub fn get(&self, region: usize, block: Block) -> &[E] {
         &self.data[self.range(region, block)]
     }
@@ -296,6 +304,7 @@ impl<'a, E: Element> Rows<'a, E> {
 
 impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     /// As [`Self::get`], to write.
+    #[inline]
     pub fn get_mut(&mut self, region: usize, block: Block) -> &mut [E] {
         let range = self.range(region, block);
         &mut self.data[range]
@@ -305,6 +314,7 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     ///
     /// # Panics
     /// Where the one to write is also to be read.
+    #[inline]
     pub fn split<const N: usize>(
         &mut self,
         read: [(usize, Block); N],

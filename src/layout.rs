@@ -104,11 +104,13 @@ impl Layout {
     }
 
     /// Number of sequences.
+    #[inline]
     pub fn batch(&self) -> usize {
         self.order.len()
     }
 
     /// Steps of the longest sequence.
+    #[inline]
     pub fn steps(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
@@ -124,6 +126,7 @@ impl Layout {
     }
 
     /// Rows of all steps before `step`.
+    #[inline]
     pub fn offset(&self, step: usize) -> usize {
         self.offsets[step]
     }
@@ -134,6 +137,7 @@ impl Layout {
     }
 
     /// Rows of a step; 0 beyond the last one.
+    #[inline]
     pub fn rows(&self, step: usize) -> usize {
         match self.offsets.get(step + 1) {
             Some(end) => end - self.offsets[step],
