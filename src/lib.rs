@@ -57,7 +57,6 @@
 #![deny(unsafe_code)]
 
 mod activation;
-#[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
 mod arena;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;
@@ -71,6 +70,8 @@ mod parallel;
 mod pass;
 mod reduce;
 mod save;
+#[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
+mod scatter;
 mod session;
 
 #[allow(unsafe_code)] // pointers inside checked bounds

@@ -2,6 +2,7 @@
 
 mod backward;
 mod forward;
+mod task;
 
 pub use backward::{Flow, Gradient};
 

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use super::task::Task;
 use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len, window_room};
-use crate::arena::{Block, Rows, RowsMut, Scatter, Share};
+use crate::arena::{Block, Rows, RowsMut, Share};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::model::{Model, Output, Place};
 use crate::parallel::{Cut, fork};
+use crate::scatter::Scatter;
 use crate::{Element, Result, shape};
 
 /// What a backward pass needs besides the workspace.
@@ -31,41 +33,6 @@ pub struct Flow<'a, E> {
     pub dx: Option<&'a mut [E]>,
     /// Of the states that the sequences start from.
     pub dstate_in: Option<&'a mut [E]>,
-}
-
-/// Shares of a batch and what belongs to their rows in the caller's buffers.
-struct Task<'a, E: Element> {
-    sequence: &'a mut [Share<E>],
-    head: &'a mut [Share<E>],
-    dx: Option<Scatter<'a, E>>,
-    dstate_in: Option<Scatter<'a, E>>,
-}
-
-impl<E: Element> Cut for Task<'_, E> {
-    fn size(&self) -> usize {
-        self.sequence.len()
-    }
-
-    fn cut(self, left: usize) -> (Self, Self) {
-        let (sequence, sequence_right) = self.sequence.split_at_mut(left);
-        let (head, head_right) = self.head.split_at_mut(left);
-        let rows = sequence.iter().map(|share| share.layout.batch()).sum();
-        let (dx, dx_right) = self.dx.map(|dx| dx.split_at(rows)).unzip();
-        let (dstate_in, dstate_right) = self.dstate_in.map(|state| state.split_at(rows)).unzip();
-        let left = Self {
-            sequence,
-            head,
-            dx,
-            dstate_in,
-        };
-        let right = Self {
-            sequence: sequence_right,
-            head: head_right,
-            dx: dx_right,
-            dstate_in: dstate_right,
-        };
-        (left, right)
-    }
 }
 
 /// The rows of a layer's parameters whose gradients one thread computes.
@@ -216,8 +183,8 @@ impl<E: Element> Workspace<E> {
             let task = Task {
                 sequence: &mut *sequence,
                 head: &mut *head,
-                dx: None,
-                dstate_in: None,
+                values: None,
+                states: None,
             };
             fork(threads, task, &|mut task| shared.head(&mut task));
             for index in layers..model.places.len() {
@@ -234,8 +201,8 @@ impl<E: Element> Workspace<E> {
             let task = Task {
                 sequence: &mut *sequence,
                 head: &mut *head,
-                dx: dx.map(|dx| Scatter::new(dx, x_width, layout)),
-                dstate_in: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
+                values: dx.map(|dx| Scatter::new(dx, x_width, layout)),
+                states: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
             fork(threads, task, &|mut task| {
                 shared.window(&mut task, start..end)
@@ -253,9 +220,7 @@ impl<E: Element> Workspace<E> {
 impl<E: Element> Shared<'_, E> {
     /// Runs the layers behind the last recurrent one for the only share of a task.
     fn head(&self, task: &mut Task<'_, E>) {
-        let [head] = &mut *task.head else {
-            unreachable!("a task is cut until it has one share");
-        };
+        let (_, head, ..) = task.only_share();
         let first = self.model.sequence_layers();
         let layers = first..self.model.places.len();
         let activations = head.activations.rows(&head.layout, 0..1);
@@ -267,15 +232,7 @@ impl<E: Element> Shared<'_, E> {
     /// Runs a window of the only share of a task.
     fn window(&self, task: &mut Task<'_, E>, steps: Range<usize>) {
         let layers = self.model.sequence_layers();
-        let Task {
-            sequence: [sequence],
-            head: [head],
-            dx,
-            dstate_in,
-        } = task
-        else {
-            unreachable!("a task is cut until it has one share");
-        };
+        let (sequence, head, dx, dstate_in) = task.only_share();
         let all = sequence.layout.steps();
         let steps = steps.start.min(all)..steps.end.min(all);
         if steps.is_empty() {

@@ -2,47 +2,14 @@
 
 use std::ops::Range;
 
+use super::task::Task;
 use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
-use crate::arena::{Block, RowsMut, Scatter, Share};
+use crate::arena::{Block, RowsMut};
 use crate::layer::Forward;
 use crate::model::{Model, Output};
-use crate::parallel::{Cut, fork};
+use crate::parallel::fork;
+use crate::scatter::Scatter;
 use crate::{Element, Result};
-
-/// Shares of a batch and what belongs to their rows in the caller's buffers.
-struct Task<'a, E: Element> {
-    sequence: &'a mut [Share<E>],
-    head: &'a mut [Share<E>],
-    y: Option<Scatter<'a, E>>,
-    state_out: Option<Scatter<'a, E>>,
-}
-
-impl<E: Element> Cut for Task<'_, E> {
-    fn size(&self) -> usize {
-        self.sequence.len()
-    }
-
-    fn cut(self, left: usize) -> (Self, Self) {
-        let (sequence, sequence_right) = self.sequence.split_at_mut(left);
-        let (head, head_right) = self.head.split_at_mut(left);
-        let rows = sequence.iter().map(|share| share.layout.batch()).sum();
-        let (y, y_right) = self.y.map(|y| y.split_at(rows)).unzip();
-        let (state_out, state_right) = self.state_out.map(|state| state.split_at(rows)).unzip();
-        let left = Self {
-            sequence,
-            head,
-            y,
-            state_out,
-        };
-        let right = Self {
-            sequence: sequence_right,
-            head: head_right,
-            y: y_right,
-            state_out: state_right,
-        };
-        (left, right)
-    }
-}
 
 /// What all parts of a pass share.
 struct Shared<'a, E: Element> {
@@ -78,8 +45,8 @@ impl<E: Element> Workspace<E> {
         let task = Task {
             sequence: &mut self.sequence[..self.used],
             head: &mut self.head[..self.used],
-            y: y.map(|y| Scatter::new(y, y_width, &self.layout)),
-            state_out: state_out.map(|state| Scatter::new(state, model.state_size, &self.layout)),
+            values: y.map(|y| Scatter::new(y, y_width, &self.layout)),
+            states: state_out.map(|state| Scatter::new(state, model.state_size, &self.layout)),
         };
         fork(threads, task, &|mut task| shared.share(&mut task));
         Ok(())
@@ -89,15 +56,7 @@ impl<E: Element> Workspace<E> {
 impl<E: Element> Shared<'_, E> {
     /// Runs the only share of a task: window after window, which when training is one.
     fn share(&self, task: &mut Task<'_, E>) {
-        let Task {
-            sequence: [sequence],
-            head: [head],
-            y,
-            state_out,
-        } = task
-        else {
-            unreachable!("a task is cut until it has one share");
-        };
+        let (sequence, head, y, state_out) = task.only_share();
         let mut head = head.activations.rows_mut(&head.layout, 0..1);
         let model = self.model;
         let steps = sequence.layout.steps();
