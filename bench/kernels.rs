@@ -21,6 +21,9 @@ use elman::{Activation, Batch, Network, Tier, math};
 /// 16 KiB.
 const ELEMENTS: usize = 4096;
 
+/// Elements from which a matrix is slow to make.
+const LARGE: usize = 300_000;
+
 /// Rows, inner size and columns beyond those of the recurrent layers: the smallest, exact tiles and one more, primes, few
 /// rows and many columns, one column.
 const ODD: [[usize; 3]; 12] = [
@@ -80,6 +83,9 @@ fn product(criterion: &mut Criterion) {
         .map(|shape| [shape.batch, shape.input + shape.units, shape.units]);
     for [rows, inner, columns] in layers.chain(ODD) {
         let operations = 2 * rows * inner * columns;
+        if inner * columns > LARGE && !shapes::is_measuring() {
+            continue;
+        }
         group.throughput(Throughput::Elements(operations as u64));
         // Smaller products stay on the calling thread.
         let most_threads = if operations >= 2_000_000 { 2 } else { 1 };
@@ -123,6 +129,9 @@ fn pack(criterion: &mut Criterion) {
         [2048, 1024],
         [1760, 1760],
     ] {
+        if inner * columns > LARGE && !shapes::is_measuring() {
+            continue;
+        }
         for tier in Tier::available() {
             let mut prepared = None;
             group.throughput(Throughput::Bytes(

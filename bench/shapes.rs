@@ -67,6 +67,12 @@ pub fn all() -> impl Iterator<Item = Shape> {
     REFERENCE.into_iter().chain(OTHER)
 }
 
+/// Whether the process is to measure, as `cargo bench` tells it. `cargo test --benches` does not, and only wants to see
+/// that a benchmark runs: then everything large is left out.
+pub fn is_measuring() -> bool {
+    std::env::args().any(|word| word == "--bench")
+}
+
 impl Shape {
     /// `TxBxIxH`.
     pub fn sizes(&self) -> String {
