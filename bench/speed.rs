@@ -19,11 +19,12 @@ use yardstick::{BUFFERS, Yardsticks, seconds};
 /// first takes the longest of three:
 ///
 /// - its operations at the FMA peak: the limit with about eight or more rows per core;
-/// - reading its weights once per step from the cache that they fit in: the limit of few rows;
+/// - reading its weights once per step, at the rate of a loop that reads as many bytes: the limit of few rows;
 /// - the chain of dependent multiply-adds of each step, as every sum is one chain: the limit of a tiny layer.
 ///
 /// Where H is at most 64 the activations cost as much as products do, and are added, at the rate of tanh over 16 KiB.
-/// All but the chain is shared by as many cores as there are threads, whether the engine can share it or not.
+/// All but the chain is shared by as many cores as there are threads, whether the engine can share it or not. Calls,
+/// copies of inputs and outputs, the update and packing are not counted.
 struct Limit {
     seconds: f64,
     name: &'static str,
@@ -75,16 +76,16 @@ impl Work {
         }
     }
 
-    fn limit(&self, machine: &Yardsticks, threads: usize) -> Limit {
+    fn limit(&self, machine: &mut Yardsticks, threads: usize) -> Limit {
         let cores = threads as f64;
+        let weights = self.links * self.units * size_of::<f32>();
+        let rate = machine.read_rate(weights.div_ceil(threads));
         let outputs = (self.steps * self.batch * self.units) as f64;
         let fma = |elements: usize| 2.0 * outputs * elements as f64 / (machine.fma_peak * cores);
-        let weights = self.links * self.units * size_of::<f32>();
         let times = (self.steps * self.passes) as f64;
-        let (rate, place) = machine.read_rate(weights.div_ceil(threads));
         let candidates = [
             (fma(self.links * self.passes), "FMA"),
-            (times * weights as f64 / (rate * cores), place),
+            (times * weights as f64 / (rate * cores), "reading"),
             (times * self.links as f64 * machine.fma_latency, "chain"),
         ];
         let (waiting, name) = candidates
@@ -148,7 +149,7 @@ fn main() -> elman::Result<()> {
         words.is_empty() || words.iter().any(|word| label.contains(word.as_str()))
     };
     let tier = Tier::active()?;
-    let machine = Yardsticks::measure(tier);
+    let mut machine = Yardsticks::measure(tier);
     print_yardsticks(tier, &machine);
     println!(
         "| shape (TxBxIxH) | threads | forward us | % | of | training us | % | of | streaming us | % | of |"
@@ -159,18 +160,18 @@ fn main() -> elman::Result<()> {
             let mut job = Job::new(shape, tier, threads)?;
             let forward = columns(
                 seconds(|| job.forward()),
-                &Work::forward(&shape).limit(&machine, threads),
+                &Work::forward(&shape).limit(&mut machine, threads),
             );
             let training = columns(
                 seconds(|| job.training()),
-                &Work::training(&shape).limit(&machine, threads),
+                &Work::training(&shape).limit(&mut machine, threads),
             );
             // A stream runs on its caller's thread.
             let streaming = if threads == 1 {
                 let mut stream = Stream::new(&shape, tier)?;
                 columns(
                     seconds(|| stream.step()),
-                    &Work::streaming(&shape).limit(&machine, 1),
+                    &Work::streaming(&shape).limit(&mut machine, 1),
                 )
             } else {
                 "| |".to_string()

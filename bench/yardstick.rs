@@ -1,5 +1,6 @@
 //! The limits of the machine, measured in the process that measures the engine.
 
+use std::collections::HashMap;
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -28,12 +29,15 @@ pub fn seconds(mut run: impl FnMut()) -> f64 {
 
 /// What one core can do at best, and what two threads pay to talk to each other.
 pub struct Yardsticks {
+    tier: Tier,
     /// Floating-point operations per second: twelve chains of f32 multiply-add in registers.
     pub fma_peak: f64,
     /// Seconds until the next multiply-add of a dependent chain can start.
     pub fma_latency: f64,
     /// Bytes per second of a loop that only reads, over buffers of [`BUFFERS`] bytes.
     pub read: [f64; 4],
+    /// The same over other buffers, by their size.
+    other_reads: HashMap<usize, f64>,
     /// Elements per second of tanh over 16 KiB.
     pub tanh: f64,
     /// Seconds in which two sleeping threads wake each other by `park` and `unpark`. None with a single core.
@@ -52,6 +56,8 @@ impl Yardsticks {
     pub fn measure(tier: Tier) -> Self {
         let two_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Self {
+            tier,
+            other_reads: HashMap::new(),
             fma_peak: fma_peak(tier),
             fma_latency: fma_latency(tier),
             read: BUFFERS.map(|bytes| read(tier, bytes)),
@@ -62,12 +68,15 @@ impl Yardsticks {
         }
     }
 
-    /// Bytes per second at which one core can read `bytes` over and over, and the cache that it reads them from.
-    pub fn read_rate(&self, bytes: usize) -> (f64, &'static str) {
-        // A buffer stands for everything that usually fits the same cache.
-        const ENDS: [usize; 3] = [32 << 10, 768 << 10, 16 << 20];
-        let level = ENDS.iter().filter(|&&end| bytes > end).count();
-        (self.read[level], ["L1", "L2", "L3", "memory"][level])
+    /// Bytes per second at which one core can read `bytes` over and over, measured when it is first asked for: where one
+    /// cache ends and the next begins is not to be guessed.
+    pub fn read_rate(&mut self, bytes: usize) -> f64 {
+        // A smaller buffer is read at the same rate, but for the cost of the call.
+        let bytes = bytes.max(BUFFERS[0]).next_multiple_of(READ_BLOCK);
+        *self
+            .other_reads
+            .entry(bytes)
+            .or_insert_with(|| read(self.tier, bytes))
     }
 }
 
@@ -78,7 +87,7 @@ struct Loops {
     chains: fn(usize),
     /// One chain.
     chain: fn(usize),
-    /// Reads all of a buffer whose length is a multiple of 128 elements.
+    /// Reads all of a buffer of a multiple of [`READ_BLOCK`] bytes.
     read: fn(&[f32]),
 }
 
@@ -116,6 +125,9 @@ impl Loops {
 }
 
 const ROUNDS: usize = 10_000;
+
+/// Bytes that one round of any tier's reading loop divides.
+const READ_BLOCK: usize = 512;
 
 fn fma_peak(tier: Tier) -> f64 {
     let loops = Loops::of(tier);
