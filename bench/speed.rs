@@ -25,6 +25,9 @@ use yardstick::{BUFFERS, Yardsticks, seconds};
 /// Where H is at most 64 the activations cost as much as products do, and are added, at the rate of tanh over 16 KiB.
 /// All but the chain is shared by as many cores as there are threads, whether the engine can share it or not. Calls,
 /// copies of inputs and outputs, the update and packing are not counted.
+///
+/// Weights beyond the L2 cache may come out a few percent above 100: how fast they are read depends on the pages that they
+/// happen to get.
 struct Limit {
     seconds: f64,
     name: &'static str,
