@@ -22,7 +22,7 @@ use yardstick::{BUFFERS, Yardsticks, seconds};
 /// - reading its weights once per step, at the rate of a loop that reads as many bytes: the limit of few rows;
 /// - the chain of dependent multiply-adds of each step, as every sum is one chain: the limit of a tiny layer.
 ///
-/// Where H is at most 64 the activations cost as much as products do, and are added, at the rate of tanh over 16 KiB.
+/// Where H is at most 64 the activations are a good part of the work, and are added, at the rate of tanh over 16 KiB.
 /// All but the chain is shared by as many cores as there are threads, whether the engine can share it or not. Calls,
 /// copies of inputs and outputs, the update and packing are not counted.
 ///
