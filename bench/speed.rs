@@ -1,78 +1,188 @@
-//! `cargo bench --bench speed`: forward and training against the limit of the machine, as a Markdown table.
+//! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
-//! Forward counts 2 T B H (I + H) operations, a training step (forward, backward without the gradient of x, SGD)
-//! 2 T B H (2 I + 3 H). Every figure is also given in percent of the FMA peak of the cores that it may use.
+//! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
+//! follow. The tier is the one that the process uses, which `ELMAN_TIER` caps. Every time is the best of several.
 
+mod job;
+mod shapes;
 mod yardstick;
 
-use elman::init::Initializer;
-use elman::optimizer::{Optimizer, Rule};
-use elman::{Activation, Batch, Network, Output};
-use yardstick::{fma_peak, seconds};
+use elman::Tier;
+use job::{Job, Stream};
+use shapes::Shape;
+use yardstick::{BUFFERS, Yardsticks, seconds};
 
-/// Name, T, B, I, H.
-const SHAPES: [(&str, usize, usize, usize, usize); 8] = [
-    ("tiny step", 1, 1, 1, 16),
-    ("stream", 100, 1, 64, 128),
-    ("demo", 5, 100, 3, 8),
-    ("rows", 28, 128, 28, 128),
-    ("small", 50, 32, 64, 256),
-    ("medium", 100, 64, 256, 512),
-    ("large", 50, 128, 1024, 1024),
-    ("long", 1000, 16, 32, 64),
-];
+/// The least time that a piece of work can take on this machine, and what it is that takes it.
+///
+/// The work falls into products that wait for the step before (those with W_h, and in a stream those with W_x) and
+/// products that can be done for all steps at once (the rest). The second kind takes its operations at the FMA peak. The
+/// first takes the longest of three:
+///
+/// - its operations at the FMA peak: the limit with about eight or more rows per core;
+/// - reading its weights once per step, at the rate of a loop that reads as many bytes: the limit of few rows;
+/// - the chain of dependent multiply-adds of each step, as every sum is one chain: the limit of a tiny layer.
+///
+/// Where H is at most 64 the activations are a good part of the work, and are added, at the rate of tanh over 16 KiB.
+/// All but the chain is shared by as many cores as there are threads, whether the engine can share it or not. Calls,
+/// copies of inputs and outputs, the update and packing are not counted.
+///
+/// Weights beyond the L2 cache may come out a few percent above 100: how fast they are read depends on the pages that they
+/// happen to get.
+struct Limit {
+    seconds: f64,
+    name: &'static str,
+}
+
+/// What [`Limit`] is found from.
+struct Work {
+    /// Steps that wait for each other.
+    steps: usize,
+    /// Rows of the batch.
+    batch: usize,
+    units: usize,
+    /// Multiply-adds in the chain of one output at each of the steps.
+    links: usize,
+    /// Multiply-adds per output that can be done for all steps at once.
+    free: usize,
+    /// How often all steps are gone through: once, or forward and back.
+    passes: usize,
+}
+
+impl Work {
+    fn forward(shape: &Shape) -> Self {
+        Self {
+            steps: shape.steps,
+            batch: shape.batch,
+            units: shape.units,
+            links: shape.units,
+            free: shape.input,
+            passes: 1,
+        }
+    }
+
+    /// Forward, backward without the gradient of x.
+    fn training(shape: &Shape) -> Self {
+        Self {
+            passes: 2,
+            free: 2 * shape.input + shape.units,
+            ..Self::forward(shape)
+        }
+    }
+
+    fn streaming(shape: &Shape) -> Self {
+        Self {
+            steps: 1,
+            batch: 1,
+            links: shape.input + shape.units,
+            free: 0,
+            ..Self::forward(shape)
+        }
+    }
+
+    fn limit(&self, machine: &mut Yardsticks, threads: usize) -> Limit {
+        let cores = threads as f64;
+        let weights = self.links * self.units * size_of::<f32>();
+        let rate = machine.read_rate(weights.div_ceil(threads));
+        let outputs = (self.steps * self.batch * self.units) as f64;
+        let fma = |elements: usize| 2.0 * outputs * elements as f64 / (machine.fma_peak * cores);
+        let times = (self.steps * self.passes) as f64;
+        let candidates = [
+            (fma(self.links * self.passes), "FMA"),
+            (times * weights as f64 / (rate * cores), "reading"),
+            (times * self.links as f64 * machine.fma_latency, "chain"),
+        ];
+        let (waiting, name) = candidates
+            .into_iter()
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .expect("there are three");
+        let mut limit = Limit {
+            seconds: waiting + fma(self.free),
+            name,
+        };
+        if self.units <= 64 {
+            limit.seconds += outputs / (machine.tanh * cores);
+            if name == "FMA" {
+                limit.name = "FMA + tanh";
+            }
+        }
+        limit
+    }
+}
+
+/// Columns of a row of the table: microseconds, percent of the limit, the limit.
+fn columns(seconds: f64, limit: &Limit) -> String {
+    let percent = 100.0 * limit.seconds / seconds;
+    format!("{:.2} | {percent:.0} | {}", seconds * 1e6, limit.name)
+}
+
+fn print_yardsticks(tier: Tier, machine: &Yardsticks) {
+    println!("| yardstick ({} tier, one core) | |", tier.name());
+    println!("| --- | --- |");
+    println!("| FMA peak | {:.1} GFLOP/s |", machine.fma_peak / 1e9);
+    println!("| FMA latency | {:.2} ns |", machine.fma_latency * 1e9);
+    for (bytes, rate) in BUFFERS.iter().zip(machine.read) {
+        println!("| reading {} KiB | {:.1} GB/s |", bytes >> 10, rate / 1e9);
+    }
+    println!("| tanh | {:.2} Gelem/s |", machine.tanh / 1e9);
+    let between = [
+        ("wake-up and back, park", machine.park),
+        ("wake-up and back, condition variable", machine.condvar),
+        ("spinning barrier of two threads", machine.barrier),
+    ];
+    for (name, seconds) in between {
+        match seconds {
+            Some(seconds) => println!("| {name} | {:.2} us |", seconds * 1e6),
+            None => println!("| {name} | one core |"),
+        }
+    }
+    println!();
+}
 
 fn main() -> elman::Result<()> {
-    let tier = Network::<f32>::new(1)?.tier();
-    let peak = fma_peak(tier.name());
+    if !shapes::is_measuring() {
+        return Ok(());
+    }
+    // Cargo adds options of its own, such as --bench.
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let is_chosen = |shape: &Shape| {
+        let label = format!("{} {}", shape.name, shape.sizes());
+        words.is_empty() || words.iter().any(|word| label.contains(word.as_str()))
+    };
+    let tier = Tier::active()?;
+    let mut machine = Yardsticks::measure(tier);
+    print_yardsticks(tier, &machine);
     println!(
-        "tier {}, FMA peak {:.1} GFLOP/s per core\n",
-        tier.name(),
-        peak / 1e9
+        "| shape (TxBxIxH) | threads | forward us | % | of | training us | % | of | streaming us | % | of |"
     );
-    println!("| shape (T, B, I, H) | threads | forward us | % of peak | training us | % of peak |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    for (name, steps, batch, input, units) in SHAPES {
+    println!("|{}", " --- |".repeat(11));
+    for shape in shapes::all().filter(is_chosen) {
         for threads in [1, 2] {
-            let mut network = Network::<f32>::new(input)?;
-            network.add_rnn(units, Activation::Tanh)?;
-            network.set_output(Output::All)?;
-            network.initialize(Initializer::PyTorch { gain: 1.0 }, 1)?;
-            network.set_threads(threads)?;
-            let x: Vec<f32> = (0..steps * batch * input)
-                .map(|index| (index as f32 * 0.37).sin())
-                .collect();
-            let mut y = vec![0.0; steps * batch * units];
-            let dy = vec![1e-3; y.len()];
-            let batch_of = || Batch {
-                x: &x,
-                batch,
-                steps,
-                lengths: None,
-            };
-            let forward = seconds(|| {
-                network
-                    .predict(batch_of(), None, Some(&mut y), None)
-                    .expect("the sizes are right");
-            });
-            let mut optimizer = Optimizer::new(Rule::SGD, 1e-6)?;
-            let training = seconds(|| {
-                network
-                    .forward(batch_of(), None, Some(&mut y), None)
-                    .and_then(|()| network.backward(Some(&dy), None, None, None))
-                    .and_then(|()| network.update(&mut optimizer))
-                    .expect("the sizes are right");
-            });
-            let steps_flops = (2 * steps * batch * units) as f64;
-            let share = |seconds: f64, per_unit: usize| {
-                100.0 * steps_flops * per_unit as f64 / seconds / (peak * threads as f64)
+            let mut job = Job::new(shape, tier, threads)?;
+            let forward = columns(
+                seconds(|| job.forward()),
+                &Work::forward(&shape).limit(&mut machine, threads),
+            );
+            let training = columns(
+                seconds(|| job.training()),
+                &Work::training(&shape).limit(&mut machine, threads),
+            );
+            // A stream runs on its caller's thread.
+            let streaming = if threads == 1 {
+                let mut stream = Stream::new(&shape, tier)?;
+                columns(
+                    seconds(|| stream.step()),
+                    &Work::streaming(&shape).limit(&mut machine, 1),
+                )
+            } else {
+                "| |".to_string()
             };
             println!(
-                "| {name} {steps},{batch},{input},{units} | {threads} | {:.1} | {:.0} | {:.1} | {:.0} |",
-                forward * 1e6,
-                share(forward, input + units),
-                training * 1e6,
-                share(training, 2 * input + 3 * units),
+                "| {} {} | {threads} | {forward} | {training} | {streaming} |",
+                shape.name,
+                shape.sizes()
             );
         }
     }

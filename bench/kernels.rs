@@ -1,0 +1,171 @@
+//! `cargo bench --bench kernels`: what layers are made of, on every tier that the machine has.
+//!
+//! Ids are `what/sizes/tier/threads`, so that a part can be chosen: `cargo bench --bench kernels -- product/64x`.
+//!
+//! - `copy`, `tanh`, `sigmoid`, `exp`: elements per second over 16 KiB. The functions work in place, and some of them run
+//!   away when they are repeated, so each run starts with the copy that `copy` is alone.
+//! - `product/MxKxN`: floating-point operations per second of M rows times a packed K x N matrix plus a bias, as a linear
+//!   dense layer at one step. Laying out the rows and handing out the result is part of it.
+//! - `pack/KxN`: bytes of parameters per second that become such a matrix.
+
+#[allow(dead_code)] // products have no names and no steps
+mod shapes;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use elman::init::Initializer;
+use elman::{Activation, Batch, Network, Tier, math};
+
+/// 16 KiB.
+const ELEMENTS: usize = 4096;
+
+/// Elements from which a matrix is slow to make.
+const LARGE: usize = 300_000;
+
+/// Rows, inner size and columns beyond those of the recurrent layers: the smallest, exact tiles and one more, primes, few
+/// rows and many columns, one column.
+const ODD: [[usize; 3]; 12] = [
+    [1, 1, 1],
+    [3, 7, 5],
+    [12, 32, 32],
+    [13, 33, 33],
+    [17, 61, 31],
+    [100, 1, 300],
+    [100, 300, 1],
+    [5, 784, 500],
+    [8, 512, 512],
+    [1, 512, 512],
+    [2, 1760, 1760],
+    [61, 127, 131],
+];
+
+fn functions(criterion: &mut Criterion) {
+    type Function = fn(Tier, &mut [f32]);
+    let functions: [(&str, Function); 4] = [
+        ("copy", |_, _| {}),
+        ("tanh", math::tanh),
+        ("sigmoid", math::sigmoid),
+        ("exp", math::exp),
+    ];
+    let values: Vec<f32> = (0..ELEMENTS)
+        .map(|index| (index as f32 * 0.37).sin() * 8.0)
+        .collect();
+    for (name, function) in functions {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(ELEMENTS as u64));
+        for tier in Tier::available() {
+            let mut buffer = values.clone();
+            group.bench_function(format!("{ELEMENTS}/{}/1", tier.name()), |bencher| {
+                bencher.iter(|| {
+                    buffer.copy_from_slice(&values);
+                    function(tier, black_box(&mut buffer));
+                });
+            });
+        }
+    }
+}
+
+/// A linear dense layer.
+fn dense(tier: Tier, threads: usize, inner: usize, columns: usize) -> elman::Result<Network> {
+    let mut network = Network::with_tier(inner, tier)?;
+    network.add_dense(columns, Activation::Linear)?;
+    network.initialize(Initializer::PyTorch { gain: 1.0 }, 1)?;
+    network.set_threads(threads)?;
+    Ok(network)
+}
+
+fn product(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("product");
+    let layers = shapes::REFERENCE
+        .iter()
+        .map(|shape| [shape.batch, shape.input + shape.units, shape.units]);
+    for [rows, inner, columns] in layers.chain(ODD) {
+        let operations = 2 * rows * inner * columns;
+        if inner * columns > LARGE && !shapes::is_measuring() {
+            continue;
+        }
+        group.throughput(Throughput::Elements(operations as u64));
+        // Smaller products stay on the calling thread.
+        let most_threads = if operations >= 2_000_000 { 2 } else { 1 };
+        for tier in Tier::available() {
+            for threads in 1..=most_threads {
+                let id = format!("{rows}x{inner}x{columns}/{}/{threads}", tier.name());
+                let mut prepared = None;
+                group.bench_function(id, |bencher| {
+                    let (network, x, y) = prepared.get_or_insert_with(|| {
+                        let network = dense(tier, threads, inner, columns);
+                        (
+                            network.expect("the sizes are valid"),
+                            vec![0.5; rows * inner],
+                            vec![0.0; rows * columns],
+                        )
+                    });
+                    bencher.iter(|| {
+                        let batch = Batch {
+                            x,
+                            batch: rows,
+                            steps: 1,
+                            lengths: None,
+                        };
+                        network
+                            .predict(batch, None, Some(y), None)
+                            .expect("the sizes fit each other");
+                    });
+                });
+            }
+        }
+    }
+}
+
+fn pack(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pack");
+    for [inner, columns] in [
+        [33, 17],
+        [192, 128],
+        [300, 31],
+        [768, 512],
+        [2048, 1024],
+        [1760, 1760],
+    ] {
+        if inner * columns > LARGE && !shapes::is_measuring() {
+            continue;
+        }
+        for tier in Tier::available() {
+            let mut prepared = None;
+            group.throughput(Throughput::Bytes(
+                ((inner + 1) * columns * size_of::<f32>()) as u64,
+            ));
+            let id = format!("{inner}x{columns}/{}/1", tier.name());
+            group.bench_function(id, |bencher| {
+                let (network, parameters) = prepared.get_or_insert_with(|| {
+                    let network = dense(tier, 1, inner, columns).expect("the sizes are valid");
+                    let parameters = network.parameters().to_vec();
+                    (network, parameters)
+                });
+                bencher.iter(|| {
+                    network
+                        .set_parameters(parameters)
+                        .expect("there are as many")
+                });
+            });
+        }
+    }
+}
+
+fn settings() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500))
+        .nresamples(10_000)
+        .without_plots()
+}
+
+criterion_group! {
+    name = kernels;
+    config = settings();
+    targets = functions, product, pack
+}
+criterion_main!(kernels);
