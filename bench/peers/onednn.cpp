@@ -23,18 +23,15 @@ struct layer {
     arguments inference_arguments, training_arguments, backward_arguments;
     memory y, dx;
 
-    memory plain(const memory::dims &dims, tag format, const float *values = nullptr) {
-        memory result({dims, memory::data_type::f32, format}, cpu);
-        const size_t bytes = result.get_desc().get_size();
-        if (values) std::memcpy(result.get_data_handle(), values, bytes);
-        else std::memset(result.get_data_handle(), 0, bytes);
+    memory filled(const desc &of, const float *values = nullptr) {
+        memory result(of, cpu);
+        if (values) std::memcpy(result.get_data_handle(), values, of.get_size());
+        else if (of.get_size()) std::memset(result.get_data_handle(), 0, of.get_size());
         return result;
     }
 
-    memory zeros(const desc &of) {
-        memory result(of, cpu);
-        if (of.get_size()) std::memset(result.get_data_handle(), 0, of.get_size());
-        return result;
+    memory plain(const memory::dims &dims, tag format, const float *values = nullptr) {
+        return filled({dims, memory::data_type::f32, format}, values);
     }
 
     memory in_layout(memory source, const desc &of) {
@@ -75,7 +72,7 @@ struct layer {
         inference_arguments = inputs(inference_desc);
 
         const auto training_desc = forward(prop_kind::forward_training);
-        const memory workspace = zeros(training_desc.workspace_desc());
+        const memory workspace = filled(training_desc.workspace_desc());
         training = vanilla_rnn_forward(training_desc);
         training_arguments = inputs(training_desc);
         training_arguments.insert({DNNL_ARG_WORKSPACE, workspace});
@@ -87,9 +84,9 @@ struct layer {
         backward_arguments = inputs(back);
         backward_arguments.insert({{DNNL_ARG_WORKSPACE, workspace},
                                    {DNNL_ARG_DIFF_SRC_LAYER, dx},
-                                   {DNNL_ARG_DIFF_WEIGHTS_LAYER, zeros(back.diff_weights_layer_desc())},
-                                   {DNNL_ARG_DIFF_WEIGHTS_ITER, zeros(back.diff_weights_iter_desc())},
-                                   {DNNL_ARG_DIFF_BIAS, zeros(back.diff_bias_desc())},
+                                   {DNNL_ARG_DIFF_WEIGHTS_LAYER, filled(back.diff_weights_layer_desc())},
+                                   {DNNL_ARG_DIFF_WEIGHTS_ITER, filled(back.diff_weights_iter_desc())},
+                                   {DNNL_ARG_DIFF_BIAS, filled(back.diff_bias_desc())},
                                    {DNNL_ARG_DIFF_DST_LAYER, dy}});
     }
 };
@@ -120,22 +117,12 @@ void *peer_create(size_t t, size_t b, size_t i, size_t h, size_t threads, const 
 
 void peer_destroy(void *peer) { delete static_cast<layer *>(peer); }
 
-void peer_inference(void *peer) {
+/// Runs 0: the forward pass for inference, 1: the one for training, 2: that and the backward pass.
+void peer_run(void *peer, int what) {
     auto *l = static_cast<layer *>(peer);
-    l->inference.execute(l->order, l->inference_arguments);
-    l->order.wait();
-}
-
-void peer_training_forward(void *peer) {
-    auto *l = static_cast<layer *>(peer);
-    l->training.execute(l->order, l->training_arguments);
-    l->order.wait();
-}
-
-void peer_training(void *peer) {
-    auto *l = static_cast<layer *>(peer);
-    l->training.execute(l->order, l->training_arguments);
-    l->backward.execute(l->order, l->backward_arguments);
+    if (what == 0) l->inference.execute(l->order, l->inference_arguments);
+    else l->training.execute(l->order, l->training_arguments);
+    if (what == 2) l->backward.execute(l->order, l->backward_arguments);
     l->order.wait();
 }
 

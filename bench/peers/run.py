@@ -5,7 +5,8 @@
 
 The peers are installed into a virtual environment of their own, which is made at the first run and used again (--venv
 says where; torch is several gigabytes unless pip is set up to find a build for the CPU alone). A peer that cannot be
-installed is named and left out. The Markdown tables go to standard output, everything else to standard error.
+installed is named and left out. The Markdown tables go to standard output, everything else to standard error. All
+engines are called from Python, which takes about a microsecond of each figure.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ MORE = [
 ]
 QUICK = [*list(NAMES)[:5], (200, 2, 3, 17), (20, 5, 784, 300), (50, 1, 500, 500)]
 Shape = tuple[int, int, int, int]
+Row = dict[str, float]
 # OpenMP, OpenBLAS and ONNX Runtime let their threads spin for a while after the last piece of work (OpenBLAS longest,
 # some 30 ms). Whoever ran next would share its cores with them, so every turn begins when they have gone to sleep.
 SETTLE = 0.04
@@ -67,6 +69,7 @@ class Case:
         import numpy as np
 
         self.shape = self.steps, self.batch, self.inputs, self.units = shape
+        self.closing: list[Callable[[], Any]] = []
         random = np.random.default_rng(1)
         bound = 1 / math.sqrt(self.units)
         draw = lambda *size: random.uniform(-bound, bound, size).astype(np.float32)
@@ -80,7 +83,7 @@ class Case:
         self.dy_by_time = np.ascontiguousarray(self.dy.transpose(1, 0, 2))
 
 
-# ---- engines: each takes the case, the number of threads and what main() has built, and gives its jobs ----
+# ---- engines: each takes the case, the number of threads and the path of its library, and gives version and jobs ----
 
 SIZE, POINTER, DOUBLE, U32 = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_double, ctypes.c_uint32
 ELMAN = {
@@ -94,6 +97,8 @@ ELMAN = {
     "forward": [POINTER, POINTER, SIZE, SIZE, POINTER, POINTER, POINTER, POINTER],
     "backward": [POINTER, POINTER, POINTER, POINTER, POINTER],
     "update": [POINTER, POINTER],
+    "destroy": [POINTER],
+    "optimizer_destroy": [POINTER],
 }
 OUTPUT_ALL, TANH, RATE = 1, 0, 1e-6
 
@@ -106,16 +111,16 @@ def load_elman(path: str) -> ctypes.CDLL:
     library = ctypes.CDLL(path)
     for name, arguments in ELMAN.items():
         function = getattr(library, "elman_" + name)
-        function.argtypes, function.restype = arguments, ctypes.c_int32
+        function.argtypes, function.restype = arguments, None if "destroy" in name else ctypes.c_int32
     for name in ["version", "tier", "last_error"]:
         getattr(library, "elman_" + name).restype = ctypes.c_char_p
     return library
 
 
-def elman(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Job]]:
+def elman(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import numpy as np
 
-    library = load_elman(built["elman"])
+    library = load_elman(str(built))
 
     def check(status: int) -> None:
         if status:
@@ -130,8 +135,10 @@ def elman(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Jo
     check(library.elman_set_threads(network, threads))
     check(library.elman_set_parameters(network, address(parameters), parameters.size))
     check(library.elman_sgd_create(RATE, 0, 0, 0, ctypes.byref(sgd)))
+    case.closing += [lambda: library.elman_destroy(network), lambda: library.elman_optimizer_destroy(sgd)]
     predict, forward = library.elman_predict, library.elman_forward
     backward, update = library.elman_backward, library.elman_update
+    # Addresses keep no array alive: measure() holds the case, and the results below hold y and dx.
     batch = (network, address(case.x), case.batch, case.steps, None, None, address(y), None)
     without_dx = (network, address(case.dy), None, None, None)
     with_dx = (network, address(case.dy), None, address(dx), None)
@@ -139,17 +146,14 @@ def elman(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Jo
     def training(gradients: tuple[Any, ...]) -> None:
         check(forward(*batch) or backward(*gradients) or update(network, sgd))
 
-    jobs = [
+    return f"elman {library.elman_version().decode()} ({library.elman_tier().decode()})", [
         Job("elman", lambda: check(predict(*batch)), lambda: y.copy()),
         Job("elman training", lambda: training(without_dx)),
         Job("elman training dx", lambda: training(with_dx), lambda: dx.copy()),
     ]
-    # The addresses do not keep the arrays alive, the lambdas above do: y and dx, and `case` here.
-    jobs[1].call.keep = case  # type: ignore[attr-defined]
-    return f"elman {library.elman_version().decode()} ({library.elman_tier().decode()})", jobs
 
 
-def torch(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Job]]:
+def torch(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import torch
 
     torch.set_num_threads(threads)
@@ -177,7 +181,7 @@ def torch(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Jo
     ]
 
 
-def onnxruntime(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Job]]:
+def onnxruntime(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import numpy as np
     import onnx
     import onnxruntime as ort
@@ -204,7 +208,7 @@ def onnxruntime(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, l
     ]
 
 
-def numpy(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Job]]:
+def numpy(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import numpy as np
 
     def forward() -> Any:
@@ -219,29 +223,29 @@ def numpy(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Jo
     return f"NumPy {np.__version__}", [Job("NumPy", forward, lambda: forward().transpose(1, 0, 2))]
 
 
-def onednn(case: Case, threads: int, built: dict[str, Any]) -> tuple[str, list[Job]]:
+def onednn(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import numpy as np
 
-    if not built["onednn"]:
+    if not built:
         raise ImportError("not installed, or onednn.cpp did not compile")
-    library = ctypes.CDLL(built["onednn"])
-    for name in ["version", "create", "y", "dx"]:
-        getattr(library, "peer_" + name).restype = POINTER if name != "version" else ctypes.c_char_p
+    library = ctypes.CDLL(built)
+    library.peer_version.restype = ctypes.c_char_p
+    for name in ["create", "y", "dx"]:
+        getattr(library, "peer_" + name).restype = POINTER
     values = [case.x_by_time, case.w_x, case.w_h, case.bias, case.dy_by_time]
     peer = POINTER(library.peer_create(*map(SIZE, [*case.shape, threads]), *map(address, values)))
     if not peer:
         raise RuntimeError("the shape is refused")
+    case.closing.append(lambda: library.peer_destroy(peer))
 
     def read(function: Callable[..., int], last: int) -> Any:
         floats = ctypes.cast(function(peer), ctypes.POINTER(ctypes.c_float))
         return np.ctypeslib.as_array(floats, (case.steps, case.batch, last)).transpose(1, 0, 2).copy()
 
-    # Its training forward is sometimes the faster one; the table has the better of the two.
     return f"oneDNN {library.peer_version().decode()}", [
-        Job("oneDNN", lambda: library.peer_inference(peer), lambda: read(library.peer_y, case.units)),
-        Job("oneDNN saving", lambda: library.peer_training_forward(peer)),
-        Job("oneDNN training dx", lambda: library.peer_training(peer), lambda: read(library.peer_dx, case.inputs)),
-        Job("destroy", lambda: library.peer_destroy(peer)),
+        Job("oneDNN", lambda: library.peer_run(peer, 0), lambda: read(library.peer_y, case.units)),
+        Job("oneDNN saving", lambda: library.peer_run(peer, 1)),
+        Job("oneDNN training dx", lambda: library.peer_run(peer, 2), lambda: read(library.peer_dx, case.inputs)),
     ]
 
 
@@ -276,37 +280,41 @@ def check_results(jobs: list[Job]) -> None:
                 raise SystemExit(f"{job.name} differs from elman by {error:.1e}")
 
 
-def measure(built: dict[str, Any], shapes: list[Shape], threads: int, rounds: int, floor: float) -> dict[str, Any]:
-    versions: dict[str, None] = {}
-    missing: dict[str, str] = {}
-    rows: list[dict[str, float]] = []
-    for shape in shapes:
-        print(f"{threads} thread(s), shape {shape}", file=sys.stderr)
-        case, jobs = Case(shape), []
-        for engine in [elman, torch, onnxruntime, numpy, onednn]:
-            if engine.__name__ in missing:
-                continue
-            try:
-                version, more = engine(case, threads, built)
-            except Exception as error:  # whatever a peer throws must not end the run
-                if engine is elman:
-                    raise
-                missing[engine.__name__] = f"{type(error).__name__}: {error}".splitlines()[0]
-                continue
-            versions[version] = None
+def collect(case: Case, threads: int, built: dict[str, str], versions: dict[str, str], left_out: dict[str, str]) -> list[Job]:
+    jobs: list[Job] = []
+    for engine in [elman, torch, onnxruntime, numpy, onednn]:
+        name = engine.__name__
+        if name in left_out:
+            continue
+        try:
+            versions[name], more = engine(case, threads, built.get(name))
             jobs += more
-        ends = [job for job in jobs if job.name == "destroy"]
-        jobs = [job for job in jobs if job.name != "destroy"]
+        except Exception as error:  # whatever a peer throws must not end the run
+            if engine is elman:
+                raise
+            left_out[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"{name} is left out: {left_out[name]}", file=sys.stderr)
+    return jobs
+
+
+def measure(built: dict[str, str], shapes: list[Shape], threads: int, rounds: int, floor: float) -> dict[str, Any]:
+    versions: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    rows: list[Row] = []
+    for shape in shapes:
+        print(f"shape {shape}, threads {threads}", file=sys.stderr)
+        case = Case(shape)
+        jobs = collect(case, threads, built, versions, left_out)
         check_results(jobs)
         times: dict[str, list[float]] = {job.name: [] for job in jobs}
-        for start in range(rounds):
-            # Nobody always comes after the same engine.
-            for job in jobs[start % len(jobs):] + jobs[: start % len(jobs)]:
+        for first in range(rounds):
+            # Rotated, so that nobody is always the first.
+            for job in jobs[first % len(jobs) :] + jobs[: first % len(jobs)]:
                 times[job.name].append(turn(job.call, floor) * 1e6)
-        for job in ends:
-            job.call()
+        for close in case.closing:
+            close()
         rows.append({name: statistics.median(values) for name, values in times.items()})
-    return {"versions": list(versions), "missing": missing, "rows": rows}
+    return {"versions": list(versions.values()), "rows": rows}
 
 
 # ---- building, and the report ----
@@ -316,12 +324,15 @@ def make_environment(venv: Path) -> Path:
     python = venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    for package in PACKAGES:
-        pip = [python, "-m", "pip", "--disable-pip-version-check"]
-        if subprocess.run([*pip, "show", "-q", package], capture_output=True).returncode:
-            print(f"installing {package} into {venv}", file=sys.stderr)
-            if subprocess.run([*pip, "install", "-q", package], stdout=sys.stderr).returncode:
-                print(f"{package} cannot be installed and is left out", file=sys.stderr)
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True).stdout
+    there = {package["name"].lower() for package in json.loads(listed)}
+    for package in [name for name in PACKAGES if name not in there]:
+        print(f"installing {package} into {venv}", file=sys.stderr)
+        done = subprocess.run([*pip, "install", "-q", package], capture_output=True, text=True)
+        if done.returncode:
+            why = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            print(f"{package} cannot be installed: {why}", file=sys.stderr)
     return python
 
 
@@ -334,14 +345,11 @@ def build_elman() -> str:
 
 def build_onednn(venv: Path) -> str | None:
     libraries = sorted((venv / "lib").glob("libdnnl.so.*.*"))
-    if not libraries:
-        return None
     target = venv / "lib" / "libpeer.so"
-    compiler = os.environ.get("CXX", "c++")
-    command = [compiler, "-std=c++17", "-O2", "-shared", "-fPIC", "-fopenmp", f"-I{venv / 'include'}",
-               HERE / "onednn.cpp", "-o", target, libraries[-1], f"-Wl,-rpath,{venv / 'lib'}"]
+    command = [os.environ.get("CXX", "c++"), "-std=c++17", "-O2", "-shared", "-fPIC", "-fopenmp", f"-I{venv}/include",
+               HERE / "onednn.cpp", "-o", target, *libraries[-1:], f"-Wl,-rpath,{venv}/lib"]
     try:
-        return str(target) if subprocess.run(command, stdout=sys.stderr).returncode == 0 else None
+        return str(target) if libraries and not subprocess.run(command, stdout=sys.stderr).returncode else None
     except OSError:
         return None
 
@@ -363,63 +371,62 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
-def least(row: dict[str, float], *names: str) -> float | None:
-    return min((row[name] for name in names if name in row), default=None)
+# Columns of the tables, with the measurements of which they give the least; then peers against one of elman's columns.
+# oneDNN's forward pass for training is sometimes faster than the one for inference.
+FORWARD = {"elman": ["elman"], "torch": ["torch"], "ONNX Runtime": ["ONNX Runtime"], "NumPy": ["NumPy"],
+           "oneDNN": ["oneDNN", "oneDNN saving"]}
+TRAINING = {"elman": ["elman training"], "torch": ["torch training"], "elman, with dx": ["elman training dx"],
+            "oneDNN, with dx": ["oneDNN training dx"]}
+FORWARD_RATIOS = {"torch or ONNX Runtime": (["torch", "ONNX Runtime"], "elman"),
+                  "oneDNN": (FORWARD["oneDNN"], "elman")}
+TRAINING_RATIOS = {"torch": (["torch training"], "elman training"),
+                   "oneDNN": (["oneDNN training dx"], "elman training dx")}
 
 
-# The comparisons: title, the peers' best of these columns, over elman's column.
-FORWARD = [("torch or ONNX Runtime", ["torch", "ONNX Runtime"], "elman"),
-           ("oneDNN", ["oneDNN", "oneDNN saving"], "elman")]
-TRAINING = [("torch", ["torch training"], "elman training"), ("oneDNN", ["oneDNN training dx"], "elman training dx")]
+def least(row: Row, names: list[str]) -> float:
+    return min((row[name] for name in names if name in row), default=math.nan)
 
 
-def label(shape: Shape, threads: int) -> str:
-    return f"{NAMES.get(shape, '')} {', '.join(map(str, shape))} | {threads}".strip()
+def figure(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def number(value: float | None, ratio: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f} x" if ratio else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-
-
-def table(results: list[tuple[Shape, int, dict[str, float]]], columns: dict[str, list[str]], ratios: Any) -> None:
-    heads = [*columns, *(f"{title} / elman" for title, _, _ in ratios)]
-    print("| shape (T, B, I, H) | threads | " + " | ".join(heads) + " |")
-    print("| --- " * (2 + len(heads)) + "|")
-    for shape, threads, row in results:
-        cells = [number(least(row, *names)) for names in columns.values()]
-        cells += [number(ratio_of(row, names, mine), True) for _, names, mine in ratios]
-        print(f"| {label(shape, threads)} | {' | '.join(cells)} |")
+def table(results: dict[Shape, list[Row]], columns: dict[str, list[str]], ratios: dict[str, Any]) -> None:
+    heads = ["shape (T, B, I, H)", *columns, *(f"{title} : elman" for title in ratios)]
+    print(f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|")
+    for shape, rows in results.items():
+        cells = [[least(row, names) for row in rows] for names in columns.values()]
+        texts = [" / ".join(figure(value, 1 if value < 100 else 0) for value in cell) for cell in cells]
+        for names, mine in ratios.values():
+            texts.append(" / ".join(figure(least(row, names) / row[mine], 2) for row in rows))
+        print(f"| {label(shape)} | {' | '.join(texts)} |")
     print()
 
 
-def ratio_of(row: dict[str, float], names: list[str], mine: str) -> float | None:
-    best = least(row, *names)
-    return None if best is None else best / row[mine]
-
-
-def summary(results: list[tuple[Shape, int, dict[str, float]]], kind: str, ratios: Any) -> None:
-    for title, names, mine in ratios:
-        found = [(ratio_of(row, names, mine), shape, threads) for shape, threads, row in results]
-        known = sorted(item for item in found if item[0] is not None)
+def summary(results: dict[Shape, list[Row]], threads: list[int], kind: str, ratios: dict[str, Any]) -> None:
+    for title, (names, mine) in ratios.items():
+        found = [(least(row, names) / row[mine], shape, count)
+                 for shape, rows in results.items() for row, count in zip(rows, threads)]
+        known = [item for item in found if not math.isnan(item[0])]
         if known:
-            mean = statistics.geometric_mean(ratio for ratio, _, _ in known)
-            worst, shape, threads = known[0]
-            where = label(shape, threads).replace(" |", ", threads")
-            print(f"- {kind} against {title}: geometric mean {mean:.2f} x, worst {worst:.2f} x ({where})")
+            mean = statistics.geometric_mean(item[0] for item in known)
+            worst, shape, count = min(known)
+            print(f"- {kind} against {title}: geometric mean {mean:.2f}, worst {worst:.2f} ({label(shape)}, threads {count})")
 
 
-def report(results: list[tuple[Shape, int, dict[str, float]]], versions: list[str]) -> None:
+def label(shape: Shape) -> str:
+    return f"{NAMES.get(shape, '')} {', '.join(map(str, shape))}".strip()
+
+
+def report(results: dict[Shape, list[Row]], threads: list[int], versions: list[str]) -> None:
     print(f"{cpu_model()}, {os.cpu_count()} cores, {datetime.date.today()}; {', '.join(versions)}.")
-    print("Microseconds, medians; ratios above 1 mean that elman is faster.\n\nForward:\n")
-    table(results, {name: [name] for name in ["elman", "torch", "ONNX Runtime", "NumPy"]}
-          | {"oneDNN": FORWARD[1][1]}, FORWARD)
-    print("Training (forward, backward, SGD; oneDNN without the SGD, with the gradient of x):\n")
-    table(results, {"elman": ["elman training"], "torch": ["torch training"],
-                    "elman, with dx": ["elman training dx"], "oneDNN, with dx": ["oneDNN training dx"]}, TRAINING)
-    summary(results, "forward", FORWARD)
-    summary(results, "training", TRAINING)
+    print(f"Microseconds, medians, threads: {' / '.join(map(str, threads))}. Ratios above 1: elman is faster.\n")
+    print("Forward:\n")
+    table(results, FORWARD, FORWARD_RATIOS)
+    print("Training (forward, backward, SGD; dx is the gradient of the input; oneDNN without SGD):\n")
+    table(results, TRAINING, TRAINING_RATIOS)
+    summary(results, threads, "forward", FORWARD_RATIOS)
+    summary(results, threads, "training", TRAINING_RATIOS)
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -442,14 +449,12 @@ def main() -> None:
     venv = options.venv.resolve()
     python = make_environment(venv)
     built = {"elman": build_elman(), "onednn": build_onednn(venv)}
-    shapes = options.shapes or (QUICK if options.quick else [*NAMES, *MORE])
-    job = {"built": built, "shapes": shapes, "rounds": 3 if options.quick else 7, "floor": 0.01 if options.quick else 0.03}
-    children = {threads: measure_in_child(python, threads, job) for threads in options.threads}
-    for name, why in {key: why for child in children.values() for key, why in child["missing"].items()}.items():
-        print(f"{name} is left out: {why}", file=sys.stderr)
-    results = [(shape, threads, child["rows"][index]) for index, shape in enumerate(shapes)
-               for threads, child in children.items()]
-    report(results, next(iter(children.values()))["versions"])
+    shapes = list(dict.fromkeys(options.shapes or (QUICK if options.quick else [*NAMES, *MORE])))
+    rounds, floor = (3, 0.01) if options.quick else (7, 0.03)
+    job = {"built": built, "shapes": shapes, "rounds": rounds, "floor": floor}
+    children = [measure_in_child(python, threads, job) for threads in options.threads]
+    results = {shape: [child["rows"][index] for child in children] for index, shape in enumerate(shapes)}
+    report(results, options.threads, children[0]["versions"])
 
 
 if __name__ == "__main__":
