@@ -1,7 +1,7 @@
 // oneDNN's vanilla RNN behind a few C functions, for run.py to load.
 //
-// oneDNN gets what is best for it: time-major data, weights already in the layout that its primitives ask for, gradients
-// of the weights added up without clearing them, no update. What is left is the time of its primitives alone.
+// oneDNN gets what is best for it: time-major data, weights already in the layouts that its primitives ask for, and
+// gradients of the weights that are added up and never cleared. What is left is the time of its primitives.
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
