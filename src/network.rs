@@ -10,7 +10,7 @@ use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
-use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
+use crate::pass::{Batch, Call, Flow, Gradient, LEAST_ROWS, Training, Workspace, output_len};
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -502,10 +502,10 @@ impl<E: Element> Network<E> {
 }
 
 impl<E: Element> Batch<'_, E> {
-    /// Floating-point operations of a forward pass that threads can share: none where there is but one sequence.
+    /// Floating-point operations of a forward pass that threads can share: none where there are too few sequences.
     fn operations(&self, model: &Model<E>) -> usize {
         let rows = match self.lengths {
-            _ if self.batch == 1 => 0,
+            _ if self.batch < 2 * LEAST_ROWS => 0,
             None => self.batch.saturating_mul(self.steps),
             Some(lengths) => lengths
                 .iter()

@@ -58,6 +58,10 @@ pub struct Workspace<E: Element> {
 /// writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
+/// Rows that a share has at least, where there are several: fewer of them take as long as these, as each step waits for
+/// the one before it.
+pub const LEAST_ROWS: usize = 4;
+
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a forward pass's arguments against the model.
     pub fn check(model: &Model<E>, call: &Call<'_, E>) -> Result<()> {
@@ -93,7 +97,7 @@ impl<E: Element> Workspace<E> {
         threads: usize,
     ) -> Result<()> {
         let what = "the activations of a batch";
-        let threads = threads.min(batch.batch);
+        let threads = threads.min(batch.batch / LEAST_ROWS).max(1);
         self.layout.reserve(batch.batch, batch.steps)?;
         for shares in [&mut self.sequence, &mut self.head] {
             try_reserve(what, shares, threads)?;

@@ -143,17 +143,14 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Floating-point operations of a backward pass that threads can share, about: where one runs all rows, the others
-    /// only help with the gradients of the parameters, window by window.
+    /// Floating-point operations of a window of a backward pass that threads can share, about: they come together for
+    /// each window. Where one thread runs all rows, the others only help with the gradients of the parameters.
     pub fn operations(&self, model: &Model<E>) -> usize {
-        let all = self.layout.total();
-        let rows = match self.used {
-            1 => all
-                .min(WINDOW_ROWS)
-                .min(WINDOW_STEPS.saturating_mul(self.layout.batch())),
-            _ => all.saturating_mul(2),
-        };
+        let most = WINDOW_STEPS.saturating_mul(self.layout.batch());
+        let rows = self.layout.total().min(WINDOW_ROWS).min(most);
+        let shared = if self.used == 1 { 1 } else { 2 };
         rows.saturating_mul(model.operations())
+            .saturating_mul(shared)
     }
 
     /// Adds the gradients of the parameters to `sums`, in room that [`Gradient::prepare`] has made.
