@@ -324,11 +324,13 @@ elman_status elman_set_threads(elman_network *network, size_t threads);
 /**
  * Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
  * million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
+ * Fewer than eight sequences are run by one thread whatever they cost; only their gradients of large weights are shared.
  *
  * Errors: NULL.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_set_parallel_threshold(elman_network *network, size_t operations);
+elman_status elman_set_parallel_threshold(elman_network *network,
+                                          size_t operations);
 
 /**
  * Sets where the random numbers of dropout start. The default is 0.

@@ -302,7 +302,7 @@ impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
     }
 }
 
-/// A layer. The methods that are not provided are the same for all threads and shards.
+/// A layer. It keeps nothing between calls, so any number of threads may use it.
 pub trait Layer<E: Element>: Debug + Send + Sync {
     /// Features of its output.
     fn outputs(&self) -> usize;

@@ -169,7 +169,8 @@ impl<E: Element> Network<E> {
 
     /// Sets the number of floating-point operations from which a call uses more than the calling thread (by default two
     /// million: below that, waking a thread costs more than it saves). [`set_threads`](Self::set_threads) goes back to the
-    /// default.
+    /// default. Fewer than eight sequences are run by one thread whatever they cost; only their gradients of large weights
+    /// are shared.
     pub fn set_parallel_threshold(&mut self, operations: usize) {
         self.parallel.set_threshold(operations);
     }

@@ -1,4 +1,4 @@
-//! The only file that knows rayon: a pool of its own per network, and work cut into shards.
+//! The only file that knows rayon: a pool of its own per network, and work cut into parts.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

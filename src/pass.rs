@@ -58,8 +58,8 @@ pub struct Workspace<E: Element> {
 /// writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
-/// Rows that a share has at least, where there are several: fewer of them take as long as these, as each step waits for
-/// the one before it.
+/// Rows for each share, at least, where there are several (of sequences of one length; else a share of long ones has
+/// fewer): fewer rows take as long as these, as each step waits for the one before it.
 pub const LEAST_ROWS: usize = 4;
 
 impl<E: Element> Workspace<E> {

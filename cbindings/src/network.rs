@@ -162,6 +162,7 @@ pub extern "C" fn elman_set_threads(network: Option<&mut Network>, threads: usiz
 
 /// Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
 /// million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
+/// Fewer than eight sequences are run by one thread whatever they cost; only their gradients of large weights are shared.
 ///
 /// Errors: NULL.
 /// Threads: needs the network to itself. Since 0.1.

@@ -122,7 +122,7 @@ impl<E: Element> Shared<'_, E> {
         input
     }
 
-    /// The recurrent layers of a shard: their region, their place in a sequence's state, and how long it is.
+    /// The recurrent layers: their region, their place in a sequence's state, and how long it is.
     fn states(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         let places = &self.model.places[..self.model.sequence_layers()];
         places.iter().enumerate().filter_map(|(index, place)| {
