@@ -66,6 +66,7 @@ mod layer;
 mod layout;
 mod model;
 mod network;
+#[allow(unsafe_code)] // work on the stack of a thread that waits for it
 mod parallel;
 mod pass;
 mod reduce;

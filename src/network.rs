@@ -355,8 +355,8 @@ impl<E: Element> Network<E> {
             pass: self.passes,
         };
         let workspace = &mut self.workspace;
-        self.parallel.enter(operations, |threads| {
-            workspace.forward(model, threads, call, Some(training))
+        self.parallel.enter(operations, |crew| {
+            workspace.forward(model, crew, call, Some(training))
         })?;
         self.state = State::Forward(self.passes);
         self.passes += 1;
@@ -414,8 +414,8 @@ impl<E: Element> Network<E> {
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
         let operations = workspace.operations(model);
-        self.parallel.enter(operations, |threads| {
-            workspace.backward(model, threads, training, gradient, flow, gradients)
+        self.parallel.enter(operations, |crew| {
+            workspace.backward(model, crew, training, gradient, flow, gradients)
         })
     }
 
@@ -458,8 +458,8 @@ impl<E: Element> Network<E> {
         };
         Workspace::check(model, &call)?;
         let mut workspace = self.idle().pop().unwrap_or_default();
-        let result = self.parallel.enter(operations, |threads| {
-            workspace.forward(model, threads, call, None)
+        let result = self.parallel.enter(operations, |crew| {
+            workspace.forward(model, crew, call, None)
         });
         self.idle().push(workspace);
         result

@@ -1,17 +1,26 @@
-//! The only file that knows rayon: a pool of its own per network, and work cut into parts.
+//! Work in parts, on the threads of a network.
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+mod team;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use team::Team;
 
 use crate::{Error, Result};
 
 /// The threads of a network.
 #[derive(Debug)]
 pub struct Parallel {
-    /// None where the caller's thread does the work.
-    pool: Option<ThreadPool>,
-    threads: usize,
+    /// None where the caller's thread does the work alone.
+    team: Option<Team>,
     /// Floating-point operations from which a call is worth more than one thread.
     threshold: usize,
+}
+
+/// The threads that a call has, the caller's among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew<'a> {
+    team: Option<&'a Team>,
 }
 
 /// Work in parts.
@@ -26,21 +35,19 @@ pub trait Cut: Sized + Send {
 /// More threads than that are a mistake, and the tables of a pool that large could take the host's memory.
 const MAX_THREADS: usize = 1024;
 
-/// Floating-point operations below which a second thread costs more than it saves: waking a thread takes some 5 to 16
-/// microseconds.
+/// Floating-point operations below which a second thread costs more than it saves, at least where it has fallen asleep.
 const WORTH_FORKING: usize = 2_000_000;
 
 impl Parallel {
     /// The caller's thread alone.
     pub const fn caller() -> Self {
         Self {
-            pool: None,
-            threads: 1,
+            team: None,
             threshold: WORTH_FORKING,
         }
     }
 
-    /// A pool of exactly `threads` threads; for 1 the caller's; for 0 as many as there are cores.
+    /// The caller's thread and as many others as make `threads`; for 0 one per core.
     ///
     /// # Errors
     /// [`Error::OutOfRange`], [`Error::Threads`]
@@ -56,22 +63,11 @@ impl Parallel {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        if threads == 1 {
-            return Ok(Self::caller());
+        let mut parallel = Self::caller();
+        if threads > 1 {
+            parallel.team = Some(Team::new(threads - 1)?);
         }
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("elman-{index}"))
-            .build()
-            .map_err(|error| Error::Threads {
-                threads,
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            pool: Some(pool),
-            threads,
-            threshold: WORTH_FORKING,
-        })
+        Ok(parallel)
     }
 
     /// Sets the number of floating-point operations from which a call is worth more than one thread.
@@ -81,94 +77,260 @@ impl Parallel {
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.threads
+        Crew {
+            team: self.team.as_ref(),
+        }
+        .threads()
     }
 
     /// Number of threads that work which costs about `operations` is worth.
     pub fn threads_for(&self, operations: usize) -> usize {
         if operations >= self.threshold {
-            self.threads
+            self.threads()
         } else {
             1
         }
     }
 
-    /// Runs `work`, which costs about `operations`, where it can [`fork`] as many parts as it is told. The wake-up is paid
-    /// once, here.
-    pub fn enter<R: Send>(&self, operations: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        match (&self.pool, self.threads_for(operations)) {
-            (Some(pool), threads @ 2..) => pool.install(|| work(threads)),
-            _ => work(1),
+    /// Runs `work`, which costs about `operations`, with the threads that it is worth: with the caller's alone where it is
+    /// worth no more, or where the others are at work on another call.
+    pub fn enter<R>(&self, operations: usize, work: impl FnOnce(Crew<'_>) -> R) -> R {
+        match &self.team {
+            Some(team) if operations >= self.threshold => team.take(|team| work(Crew { team })),
+            _ => work(Crew::ALONE),
         }
     }
 }
 
-/// Runs each part of `task`, which has at least one: on the threads of the pool that [`Parallel::enter`] has entered, or,
-/// if it gave leave for one only, on this one. Allocates nothing.
-pub fn fork<T: Cut>(threads: usize, task: T, run: &(impl Fn(T) + Sync)) {
-    if task.size() == 1 {
+impl Crew<'_> {
+    /// The calling thread.
+    pub const ALONE: Self = Crew { team: None };
+
+    /// Number of threads.
+    pub fn threads(self) -> usize {
+        self.team.map_or(1, |team| team.len() + 1)
+    }
+
+    /// Runs each part of `task`, which has at least one: the first on the calling thread, the second on the next one and
+    /// so on, or all on the calling thread where there are more parts than threads. Allocates nothing.
+    ///
+    /// # Panics
+    /// Where a part does.
+    pub fn fork<T: Cut>(self, task: T, run: &(impl Fn(T) + Sync)) {
+        let team = self.team.filter(|_| task.size() <= self.threads());
+        fork(team, 0, task, run);
+    }
+
+    /// Runs `work` on each thread at the same time.
+    ///
+    /// # Panics
+    /// Where `work` does.
+    pub fn together(self, work: &(impl Fn(Member<'_>) + Sync)) {
+        let barrier = Barrier::default();
+        let count = self.threads();
+        self.fork(Members(0..count), &|Members(range)| {
+            let member = Member {
+                index: range.start,
+                count,
+                barrier: &barrier,
+                passed: 0,
+            };
+            work(member);
+        });
+    }
+}
+
+/// Runs the parts of `task` on the threads from the `first` on.
+fn fork<T: Cut>(team: Option<&Team>, first: usize, task: T, run: &(impl Fn(T) + Sync)) {
+    let parts = task.size();
+    if parts == 1 {
         return run(task);
     }
-    let left = task.size() / 2;
-    let (first, second) = task.cut(left);
-    let (first, second) = (|| fork(threads, first, run), || fork(threads, second, run));
-    if threads > 1 {
-        rayon::join(first, second);
-    } else {
-        first();
-        second();
+    let left = parts / 2;
+    let second = first + left;
+    let (here, there) = task.cut(left);
+    let here = || fork(team, first, here, run);
+    let there = || fork(team, second, there, run);
+    match team {
+        // The caller's is the thread 0, and none of the team's.
+        Some(team) => team.join(second - 1, here, there),
+        None => {
+            here();
+            there();
+        }
+    }
+}
+
+/// Some threads of a crew.
+struct Members(std::ops::Range<usize>);
+
+impl Cut for Members {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn cut(self, left: usize) -> (Self, Self) {
+        let middle = self.0.start + left;
+        (Self(self.0.start..middle), Self(middle..self.0.end))
+    }
+}
+
+/// A thread of a crew whose threads run the same work together.
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// Which one it is.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+    barrier: &'a Barrier,
+    /// How often it has waited.
+    passed: usize,
+}
+
+/// Where the threads of a crew wait for each other.
+#[derive(Debug, Default)]
+struct Barrier {
+    /// How many have arrived, over all waits; [`Barrier::BROKEN`] or more where one never will.
+    arrived: AtomicUsize,
+}
+
+impl Barrier {
+    const BROKEN: usize = usize::MAX / 2;
+}
+
+/// Rounds that a thread waits for others before it lets threads run that may be waiting for a core: some 20 microseconds.
+const SPINS: usize = 1000;
+
+impl Member<'_> {
+    /// Waits until every thread of the crew has come as far; what they wrote before can then be read.
+    ///
+    /// # Panics
+    /// Where another thread has panicked.
+    pub fn wait(&mut self) {
+        if self.count == 1 {
+            return;
+        }
+        self.passed += 1;
+        let expected = self.passed * self.count;
+        let mut arrived = self.barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut spins = 0;
+        while arrived < expected {
+            if spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+            arrived = self.barrier.arrived.load(Ordering::Acquire);
+        }
+        assert!(
+            arrived < Barrier::BROKEN,
+            "another thread of the crew has panicked"
+        );
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.barrier
+                .arrived
+                .fetch_max(Barrier::BROKEN, Ordering::AcqRel);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Mutex;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
-    struct Numbers(std::ops::Range<usize>);
-
-    impl Cut for Numbers {
-        fn size(&self) -> usize {
-            self.0.len()
-        }
-
-        fn cut(self, left: usize) -> (Self, Self) {
-            let middle = self.0.start + left;
-            (Self(self.0.start..middle), Self(middle..self.0.end))
+    /// Runs `work` with all threads of a network, as often as it takes to see a mistake in how they meet.
+    fn each_crew(work: impl Fn(Crew<'_>)) {
+        for threads in [1, 2, 3, 5] {
+            let mut parallel = Parallel::new(threads).unwrap();
+            parallel.set_threshold(0);
+            for round in 0..200 {
+                parallel.enter(1, |crew| {
+                    assert_eq!(crew.threads(), threads);
+                    work(crew);
+                });
+                if round % 50 == 49 {
+                    // The threads fall asleep.
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
         }
     }
 
     #[test]
-    fn a_fork_runs_each_part_once_on_no_other_threads() {
-        for threads in [1, 2, 3, 5] {
-            let mut parallel = Parallel::new(threads).unwrap();
-            parallel.set_threshold(0);
-            let done = Mutex::new(Vec::new());
-            parallel.enter(1, |parts| {
-                assert_eq!(parts, threads);
-                fork(parts, Numbers(0..parts), &|Numbers(range)| {
-                    let thread = std::thread::current().id();
-                    done.lock().unwrap().push((range.start, range.end, thread));
+    fn a_fork_runs_each_part_once() {
+        each_crew(|crew| {
+            for parts in 1..crew.threads() + 2 {
+                let done = Mutex::new(Vec::new());
+                crew.fork(Members(0..parts), &|Members(range)| {
+                    done.lock().unwrap().push(range);
                 });
+                let mut done = done.into_inner().unwrap();
+                done.sort_unstable_by_key(|range| range.start);
+                assert!(done.into_iter().eq((0..parts).map(|part| part..part + 1)));
+            }
+        });
+    }
+
+    #[test]
+    fn threads_that_work_together_see_what_the_others_wrote_before_a_wait() {
+        each_crew(|crew| {
+            let cells: Vec<_> = (0..crew.threads()).map(|_| AtomicUsize::new(0)).collect();
+            crew.together(&|mut member| {
+                assert_eq!(member.count, cells.len());
+                for step in 1..50 {
+                    cells[member.index].store(step, Ordering::Relaxed);
+                    member.wait();
+                    assert!(cells.iter().all(|it| it.load(Ordering::Relaxed) == step));
+                    member.wait();
+                }
             });
-            let mut done = done.into_inner().unwrap();
-            done.sort_unstable_by_key(|&(start, ..)| start);
-            let ranges = done.iter().map(|&(start, end, _)| (start, end));
-            assert!(ranges.eq((0..threads).map(|part| (part, part + 1))));
-            let here = std::thread::current().id();
-            assert!(threads > 1 || done[0].2 == here);
-        }
+        });
+    }
+
+    #[test]
+    fn a_panic_comes_back_and_nobody_waits_for_ever() {
+        let silent = |work: &dyn Fn()| catch_unwind(AssertUnwindSafe(work)).unwrap_err();
+        each_crew(|crew| {
+            for panicking in 0..crew.threads() {
+                let panic = silent(&|| {
+                    crew.together(&|mut member| {
+                        if member.index == panicking {
+                            std::panic::resume_unwind(Box::new("on purpose"));
+                        }
+                        member.wait();
+                    });
+                });
+                assert!(panic.is::<&str>() || panic.is::<String>());
+            }
+        });
+    }
+
+    #[test]
+    fn a_team_that_is_taken_is_not_shared() {
+        let mut parallel = Parallel::new(2).unwrap();
+        parallel.set_threshold(0);
+        parallel.enter(1, |crew| {
+            assert_eq!(crew.threads(), 2);
+            parallel.enter(1, |crew| assert_eq!(crew.threads(), 1));
+        });
+        parallel.enter(1, |crew| assert_eq!(crew.threads(), 2));
     }
 
     #[test]
     fn small_work_and_absurd_numbers_of_threads() {
         let parallel = Parallel::new(2).unwrap();
-        let here = std::thread::current().id();
-        parallel.enter(1, |parts| {
-            assert_eq!(parts, 1);
-            assert_eq!(std::thread::current().id(), here);
-        });
+        parallel.enter(1, |crew| assert_eq!(crew.threads(), 1));
         assert!(Parallel::new(0).unwrap().threads() >= 1);
         let error = Parallel::new(usize::MAX).unwrap_err();
         assert!(error.to_string().starts_with("threads is 1844674407370955"));

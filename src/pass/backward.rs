@@ -9,7 +9,7 @@ use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::model::{Model, Output, Place};
-use crate::parallel::{Cut, fork};
+use crate::parallel::{Crew, Cut};
 use crate::scatter::Scatter;
 use crate::{Element, Result, shape};
 
@@ -157,7 +157,7 @@ impl<E: Element> Workspace<E> {
     pub fn backward(
         &mut self,
         model: &Model<E>,
-        threads: usize,
+        crew: Crew<'_>,
         training: Training,
         gradient: &mut Gradient<E>,
         mut flow: Flow<'_, E>,
@@ -175,7 +175,7 @@ impl<E: Element> Workspace<E> {
         let layers = model.sequence_layers();
         let sequence = &mut self.sequence[..self.used];
         let head = &mut self.head[..self.used];
-        let strips = &mut gradient.strips[..threads];
+        let strips = &mut gradient.strips[..crew.threads()];
         if model.output == Output::Last {
             let task = Task {
                 sequence: &mut *sequence,
@@ -183,10 +183,10 @@ impl<E: Element> Workspace<E> {
                 values: None,
                 states: None,
             };
-            fork(threads, task, &|mut task| shared.head(&mut task));
+            crew.fork(task, &|mut task| shared.head(&mut task));
             for index in layers..model.places.len() {
                 let pass = shared.gradients(index - layers, head, 0..1);
-                shared.parameters(threads, index, &pass, strips, sums)?;
+                shared.parameters(crew, index, &pass, strips, sums)?;
             }
         }
         let mut end = self.layout.steps();
@@ -201,12 +201,10 @@ impl<E: Element> Workspace<E> {
                 values: dx.map(|dx| Scatter::new(dx, x_width, layout)),
                 states: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            fork(threads, task, &|mut task| {
-                shared.window(&mut task, start..end)
-            });
+            crew.fork(task, &|mut task| shared.window(&mut task, start..end));
             for index in 0..layers {
                 let pass = shared.gradients(index, sequence, start..end);
-                shared.parameters(threads, index, &pass, strips, sums)?;
+                shared.parameters(crew, index, &pass, strips, sums)?;
             }
             end = start;
         }
@@ -296,7 +294,7 @@ impl<E: Element> Shared<'_, E> {
     /// Adds a layer's gradients of a window.
     fn parameters(
         &self,
-        threads: usize,
+        crew: Crew<'_>,
         index: usize,
         pass: &Gradients<'_, E>,
         strips: &mut [Packed<E>],
@@ -315,9 +313,9 @@ impl<E: Element> Shared<'_, E> {
         let task = ParameterTask {
             rows: 0..rows,
             gradients: &mut sums[place.parameters()],
-            strips: &mut strips[..threads.min(rows)],
+            strips: &mut strips[..crew.threads().min(rows)],
         };
-        fork(threads, task, &|task| {
+        crew.fork(task, &|task| {
             let strip = &mut task.strips[0];
             place
                 .layer

@@ -7,7 +7,7 @@ use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
 use crate::arena::{Block, RowsMut};
 use crate::layer::Forward;
 use crate::model::{Model, Output};
-use crate::parallel::fork;
+use crate::parallel::Crew;
 use crate::scatter::Scatter;
 use crate::{Element, Result};
 
@@ -20,16 +20,16 @@ struct Shared<'a, E: Element> {
 }
 
 impl<E: Element> Workspace<E> {
-    /// Runs the model over a batch whose sizes [`Workspace::check`] has passed, on `threads` threads. Keeps what
+    /// Runs the model over a batch whose sizes [`Workspace::check`] has passed, on the threads of a crew. Keeps what
     /// [`Workspace::backward`] needs if `training`.
     pub fn forward(
         &mut self,
         model: &Model<E>,
-        threads: usize,
+        crew: Crew<'_>,
         mut call: Call<'_, E>,
         training: Option<Training>,
     ) -> Result<()> {
-        self.prepare(model, &call.batch, training.is_some(), threads)?;
+        self.prepare(model, &call.batch, training.is_some(), crew.threads())?;
         let shared = Shared {
             model,
             batch: &call.batch,
@@ -48,7 +48,7 @@ impl<E: Element> Workspace<E> {
             values: y.map(|y| Scatter::new(y, y_width, &self.layout)),
             states: state_out.map(|state| Scatter::new(state, model.state_size, &self.layout)),
         };
-        fork(threads, task, &|mut task| shared.share(&mut task));
+        crew.fork(task, &|mut task| shared.share(&mut task));
         Ok(())
     }
 }

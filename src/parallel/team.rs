@@ -1,0 +1,342 @@
+//! Threads that wait for work.
+//!
+//! The threads are a rayon pool's, each of which runs one job for as long as the team exists: it waits for work and does
+//! it. Handing work to rayon itself would put the caller to sleep meanwhile, wake a thread in its place, and allocate now
+//! and then; where waking takes 40 microseconds, a call has to take far longer to be worth that. Here the caller is one of
+//! the threads, and the others stay awake for a moment after their last piece of work ([`LINGER`]), so that calls which
+//! follow each other start at once.
+//!
+//! This is a place for `unsafe` because a job borrows from the stack of the thread that waits for it, which only a wait
+//! makes sound, not a lifetime.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Error, Result};
+
+/// How long a thread without work stays awake.
+const LINGER: Duration = Duration::from_micros(100);
+
+/// How long a thread waits for the end of another one's work before it sleeps.
+const WAIT: Duration = Duration::from_micros(50);
+
+/// The threads of a network but for the caller's.
+#[derive(Debug)]
+pub struct Team {
+    workers: Arc<[Worker]>,
+    /// Whether a call has the team.
+    taken: AtomicBool,
+    /// The process that has the threads: a fork of it has none.
+    process: u32,
+    /// None only while it is dropped.
+    pool: Option<ThreadPool>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// Where a thread gets its work; alone in its cache lines.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Worker {
+    /// The next job; null where there is none.
+    mailbox: AtomicPtr<Job>,
+    asleep: AtomicBool,
+    thread: OnceLock<Thread>,
+    lingers: bool,
+}
+
+/// What a worker sees of a job.
+#[derive(Debug)]
+struct Job {
+    /// Runs the job that this is the head of. None tells the worker to stop.
+    run: Option<unsafe fn(*mut Job)>,
+    state: AtomicU8,
+    owner: Thread,
+}
+
+/// The states of a job.
+const PENDING: u8 = 0;
+const OWNER_SLEEPS: u8 = 1;
+const DONE: u8 = 2;
+
+/// A job on the stack of its owner.
+#[repr(C)] // a pointer to it is one to its head
+struct StackJob<F> {
+    head: Job,
+    work: UnsafeCell<Option<F>>,
+    panic: UnsafeCell<Option<Box<dyn Any + Send>>>,
+}
+
+impl Team {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// [`Error::Threads`]
+    pub fn new(count: usize) -> Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let worker = || Worker {
+            mailbox: AtomicPtr::new(ptr::null_mut()),
+            asleep: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            lingers: count < cores,
+        };
+        let workers: Arc<[Worker]> = (0..count).map(|_| worker()).collect();
+        let mut handles = Vec::new();
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(count)
+            .spawn_handler(|thread| {
+                let name = format!("elman-{}", thread.index() + 1);
+                let handle = thread::Builder::new()
+                    .name(name)
+                    .spawn(|| thread.run())?;
+                handles.push(handle);
+                Ok(())
+            })
+            .build();
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(error) => {
+                join(handles);
+                return Err(Error::Threads {
+                    threads: count + 1,
+                    reason: error.to_string(),
+                });
+            }
+        };
+        let resident = Arc::clone(&workers);
+        pool.spawn_broadcast(move |context| resident[context.index()].serve());
+        Ok(Self {
+            workers,
+            taken: AtomicBool::new(false),
+            process: std::process::id(),
+            pool: Some(pool),
+            handles,
+        })
+    }
+
+    /// The number of threads.
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Runs `work` with the team, or without where another call has it or its threads are another process's.
+    pub fn take<R>(&self, work: impl FnOnce(Option<&Self>) -> R) -> R {
+        struct Taken<'a>(&'a AtomicBool);
+        impl Drop for Taken<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        if self.process != std::process::id() || self.taken.swap(true, Ordering::Acquire) {
+            return work(None);
+        }
+        let _taken = Taken(&self.taken);
+        work(Some(self))
+    }
+
+    /// Runs `there` on a thread and `here` on this one; both where the thread has not begun when `here` is done. The
+    /// team has been taken, and the thread has nothing else to do. Allocates nothing.
+    ///
+    /// # Panics
+    /// Where one of them does, once both are done.
+    pub fn join<F: FnOnce() + Send>(&self, index: usize, here: impl FnOnce(), there: F) {
+        let mut job = StackJob {
+            head: Job {
+                run: Some(StackJob::<F>::run),
+                state: AtomicU8::new(PENDING),
+                owner: thread::current(),
+            },
+            work: UnsafeCell::new(Some(there)),
+            panic: UnsafeCell::new(None),
+        };
+        let worker = &self.workers[index];
+        let head = (&raw mut job).cast();
+        worker.post(head);
+        // From here on the worker may reach the job, so nothing leaves this frame, not even a panic, before it has been
+        // taken back or is done.
+        let result = catch_unwind(AssertUnwindSafe(here));
+        let taken_back = worker.take_back(head);
+        if !taken_back {
+            // SAFETY: the job is on this frame; only what its owner may touch is touched.
+            unsafe { Job::wait(head) };
+        }
+        if let Err(panic) = result {
+            resume_unwind(panic);
+        }
+        if let Some(work) = job.work.into_inner() {
+            debug_assert!(taken_back);
+            work();
+        }
+        if let Some(panic) = job.panic.into_inner() {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        let pool = self.pool.take();
+        let handles = std::mem::take(&mut self.handles);
+        if self.process != std::process::id() {
+            // There is nobody to stop: the threads are the parent's.
+            std::mem::forget((pool, handles));
+            return;
+        }
+        let mut stop = Job {
+            run: None,
+            state: AtomicU8::new(PENDING),
+            owner: thread::current(),
+        };
+        for worker in self.workers.iter() {
+            worker.post(&raw mut stop);
+        }
+        drop(pool);
+        // No thread is left in this library's code: it may be unloaded. And none is left that could read `stop`.
+        join(handles);
+    }
+}
+
+fn join(handles: Vec<JoinHandle<()>>) {
+    for handle in handles {
+        // It has nothing to report: what panics in a job goes to the job's owner.
+        _ = handle.join();
+    }
+}
+
+impl Worker {
+    /// Does what it is told until it is told to stop.
+    fn serve(&self) {
+        _ = self.thread.set(thread::current());
+        loop {
+            let job = self.next();
+            // SAFETY: the job's owner keeps it until it is done or taken back, which it can't be any more; the one that
+            // tells to stop until this thread has ended.
+            unsafe {
+                match (*job).run {
+                    Some(run) => run(job),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Waits for the next job.
+    fn next(&self) -> *mut Job {
+        let mut since = None;
+        loop {
+            for _ in 0..64 {
+                let job = self.mailbox.swap_if_any();
+                if !job.is_null() {
+                    return job;
+                }
+                std::hint::spin_loop();
+            }
+            let since = since.get_or_insert_with(Instant::now);
+            if self.lingers && since.elapsed() < LINGER {
+                continue;
+            }
+            // Either `post` sees this, or this thread the job.
+            self.asleep.store(true, Ordering::SeqCst);
+            while self.mailbox.load(Ordering::SeqCst).is_null() {
+                thread::park();
+            }
+            self.asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn post(&self, job: *mut Job) {
+        self.mailbox.store(job, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Whether the job was still waiting; it is this thread's again then.
+    fn take_back(&self, job: *mut Job) -> bool {
+        let none = ptr::null_mut();
+        self.mailbox
+            .compare_exchange(job, none, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+/// Taking what is in a mailbox.
+trait Mailbox {
+    /// The job that was there, or null. Only reads while there is none, so that the cache line can be shared meanwhile.
+    fn swap_if_any(&self) -> *mut Job;
+}
+
+impl Mailbox for AtomicPtr<Job> {
+    fn swap_if_any(&self) -> *mut Job {
+        let none = ptr::null_mut();
+        if self.load(Ordering::Relaxed).is_null() {
+            return none;
+        }
+        self.swap(none, Ordering::Acquire)
+    }
+}
+
+impl Job {
+    /// Waits until the job is done.
+    ///
+    /// # Safety
+    /// - `job` must be the calling thread's, and alive.
+    unsafe fn wait(job: *mut Self) {
+        // SAFETY: the state is an atomic of a living job.
+        let state = unsafe { &(*job).state };
+        let start = Instant::now();
+        loop {
+            for _ in 0..64 {
+                if state.load(Ordering::Acquire) == DONE {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() > WAIT {
+                break;
+            }
+        }
+        _ = state.compare_exchange(
+            PENDING,
+            OWNER_SLEEPS,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        while state.load(Ordering::Acquire) != DONE {
+            thread::park();
+        }
+    }
+}
+
+impl<F: FnOnce() + Send> StackJob<F> {
+    /// Runs the job on a worker.
+    ///
+    /// # Safety
+    /// - `job` must be the head of a job of this type, which its owner keeps until it is done, and nobody else runs it.
+    unsafe fn run(job: *mut Job) {
+        let whole: *mut Self = job.cast();
+        // SAFETY: until the job is done, what is in its cells is this thread's alone, as the owner waits for that. The
+        // state is the last of it that is touched; the owner's handle is copied before.
+        unsafe {
+            let work = (*(*whole).work.get()).take();
+            if let Some(work) = work
+                && let Err(panic) = catch_unwind(AssertUnwindSafe(work))
+            {
+                *(*whole).panic.get() = Some(panic);
+            }
+            let owner = (*job).owner.clone();
+            if (*job).state.swap(DONE, Ordering::AcqRel) == OWNER_SLEEPS {
+                owner.unpark();
+            }
+        }
+    }
+}
