@@ -227,16 +227,6 @@ impl<'a, D> Window<'a, D> {
         self.regions[region].width
     }
 
-    /// The block before `step`: the step before it, or the lead.
-    #[inline]
-    pub fn previous(&self, step: usize) -> Block {
-        if step == self.steps.start {
-            Block::Lead
-        } else {
-            Block::Step(step - 1)
-        }
-    }
-
     /// Index of the first row of the block before `step` among the rows of [`Block::All`] of a region with a lead.
     pub fn previous_index(&self, step: usize) -> usize {
         if step == self.steps.start {

@@ -24,6 +24,7 @@ use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Product, Segment, Start};
 use crate::kernels::rows::add_rows_backwards;
+use crate::parallel::Crew;
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -108,6 +109,8 @@ impl Tensor {
 pub struct Forward<'a, E: Element> {
     /// Whose instructions to use.
     pub tier: Tier,
+    /// The threads.
+    pub crew: Crew<'a>,
     /// Region of the layer's input.
     pub input: usize,
     /// Region of its output.
@@ -125,6 +128,8 @@ pub struct Forward<'a, E: Element> {
 pub struct Backward<'a, E: Element> {
     /// Whose instructions to use.
     pub tier: Tier,
+    /// The threads.
+    pub crew: Crew<'a>,
     /// Region of the layer's input, and of its gradient.
     pub input: usize,
     /// Region of its output, and of its gradient.
@@ -324,6 +329,12 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
 
     /// Whether it does anything outside training.
     fn trains_only(&self) -> bool {
+        false
+    }
+
+    /// Whether `threads` threads run its time loop faster when each computes some units of all `rows` sequences than when
+    /// each computes all units of some sequences.
+    fn splits_units(&self, _rows: usize, _threads: usize) -> bool {
         false
     }
 

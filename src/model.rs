@@ -10,6 +10,10 @@ use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
 
+/// Rows for each share, at least, where there are several (of sequences of one length; else a share of long ones has
+/// fewer): fewer rows take as long as these, as each step waits for the one before it.
+const LEAST_ROWS: usize = 4;
+
 /// What a network gives for a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -175,6 +179,22 @@ impl<E: Element> Model<E> {
                 (layer.row_size(), lead)
             }
         })
+    }
+
+    /// The number of shares that a batch is cut into for so many threads: one where there are too few sequences, or where
+    /// threads had better share the units of the largest layer.
+    pub fn shares(&self, batch: usize, threads: usize) -> usize {
+        if threads > 1 && self.splits_units(batch, threads) {
+            return 1;
+        }
+        threads.min(batch / LEAST_ROWS).max(1)
+    }
+
+    /// Whether threads share the units of the largest layer that runs over whole sequences.
+    pub fn splits_units(&self, batch: usize, threads: usize) -> bool {
+        let places = self.places[..self.sequence_layers()].iter();
+        let largest = places.max_by_key(|place| place.parameter_count);
+        largest.is_some_and(|place| place.layer.splits_units(batch, threads))
     }
 
     /// Floating-point operations of one step of one sequence, forward.

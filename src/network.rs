@@ -10,7 +10,7 @@ use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
-use crate::pass::{Batch, Call, Flow, Gradient, LEAST_ROWS, Training, Workspace, output_len};
+use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -314,7 +314,9 @@ impl<E: Element> Network<E> {
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
         let model = &*self.model;
         self.state = State::NoForward;
-        let threads = self.parallel.threads_for(batch.operations(model));
+        let threads = self
+            .parallel
+            .threads_for(batch.operations(model, self.parallel.threads()));
         self.workspace.prepare(model, batch, true, threads)?;
         let threads = self.parallel.threads();
         let pack = !self.packed_backward;
@@ -341,7 +343,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let operations = batch.operations(model);
+        let operations = batch.operations(model, self.parallel.threads());
         let call = Call {
             batch,
             state_in,
@@ -413,7 +415,7 @@ impl<E: Element> Network<E> {
         };
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
-        let operations = workspace.operations(model);
+        let operations = workspace.operations(model, threads);
         self.parallel.enter(operations, |crew| {
             workspace.backward(model, crew, training, gradient, flow, gradients)
         })
@@ -449,7 +451,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let operations = batch.operations(model);
+        let operations = batch.operations(model, self.parallel.threads());
         let call = Call {
             batch,
             state_in,
@@ -503,10 +505,13 @@ impl<E: Element> Network<E> {
 }
 
 impl<E: Element> Batch<'_, E> {
-    /// Floating-point operations of a forward pass that threads can share: none where there are too few sequences.
-    fn operations(&self, model: &Model<E>) -> usize {
+    /// Floating-point operations of a forward pass that `threads` threads can share: none where there are too few
+    /// sequences.
+    fn operations(&self, model: &Model<E>, threads: usize) -> usize {
+        let is_shared =
+            model.shares(self.batch, threads) > 1 || model.splits_units(self.batch, threads);
         let rows = match self.lengths {
-            _ if self.batch < 2 * LEAST_ROWS => 0,
+            _ if !is_shared => 0,
             None => self.batch.saturating_mul(self.steps),
             Some(lengths) => lengths
                 .iter()

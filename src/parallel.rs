@@ -102,13 +102,21 @@ impl Parallel {
     }
 }
 
-impl Crew<'_> {
+impl<'a> Crew<'a> {
     /// The calling thread.
-    pub const ALONE: Self = Crew { team: None };
+    pub const ALONE: Crew<'static> = Crew { team: None };
 
     /// Number of threads.
     pub fn threads(self) -> usize {
         self.team.map_or(1, |team| team.len() + 1)
+    }
+
+    /// The crew for work that costs `operations`, which is worth more than one thread from `least` on.
+    pub fn if_worth(self, operations: usize, least: usize) -> Self {
+        if operations < least {
+            return Crew::ALONE;
+        }
+        self
     }
 
     /// Runs each part of `task`, which has at least one: the first on the calling thread, the second on the next one and

@@ -11,6 +11,7 @@ use crate::buffer::try_reserve;
 use crate::layer::Mask;
 use crate::layout::Layout;
 use crate::model::Model;
+use crate::parallel::Crew;
 use crate::{Element, Result, shape};
 
 /// A batch of sequences.
@@ -58,10 +59,6 @@ pub struct Workspace<E: Element> {
 /// writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
-/// Rows for each share, at least, where there are several (of sequences of one length; else a share of long ones has
-/// fewer): fewer rows take as long as these, as each step waits for the one before it.
-pub const LEAST_ROWS: usize = 4;
-
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a forward pass's arguments against the model.
     pub fn check(model: &Model<E>, call: &Call<'_, E>) -> Result<()> {
@@ -88,6 +85,11 @@ impl<E: Element> Workspace<E> {
         (self.layout.batch(), self.steps)
     }
 
+    /// The threads that run a share: all of them where there is one.
+    fn crew_of_share<'a>(&self, crew: Crew<'a>) -> Crew<'a> {
+        if self.used == 1 { crew } else { Crew::ALONE }
+    }
+
     /// Makes room for a batch and takes its shape, shared by at most `threads` threads.
     pub fn prepare(
         &mut self,
@@ -97,20 +99,20 @@ impl<E: Element> Workspace<E> {
         threads: usize,
     ) -> Result<()> {
         let what = "the activations of a batch";
-        let threads = threads.min(batch.batch / LEAST_ROWS).max(1);
+        let shares_count = model.shares(batch.batch, threads);
         self.layout.reserve(batch.batch, batch.steps)?;
         for shares in [&mut self.sequence, &mut self.head] {
-            try_reserve(what, shares, threads)?;
-            if shares.len() < threads {
-                shares.resize_with(threads, Share::default);
+            try_reserve(what, shares, shares_count)?;
+            if shares.len() < shares_count {
+                shares.resize_with(shares_count, Share::default);
             }
         }
         self.layout.set(batch.batch, batch.steps, batch.lengths);
-        (self.used, self.steps) = (threads, batch.steps);
-        let shares = self.sequence.iter_mut().zip(&mut self.head);
-        for (index, (sequence, head)) in shares.take(threads).enumerate() {
-            let start = self.layout.part_start(index, threads);
-            let rows = start..self.layout.part_start(index + 1, threads);
+        (self.used, self.steps) = (shares_count, batch.steps);
+        let both = self.sequence.iter_mut().zip(&mut self.head);
+        for (index, (sequence, head)) in both.take(shares_count).enumerate() {
+            let start = self.layout.part_start(index, shares_count);
+            let rows = start..self.layout.part_start(index + 1, shares_count);
             let count = rows.len();
             sequence.layout.reserve(count, batch.steps)?;
             sequence.layout.set_part(&self.layout, rows);

@@ -7,6 +7,7 @@ use crate::layer::{Forward, Mask};
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::network::Network;
+use crate::parallel::Crew;
 use crate::{Element, Result, shape};
 
 /// A stream through a network: it keeps the state from step to step.
@@ -67,6 +68,7 @@ impl<E: Element> Session<E> {
             let output = index + 1;
             let pass = Forward {
                 tier: model.tier,
+                crew: Crew::ALONE,
                 input,
                 output,
                 parameters: &model.parameters[place.parameters()],

@@ -5,6 +5,7 @@ pub mod copy;
 pub mod map;
 pub mod pack;
 pub mod product;
+pub mod recurrence;
 pub mod rows;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Packed matrices: the right operand of a product in the order in which the micro-kernels read it.
 
+use std::ops::Range;
+
 use crate::buffer::Buffer;
 use crate::simd::{Kernel, Math, Tier};
 use crate::{Element, Result, shape};
@@ -88,6 +90,13 @@ impl<E: Element> Packed<E> {
     /// From one panel to the next.
     pub(super) fn panel_stride(&self) -> usize {
         self.depth * self.width
+    }
+
+    /// The columns of the `index`-th of `count` parts, which begins with a panel.
+    pub(super) fn part(&self, index: usize, count: usize) -> Range<usize> {
+        let panels = self.columns.div_ceil(self.width);
+        let column = |part: usize| (panels * part / count * self.width).min(self.columns);
+        column(index)..column(index + 1)
     }
 
     /// Makes room for a matrix of this shape. What it holds afterwards is undefined until every k is [`Self::pack`]ed.

@@ -5,9 +5,12 @@
 //! together, never the chain of one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit
 //! for bit.
 
+use std::ops::Range;
+
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::pack::Packed;
+use crate::parallel::Crew;
 use crate::simd::{Kernel, Math, Tier};
 
 /// A part of the left operand: some consecutive k of all rows.
@@ -40,7 +43,7 @@ impl<'a, E: Element> Segment<'a, E> {
     }
 
     /// Panics unless all of `rows` x `depth` elements lie inside `data`.
-    fn check(&self, rows: usize) {
+    pub(super) fn check(&self, rows: usize) {
         if rows == 0 || self.depth == 0 {
             return;
         }
@@ -130,10 +133,39 @@ impl<'a, E: Element> Product<'a, E> {
     /// # Panics
     /// Where an operand is shorter than its shape says, or `b` is packed for a tier whose panels have another width.
     pub fn run(self, tier: Tier) {
-        if self.rows > 0 && self.b.columns() > 0 {
-            self.check();
-            tier.run(Sweep(self));
+        self.share(tier, Crew::ALONE);
+    }
+
+    /// Computes it on the threads of a crew, if it is worth them: each computes some columns.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn share(self, tier: Tier, crew: Crew<'_>) {
+        if self.rows == 0 || self.b.columns() == 0 {
+            return;
         }
+        self.check();
+        let depth: usize = self.a.iter().map(|segment| segment.depth).sum();
+        let crew = crew.if_worth(
+            operations(self.rows, depth, self.b.columns()),
+            WORTH_SHARING,
+        );
+        let operands = Operands {
+            rows: self.rows,
+            a: self.a,
+            b: self.b,
+            b_depth: self.b_depth,
+            start: self.start,
+            finish: self.finish,
+            c: self.c.as_mut_ptr(),
+            c_stride: self.c_stride,
+        };
+        crew.together(&|member| {
+            tier.run(Sweep {
+                columns: self.b.part(member.index, member.count),
+                operands: &operands,
+            });
+        });
     }
 
     fn check(&self) {
@@ -155,20 +187,47 @@ impl<'a, E: Element> Product<'a, E> {
     }
 }
 
-/// All tiles of a product, panel after panel: a panel stays in the first-level cache while all rows meet it.
-struct Sweep<'a, E: Element>(Product<'a, E>);
+/// Floating-point operations of a product.
+pub(super) fn operations(rows: usize, depth: usize, columns: usize) -> usize {
+    2 * rows * depth * columns
+}
+
+/// Floating-point operations from which a product is worth more than one thread.
+const WORTH_SHARING: usize = 500_000;
+
+/// The operands of a product that has been checked: `rows` x `columns` elements lie inside `c`, in the row of the start
+/// and in the values of the finish, and `rows` x `depth` inside each segment; the depths lie inside `b`.
+pub(super) struct Operands<'a, E: Element> {
+    pub rows: usize,
+    pub a: &'a [Segment<'a, E>],
+    pub b: &'a Packed<E>,
+    pub b_depth: usize,
+    pub start: Start<'a, E>,
+    pub finish: Finish<'a, E>,
+    pub c: *mut E,
+    pub c_stride: usize,
+}
+
+// SAFETY: all but `c` is only read, and each thread that has a `Sweep` of them touches its own columns of `c`.
+unsafe impl<E: Element> Sync for Operands<'_, E> {}
+
+/// All tiles of some columns of a product, which begin with a panel, panel after panel: a panel stays in the first-level
+/// cache while all rows meet it.
+pub(super) struct Sweep<'a, E: Element> {
+    pub operands: &'a Operands<'a, E>,
+    pub columns: Range<usize>,
+}
 
 impl<E: Element> Kernel<E> for Sweep<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Math<E>>(mut self, token: S) {
-        let product = &mut self.0;
-        let columns = product.b.columns();
+    fn run<S: Math<E>>(self, token: S) {
+        let Self { operands, columns } = self;
         let width = S::LANES * S::TILE_VECTORS;
-        assert_eq!(product.b.width(), width);
+        assert_eq!(operands.b.width(), width);
         // The rows are split evenly: 13 rows are tiles of 7 and 6, not of 12 and 1.
-        let (tiles, rows, higher) = match product.rows {
+        let (tiles, rows, higher) = match operands.rows {
             rows if rows <= S::TILE_ROWS => (1, rows, 0),
             all => {
                 let tiles = all.div_ceil(S::TILE_ROWS);
@@ -176,16 +235,16 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
             }
         };
         let most = *S::LOW_VECTORS
-            .get(product.rows - 1)
+            .get(operands.rows - 1)
             .unwrap_or(&S::TILE_VECTORS);
-        let mut column = 0;
-        while column < columns {
-            let vectors = (columns - column).div_ceil(S::LANES).min(most);
+        let mut column = columns.start;
+        while column < columns.end {
+            let vectors = (columns.end - column).div_ceil(S::LANES).min(most);
             let mut row = 0;
             for tile in 0..tiles {
                 let rows = rows + usize::from(tile < higher);
                 let block = Block {
-                    product,
+                    operands,
                     row,
                     column,
                 };
@@ -198,20 +257,15 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
 }
 
 /// The place of a tile in its product.
-struct Block<'a, 'b, E: Element> {
-    product: &'a mut Product<'b, E>,
+struct Block<'a, E: Element> {
+    operands: &'a Operands<'a, E>,
     row: usize,
     column: usize,
 }
 
 /// Runs the tile of the given size.
 #[inline(always)]
-fn dispatch<E: Element, S: Math<E>>(
-    token: S,
-    block: Block<'_, '_, E>,
-    rows: usize,
-    vectors: usize,
-) {
+fn dispatch<E: Element, S: Math<E>>(token: S, block: Block<'_, E>, rows: usize, vectors: usize) {
     macro_rules! choose {
         ($($rows:literal x $vectors:literal),*) => {
             match (rows, vectors) {
@@ -239,33 +293,31 @@ const fn tile_exists<E: Element, S: Math<E>>(rows: usize, vectors: usize) -> boo
 }
 
 /// A tile of `R` rows and `C` vectors. Its columns may reach beyond the product's in the last vector only.
-struct Tile<'a, 'b, E: Element, const R: usize, const C: usize>(Block<'a, 'b, E>);
+struct Tile<'a, E: Element, const R: usize, const C: usize>(Block<'a, E>);
 
-impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, '_, E, R, C> {
+impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, E, R, C> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
         let Block {
-            product,
+            operands,
             row,
             column,
         } = self.0;
-        let panel = product.b.panel_stride();
+        let panel = operands.b.panel_stride();
         let width = S::LANES * S::TILE_VECTORS;
-        let valid = (product.b.columns() - column).min(C * S::LANES);
+        let valid = (operands.b.columns() - column).min(C * S::LANES);
         let last = valid - (C - 1) * S::LANES;
-        debug_assert!(row + R <= product.rows && last <= S::LANES);
-        let c_stride = product.c_stride;
-        // SAFETY: `Product::run` has checked that `rows` x `columns` elements lie inside `c`, in the row of the start
-        // and in the values of the finish, and `rows` x `depth` inside each segment; `Sweep` only makes tiles of rows
-        // below `rows`, and of vectors that begin below `columns`. The last vector is read and written up to `columns`
-        // only. In `b` every panel is whole and, as `Sweep` has checked, `width` wide: there, reads go to the end of a
-        // panel that exists, at k below its depth.
+        debug_assert!(row + R <= operands.rows && last <= S::LANES);
+        let c_stride = operands.c_stride;
+        // SAFETY: the operands have been checked; `Sweep` only makes tiles of rows below `rows`, and of vectors that begin
+        // below `columns`. The last vector is read and written up to `columns` only. In `b` every panel is whole and, as
+        // `Sweep` has checked, `width` wide: there, reads go to the end of a panel that exists, at k below its depth.
         unsafe {
-            let c = product.c.as_mut_ptr().add(row * c_stride + column);
+            let c = operands.c.add(row * c_stride + column);
             let mut sums = [[token.splat(E::ZERO); C]; R];
-            match product.start {
+            match operands.start {
                 Start::Zero => {}
                 Start::Row(bias) => {
                     let vectors = load_row::<E, S, C>(token, bias.as_ptr().add(column), last);
@@ -278,11 +330,11 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, '_, E, R
                 }
             }
 
-            let first_panel = product.b.data().as_ptr().add(column / width * panel);
-            let b = first_panel.add(product.b_depth * width);
-            let mut sums = accumulate(token, sums, product.a, row, b, panel);
+            let first_panel = operands.b.data().as_ptr().add(column / width * panel);
+            let b = first_panel.add(operands.b_depth * width);
+            let mut sums = accumulate(token, sums, operands.a, row, b, panel);
 
-            match product.finish {
+            match operands.finish {
                 Finish::Store | Finish::Activate(Activation::Linear) => {}
                 Finish::Activate(Activation::Tanh) => {
                     for sum in sums.as_flattened_mut() {

@@ -98,7 +98,7 @@ impl<E: Element> Layer<E> for Dense {
             finish: Finish::Activate(self.activation),
             ..Product::new(rows, &x, &pass.weights[0], y, y_stride)
         }
-        .run(pass.tier);
+        .share(pass.tier, pass.crew);
     }
 
     fn backward(
@@ -121,7 +121,7 @@ impl<E: Element> Layer<E> for Dense {
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(pass.output, block)], (pass.input, block));
             let delta = [Segment::rows(delta, y_stride, self.units)];
-            Product::new(rows, &delta, &pass.weights[0], dx, x_stride).run(pass.tier);
+            Product::new(rows, &delta, &pass.weights[0], dx, x_stride).share(pass.tier, pass.crew);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::arena::{Block, Rows, RowsMut};
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Finish, Product, Segment, Start};
+use crate::kernels::recurrence::{Recurrence, Step, is_worth_sharing};
 use crate::kernels::rows::scale_by_derivative;
 use crate::simd::Tier;
 use crate::{Element, Result};
@@ -24,6 +25,18 @@ pub struct Rnn {
 /// and the time loop then streams W_h alone.
 const FEW_ROWS: usize = 4;
 
+/// The same where W_x and W_h together don't stay in a second-level cache.
+const FEW_ROWS_LARGE: usize = 24;
+
+/// Sequences for each thread below which threads share the units instead.
+const SPLIT: usize = 8;
+
+/// The same where W_h does not stay in a second-level cache.
+const SPLIT_LARGE: usize = 24;
+
+/// Bytes of weights that stay in a second-level cache.
+const CACHE: usize = 768 << 10;
+
 impl Rnn {
     pub fn new(inputs: usize, units: usize, activation: Activation) -> Self {
         Self {
@@ -33,28 +46,41 @@ impl Rnn {
         }
     }
 
-    /// The gradient of the state arrives where a sequence ends: rows `first..` of `step` in `deltas`.
+    /// Whether the inputs' part is computed for all steps ahead.
+    fn is_ahead<E>(&self, rows: usize) -> bool {
+        let weights = (self.inputs + self.units) * self.units * size_of::<E>();
+        rows < if weights > CACHE {
+            FEW_ROWS_LARGE
+        } else {
+            FEW_ROWS
+        }
+    }
+
+    /// The gradient of the state arrives where a sequence ends. That of the output is all that it is added to there, so
+    /// the whole is multiplied by the derivative at once.
     fn end_sequences<E: Element>(
         &self,
         pass: &Backward<'_, E>,
         values: &[E],
         deltas: &mut RowsMut<'_, E>,
-        step: usize,
-        first: usize,
     ) {
         let layout = deltas.layout();
-        let (stride, count) = (deltas.stride(pass.output), layout.rows(step));
-        let gradients = deltas.get_mut(pass.output, Block::Step(step));
-        for index in first..count {
-            let row = index * stride..index * stride + self.units;
-            let gradient = &mut gradients[row.clone()];
-            if let Some(state) = pass.state_gradient {
-                let start = layout.sequences()[index] * pass.state_stride;
-                for (gradient, &state) in gradient.iter_mut().zip(&state[start..]) {
-                    *gradient += state;
+        let (stride, steps) = (deltas.stride(pass.output), deltas.steps());
+        let gradients = deltas.get_mut(pass.output, deltas.block());
+        for step in steps.clone() {
+            let first = layout.offset(step) - layout.offset(steps.start);
+            for index in layout.rows(step + 1)..layout.rows(step) {
+                let row = (first + index) * stride;
+                let row = row..row + self.units;
+                let gradient = &mut gradients[row.clone()];
+                if let Some(state) = pass.state_gradient {
+                    let start = layout.sequences()[index] * pass.state_stride;
+                    for (gradient, &state) in gradient.iter_mut().zip(&state[start..]) {
+                        *gradient += state;
+                    }
                 }
+                scale_by_derivative(pass.tier, self.activation, gradient, &values[row]);
             }
-            scale_by_derivative(pass.tier, self.activation, gradient, &values[row]);
         }
     }
 }
@@ -79,6 +105,12 @@ impl<E: Element> Layer<E> for Rnn {
             tensor(TensorRole::RecurrentWeight, self.units),
             tensor(TensorRole::RecurrentBias, 1),
         ]
+    }
+
+    fn splits_units(&self, rows: usize, threads: usize) -> bool {
+        let weights = self.units * self.units * size_of::<E>();
+        let few = if weights > CACHE { SPLIT_LARGE } else { SPLIT };
+        rows < few * threads && is_worth_sharing(rows, self.units, self.units)
     }
 
     /// W_x above W_h, as they lie in the parameters: one matrix, whose rows meet x_t and then h_{t-1}.
@@ -123,47 +155,49 @@ impl<E: Element> Layer<E> for Rnn {
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
         let bias = &pass.parameters[pass.parameters.len() - self.units..];
-        let finish = Finish::Activate(self.activation);
         let (x_stride, h_stride) = (
             activations.stride(pass.input),
             activations.stride(pass.output),
         );
+        let (layout, block) = (activations.layout(), activations.block());
         let Range { start, end } = activations.steps();
-        let ahead = activations.layout().batch() < FEW_ROWS && end - start > 1;
+        let rows = activations.count(block);
+        let ahead = end - start > 1 && self.is_ahead::<E>(layout.batch());
+        let read = [(pass.input, block)];
+        let ([x], states) = activations.split(read, (pass.output, Block::All));
+        let x = Segment::rows(x, x_stride, self.inputs);
+        // The rows of a step behind those that the window starts from.
+        let row = |step| layout.batch() + layout.offset(step) - layout.offset(start);
         if ahead {
-            let block = activations.block();
-            let rows = activations.count(block);
-            let ([x], sums) = activations.split([(pass.input, block)], (pass.output, block));
-            let x = [Segment::rows(x, x_stride, self.inputs)];
+            let sums = &mut states[row(start) * h_stride..];
             Product {
                 start: Start::Row(bias),
-                ..Product::new(rows, &x, &pass.weights[0], sums, h_stride)
+                ..Product::new(rows, &[x], &pass.weights[0], sums, h_stride)
             }
-            .run(pass.tier);
+            .share(pass.tier, pass.crew);
         }
-        for step in start..end {
-            let rows = activations.layout().rows(step);
-            let read = [
-                (pass.input, Block::Step(step)),
-                (pass.output, activations.previous(step)),
-            ];
-            let ([x, previous], h) = activations.split(read, (pass.output, Block::Step(step)));
-            let x = Segment::rows(x, x_stride, self.inputs);
-            let previous = Segment::rows(previous, h_stride, self.units);
-            let (both, alone) = ([x, previous], [previous]);
-            let (a, b_depth, start) = if ahead {
-                (&alone[..], self.inputs, Start::Result)
-            } else {
-                (&both[..], 0, Start::Row(bias))
-            };
-            Product {
-                b_depth,
-                start,
-                finish,
-                ..Product::new(rows, a, &pass.weights[0], h, h_stride)
-            }
-            .run(pass.tier);
+        let (x, b_depth, start_value) = if ahead {
+            (None, self.inputs, Start::Result)
+        } else {
+            (Some(x), 0, Start::Row(bias))
+        };
+        let steps = (start..end).map(|step| Step {
+            rows: layout.rows(step),
+            previous: if step == start { 0 } else { row(step - 1) },
+            next: row(step),
+            beside: layout.offset(step) - layout.offset(start),
+        });
+        Recurrence {
+            x,
+            b: &pass.weights[0],
+            b_depth,
+            start: start_value,
+            finish: Finish::Activate(self.activation),
+            c: states,
+            c_stride: h_stride,
+            depth: self.units,
         }
+        .run(pass.tier, pass.crew, steps);
     }
 
     fn backward(
@@ -172,44 +206,46 @@ impl<E: Element> Layer<E> for Rnn {
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
     ) {
-        let (tier, region) = (pass.tier, pass.output);
+        let (tier, crew, region) = (pass.tier, pass.crew, pass.output);
         let (x_stride, h_stride) = (deltas.stride(pass.input), deltas.stride(region));
+        let (layout, block) = (deltas.layout(), deltas.block());
         let Range { start, end } = deltas.steps();
-        for step in (start..end).rev() {
-            let values = activations.get(region, Block::Step(step));
-            let alive = deltas.layout().rows(step + 1);
-            self.end_sequences(pass, values, deltas, step, alive);
-            // What comes from the step after: in the window, or left in the lead by the window after.
-            let after = if step + 1 == end {
-                Block::Lead
-            } else {
-                Block::Step(step + 1)
-            };
-            let ([after], delta) = deltas.split([(region, after)], (region, Block::Step(step)));
-            let after = [Segment::rows(after, h_stride, self.units)];
-            Product {
-                start: Start::Result,
-                finish: Finish::TimesDerivative {
-                    activation: self.activation,
-                    values,
-                    stride: h_stride,
-                },
-                ..Product::new(alive, &after, &pass.weights[0], delta, h_stride)
-            }
-            .run(tier);
+        let values = activations.get(region, block);
+        self.end_sequences(pass, values, deltas);
+        // The rows of a step behind those that the window after has left in the lead.
+        let row = |step| layout.batch() + layout.offset(step) - layout.offset(start);
+        let steps = (start..end).rev().map(|step| Step {
+            rows: layout.rows(step + 1),
+            previous: if step + 1 == end { 0 } else { row(step + 1) },
+            next: row(step),
+            beside: layout.offset(step) - layout.offset(start),
+        });
+        Recurrence {
+            x: None,
+            b: &pass.weights[0],
+            b_depth: 0,
+            start: Start::Result,
+            finish: Finish::TimesDerivative {
+                activation: self.activation,
+                values,
+                stride: h_stride,
+            },
+            c: deltas.get_mut(region, Block::All),
+            c_stride: h_stride,
+            depth: self.units,
         }
+        .run(tier, crew, steps);
         if pass.input_gradient {
-            let block = deltas.block();
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
             let delta = [Segment::rows(delta, h_stride, self.units)];
-            Product::new(rows, &delta, &pass.weights[1], dx, x_stride).run(tier);
+            Product::new(rows, &delta, &pass.weights[1], dx, x_stride).share(tier, crew);
         }
-        let rows = deltas.layout().rows(start);
+        let rows = layout.rows(start);
         let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
         if start == 0 {
             let first = [Segment::rows(first, h_stride, self.units)];
-            Product::new(rows, &first, &pass.weights[0], lead, h_stride).run(tier);
+            Product::new(rows, &first, &pass.weights[0], lead, h_stride).share(tier, crew);
         } else {
             lead[..first.len()].copy_from_slice(first);
         }

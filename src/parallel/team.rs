@@ -93,9 +93,7 @@ impl Team {
             .num_threads(count)
             .spawn_handler(|thread| {
                 let name = format!("elman-{}", thread.index() + 1);
-                let handle = thread::Builder::new()
-                    .name(name)
-                    .spawn(|| thread.run())?;
+                let handle = thread::Builder::new().name(name).spawn(|| thread.run())?;
                 handles.push(handle);
                 Ok(())
             })
@@ -305,12 +303,7 @@ impl Job {
                 break;
             }
         }
-        _ = state.compare_exchange(
-            PENDING,
-            OWNER_SLEEPS,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        _ = state.compare_exchange(PENDING, OWNER_SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
         while state.load(Ordering::Acquire) != DONE {
             thread::park();
         }

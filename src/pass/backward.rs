@@ -76,6 +76,8 @@ struct Shared<'a, E: Element> {
     dy: Option<&'a [E]>,
     dstate_out: Option<&'a [E]>,
     input_gradient: bool,
+    /// The threads of a share.
+    crew: Crew<'a>,
 }
 
 impl<E: Element> Gradient<E> {
@@ -143,14 +145,15 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Floating-point operations of a window of a backward pass that threads can share, about: they come together for
-    /// each window. Where one thread runs all rows, the others only help with the gradients of the parameters.
-    pub fn operations(&self, model: &Model<E>) -> usize {
-        let most = WINDOW_STEPS.saturating_mul(self.layout.batch());
+    /// Floating-point operations of a window of a backward pass that `threads` threads can share, about: they come together
+    /// for each window. Where one thread runs all rows, the others only help with the gradients of the parameters.
+    pub fn operations(&self, model: &Model<E>, threads: usize) -> usize {
+        let batch = self.layout.batch();
+        let most = WINDOW_STEPS.saturating_mul(batch);
         let rows = self.layout.total().min(WINDOW_ROWS).min(most);
-        let shared = if self.used == 1 { 1 } else { 2 };
+        let is_alone = self.used == 1 && !model.splits_units(batch, threads);
         rows.saturating_mul(model.operations())
-            .saturating_mul(shared)
+            .saturating_mul(if is_alone { 1 } else { 2 })
     }
 
     /// Adds the gradients of the parameters to `sums`, in room that [`Gradient::prepare`] has made.
@@ -171,6 +174,7 @@ impl<E: Element> Workspace<E> {
             dy: flow.dy,
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
+            crew: self.crew_of_share(crew),
         };
         let layers = model.sequence_layers();
         let sequence = &mut self.sequence[..self.used];
@@ -263,6 +267,7 @@ impl<E: Element> Shared<'_, E> {
             let place = &model.places[index];
             let pass = Backward {
                 tier: model.tier,
+                crew: self.crew,
                 input: index - first,
                 output: index - first + 1,
                 weights: &self.weights[index],

@@ -17,6 +17,8 @@ struct Shared<'a, E: Element> {
     batch: &'a Batch<'a, E>,
     state_in: Option<&'a [E]>,
     training: Option<Training>,
+    /// The threads of a share.
+    crew: Crew<'a>,
 }
 
 impl<E: Element> Workspace<E> {
@@ -35,6 +37,7 @@ impl<E: Element> Workspace<E> {
             batch: &call.batch,
             state_in: call.state_in,
             training,
+            crew: self.crew_of_share(crew),
         };
         let y_width = match model.output {
             Output::Last => model.output_size(),
@@ -110,6 +113,7 @@ impl<E: Element> Shared<'_, E> {
             let output = index - first + 1;
             let pass = Forward {
                 tier: model.tier,
+                crew: self.crew,
                 input,
                 output,
                 parameters: model.layer_parameters(index),

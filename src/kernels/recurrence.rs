@@ -1,0 +1,226 @@
+//! Products of which each needs the rows that the one before it has computed: the time loop of a recurrent layer.
+//!
+//! Several threads may run it together. Each computes some columns of every step, whose part of `B` stays in its own
+//! second-level cache, and waits after each step until the others have done theirs.
+
+use std::marker::PhantomData;
+use std::slice;
+
+use crate::Element;
+use crate::kernels::pack::Packed;
+use crate::kernels::product::{Finish, Operands, Segment, Start, Sweep, operations};
+use crate::parallel::{Crew, Member};
+use crate::simd::{Kernel, Math, Tier};
+
+/// The products `C_t = finish(start + X_t B_1 + C_{t-1} B_2)` with `B_1` above `B_2` in one matrix, where all `C_t` are
+/// rows of one buffer.
+#[derive(Debug)]
+pub struct Recurrence<'a, E: Element> {
+    /// The rows of all `X_t`, if there are any.
+    pub x: Option<Segment<'a, E>>,
+    /// The right operand.
+    pub b: &'a Packed<E>,
+    /// The k of `b` that the first k meets.
+    pub b_depth: usize,
+    /// See [`Start`].
+    pub start: Start<'a, E>,
+    /// See [`Finish`]. Values are rows like those of `x`.
+    pub finish: Finish<'a, E>,
+    /// All `C_t`.
+    pub c: &'a mut [E],
+    /// From one row of `c` to the next.
+    pub c_stride: usize,
+    /// Number of k of `C_{t-1}`.
+    pub depth: usize,
+}
+
+/// Where the rows of a step are, by the indices of the first ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Number of rows.
+    pub rows: usize,
+    /// `C_{t-1}` in `c`.
+    pub previous: usize,
+    /// `C_t` in `c`.
+    pub next: usize,
+    /// `X_t` in `x`, or the values in those of the finish.
+    pub beside: usize,
+}
+
+/// Floating-point operations of a step from which it is worth more than one thread: two threads then need about 0.2
+/// microseconds to meet, and one some 2 microseconds for the step.
+const STEP_WORTH_SHARING: usize = 200_000;
+
+/// Whether steps of so many rows, k and columns are worth more than one thread.
+pub fn is_worth_sharing(rows: usize, depth: usize, columns: usize) -> bool {
+    operations(rows, depth, columns) >= STEP_WORTH_SHARING
+}
+
+impl<'a, E: Element> Recurrence<'a, E> {
+    /// Computes the steps, on the threads of a crew if they are worth it.
+    ///
+    /// # Panics
+    /// Where an operand is shorter than the steps say, a step has a row in both `C_{t-1}` and `C_t`, or `b` is packed for a
+    /// tier whose panels have another width.
+    pub fn run(self, tier: Tier, crew: Crew<'_>, steps: impl Iterator<Item = Step> + Clone + Sync) {
+        let mut most = 0;
+        for step in steps.clone() {
+            self.check(&step);
+            most = most.max(step.rows);
+        }
+        let depth = self.depth + self.x.map_or(0, |x| x.depth);
+        let columns = self.b.columns();
+        let crew = if is_worth_sharing(most, depth, columns) {
+            crew
+        } else {
+            Crew::ALONE
+        };
+        let shared = Shared {
+            x: self.x,
+            b: self.b,
+            b_depth: self.b_depth,
+            start: self.start,
+            finish: self.finish,
+            c: self.c.as_mut_ptr(),
+            c_stride: self.c_stride,
+            depth: self.depth,
+            buffer: PhantomData,
+        };
+        crew.together(&|member| {
+            tier.run(Loop {
+                shared: &shared,
+                steps: steps.clone(),
+                member,
+            });
+        });
+    }
+
+    fn check(&self, step: &Step) {
+        let Step {
+            rows,
+            previous,
+            next,
+            beside,
+        } = *step;
+        if rows == 0 {
+            return;
+        }
+        let columns = self.b.columns();
+        let reach = |row: usize, stride: usize, width: usize| {
+            let last = row.saturating_add(rows - 1);
+            last.saturating_mul(stride).saturating_add(width)
+        };
+        assert!(previous.saturating_add(rows) <= next || next.saturating_add(rows) <= previous);
+        assert!(self.c_stride >= self.depth.max(columns));
+        assert!(reach(previous, self.c_stride, self.depth) <= self.c.len());
+        assert!(reach(next, self.c_stride, columns) <= self.c.len());
+        let mut depth = self.b_depth.saturating_add(self.depth);
+        if let Some(x) = self.x {
+            assert!(x.origin == 0 && x.depth_stride == 1);
+            assert!(reach(beside, x.row_stride, x.depth) <= x.data.len());
+            depth = depth.saturating_add(x.depth);
+        }
+        assert!(depth <= self.b.depth());
+        if let Start::Row(row) = self.start {
+            assert!(row.len() >= columns);
+        }
+        if let Finish::TimesDerivative { values, stride, .. } = self.finish {
+            assert!(reach(beside, stride, columns) <= values.len());
+        }
+    }
+}
+
+/// A recurrence whose steps have been checked, as its threads see it.
+struct Shared<'a, E: Element> {
+    x: Option<Segment<'a, E>>,
+    b: &'a Packed<E>,
+    b_depth: usize,
+    start: Start<'a, E>,
+    finish: Finish<'a, E>,
+    c: *mut E,
+    c_stride: usize,
+    depth: usize,
+    buffer: PhantomData<&'a mut [E]>,
+}
+
+// SAFETY: all but `c` is only read. Between two waits all threads are at the same step: there they read the rows of
+// `C_{t-1}`, which nobody writes, and each writes its own columns of `C_t`, which nobody else touches.
+unsafe impl<E: Element> Sync for Shared<'_, E> {}
+
+/// The part of a recurrence that one thread runs.
+struct Loop<'a, E: Element, I> {
+    shared: &'a Shared<'a, E>,
+    steps: I,
+    member: Member<'a>,
+}
+
+impl<E: Element, I: Iterator<Item = Step>> Kernel<E> for Loop<'_, E, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let Self {
+            shared,
+            steps,
+            mut member,
+        } = self;
+        let columns = shared.b.part(member.index, member.count);
+        for step in steps {
+            if step.rows > 0 && !columns.is_empty() {
+                // SAFETY: `Recurrence::check` has passed every step, and all threads are at this one (see `Shared`).
+                let previous = unsafe {
+                    let first = shared.c.add(step.previous * shared.c_stride);
+                    let len = (step.rows - 1) * shared.c_stride + shared.depth;
+                    slice::from_raw_parts(first, len)
+                };
+                let previous = Segment::rows(previous, shared.c_stride, shared.depth);
+                let (both, alone);
+                let a = match shared.x {
+                    Some(x) => {
+                        both = [
+                            Segment {
+                                data: &x.data[step.beside * x.row_stride..],
+                                ..x
+                            },
+                            previous,
+                        ];
+                        &both[..]
+                    }
+                    None => {
+                        alone = [previous];
+                        &alone[..]
+                    }
+                };
+                let finish = match shared.finish {
+                    Finish::TimesDerivative {
+                        activation,
+                        values,
+                        stride,
+                    } => Finish::TimesDerivative {
+                        activation,
+                        values: &values[step.beside * stride..],
+                        stride,
+                    },
+                    finish => finish,
+                };
+                let operands = Operands {
+                    rows: step.rows,
+                    a,
+                    b: shared.b,
+                    b_depth: shared.b_depth,
+                    start: shared.start,
+                    finish,
+                    // SAFETY: as above.
+                    c: unsafe { shared.c.add(step.next * shared.c_stride) },
+                    c_stride: shared.c_stride,
+                };
+                Sweep {
+                    operands: &operands,
+                    columns: columns.clone(),
+                }
+                .run(token);
+            }
+            member.wait();
+        }
+    }
+}
