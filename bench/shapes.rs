@@ -74,6 +74,19 @@ pub fn is_measuring() -> bool {
 }
 
 impl Shape {
+    /// From `TxBxIxH`.
+    #[allow(dead_code)] // not every benchmark asks for it
+    pub fn parse(sizes: &str) -> Option<Self> {
+        let sizes: Vec<usize> = sizes
+            .split('x')
+            .map(|size| size.parse().ok().filter(|&size| size > 0))
+            .collect::<Option<_>>()?;
+        match sizes[..] {
+            [steps, batch, input, units] => Some(shape("", steps, batch, input, units)),
+            _ => None,
+        }
+    }
+
     /// `TxBxIxH`.
     pub fn sizes(&self) -> String {
         let Self {

@@ -1,7 +1,7 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow. The tier is the one that the process uses, which `ELMAN_TIER` caps. Every time is the best of several.
+//! follow, and sizes TxBxIxH of one's own. The tier is the one that the process uses, which `ELMAN_TIER` caps. Every time is the best of several.
 
 mod job;
 mod shapes;
@@ -158,7 +158,8 @@ fn main() -> elman::Result<()> {
         "| shape (TxBxIxH) | threads | forward us | % | of | training us | % | of | streaming us | % | of |"
     );
     println!("|{}", " --- |".repeat(11));
-    for shape in shapes::all().filter(is_chosen) {
+    let own = words.iter().filter_map(|word| Shape::parse(word));
+    for shape in shapes::all().filter(is_chosen).chain(own) {
         for threads in [1, 2] {
             let mut job = Job::new(shape, tier, threads)?;
             let forward = columns(

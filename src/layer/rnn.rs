@@ -29,10 +29,7 @@ const FEW_ROWS: usize = 4;
 const FEW_ROWS_LARGE: usize = 24;
 
 /// Sequences for each thread below which threads share the units instead.
-const SPLIT: usize = 8;
-
-/// The same where W_h does not stay in a second-level cache.
-const SPLIT_LARGE: usize = 24;
+const FEW_ROWS_EACH: usize = 8;
 
 /// Bytes of weights that stay in a second-level cache.
 const CACHE: usize = 768 << 10;
@@ -108,9 +105,7 @@ impl<E: Element> Layer<E> for Rnn {
     }
 
     fn splits_units(&self, rows: usize, threads: usize) -> bool {
-        let weights = self.units * self.units * size_of::<E>();
-        let few = if weights > CACHE { SPLIT_LARGE } else { SPLIT };
-        rows < few * threads && is_worth_sharing(rows, self.units, self.units)
+        rows < FEW_ROWS_EACH * threads && is_worth_sharing(rows, self.units, self.units)
     }
 
     /// W_x above W_h, as they lie in the parameters: one matrix, whose rows meet x_t and then h_{t-1}.
