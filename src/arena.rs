@@ -235,15 +235,16 @@ impl<'a, D> Window<'a, D> {
         self.layout.batch() + self.count(Block::Steps(self.steps.start, step - 1))
     }
 
-    /// The number of rows of a block of steps.
-    #[inline]
+    /// The number of rows of a block of steps. Inlined, as what kind of block it is is always known there; a step of a small
+    /// layer asks for six blocks.
+    #[inline(always)]
     pub fn count(&self, block: Block) -> usize {
-        let offset = |step| self.layout.offset(step);
+        let between = |from, to| self.layout.offset(to) - self.layout.offset(from);
         match block {
             Block::Lead => self.layout.batch(),
             Block::Step(step) => self.layout.rows(step),
-            Block::Steps(from, to) => offset(to) - offset(from),
-            Block::All => self.layout.batch() + self.count(self.block()),
+            Block::Steps(from, to) => between(from, to),
+            Block::All => self.layout.batch() + between(self.steps.start, self.steps.end),
         }
     }
 
@@ -251,7 +252,7 @@ impl<'a, D> Window<'a, D> {
     ///
     /// # Panics
     /// Where the region has no lead, or the window not these steps.
-    #[inline]
+    #[inline(always)]
     fn range(&self, region: usize, block: Block) -> Range<usize> {
         let region = &self.regions[region];
         let position = |step: usize| {
@@ -283,7 +284,7 @@ impl<'a, D> Window<'a, D> {
 
 impl<E: Element, D: Deref<Target = [E]>> Window<'_, D> {
     /// The elements of the rows in a block of a region, from the first of the first row to the last of the last row.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, region: usize, block: Block) -> &[E] {
         &self.data[self.range(region, block)]
     }
@@ -298,7 +299,7 @@ impl<'a, E: Element> Rows<'a, E> {
 
 impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     /// As [`Self::get`], to write.
-    #[inline]
+    #[inline(always)]
     pub fn get_mut(&mut self, region: usize, block: Block) -> &mut [E] {
         let range = self.range(region, block);
         &mut self.data[range]
@@ -308,13 +309,16 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     ///
     /// # Panics
     /// Where the one to write is also to be read.
-    #[inline]
+    #[inline(always)]
     pub fn split<const N: usize>(
         &mut self,
         read: [(usize, Block); N],
         write: (usize, Block),
     ) -> ([&[E]; N], &mut [E]) {
-        let sources = read.map(|(region, block)| self.range(region, block));
+        let mut sources = [const { 0..0 }; N];
+        for (source, (region, block)) in sources.iter_mut().zip(read) {
+            *source = self.range(region, block);
+        }
         let target = self.range(write.0, write.1);
         let (before, rest) = self.data.split_at_mut(target.start);
         let (write, after) = rest.split_at_mut(target.len());

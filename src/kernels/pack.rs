@@ -94,6 +94,9 @@ impl<E: Element> Packed<E> {
 
     /// The columns of the `index`-th of `count` parts, which begins with a panel.
     pub(super) fn part(&self, index: usize, count: usize) -> Range<usize> {
+        if count == 1 {
+            return 0..self.columns;
+        }
         let panels = self.columns.div_ceil(self.width);
         let column = |part: usize| (panels * part / count * self.width).min(self.columns);
         column(index)..column(index + 1)

@@ -86,6 +86,25 @@ pub enum Finish<'a, E> {
     },
 }
 
+impl<E> Finish<'_, E> {
+    /// The same for the rows from `row` on.
+    #[inline(always)]
+    pub(super) fn from_row(self, row: usize) -> Self {
+        match self {
+            Self::TimesDerivative {
+                activation,
+                values,
+                stride,
+            } => Self::TimesDerivative {
+                activation,
+                values: &values[row * stride..],
+                stride,
+            },
+            other => other,
+        }
+    }
+}
+
 /// The operands of a product.
 #[derive(Debug)]
 pub struct Product<'a, E: Element> {

@@ -3,7 +3,6 @@
 //! Several threads may run it together. Each computes some columns of every step, whose part of `B` stays in its own
 //! second-level cache, and waits after each step until the others have done theirs.
 
-use std::marker::PhantomData;
 use std::slice;
 
 use crate::Element;
@@ -62,7 +61,12 @@ impl<'a, E: Element> Recurrence<'a, E> {
     /// # Panics
     /// Where an operand is shorter than the steps say, a step has a row in both `C_{t-1}` and `C_t`, or `b` is packed for a
     /// tier whose panels have another width.
-    pub fn run(self, tier: Tier, crew: Crew<'_>, steps: impl Iterator<Item = Step> + Clone + Sync) {
+    pub fn run(
+        mut self,
+        tier: Tier,
+        crew: Crew<'_>,
+        steps: impl Iterator<Item = Step> + Clone + Sync,
+    ) {
         let mut most = 0;
         for step in steps.clone() {
             self.check(&step);
@@ -75,21 +79,16 @@ impl<'a, E: Element> Recurrence<'a, E> {
         } else {
             Crew::ALONE
         };
-        let shared = Shared {
-            x: self.x,
-            b: self.b,
-            b_depth: self.b_depth,
-            start: self.start,
-            finish: self.finish,
-            c: self.c.as_mut_ptr(),
-            c_stride: self.c_stride,
-            depth: self.depth,
-            buffer: PhantomData,
+        let c = std::mem::take(&mut self.c).as_mut_ptr();
+        let shared = &Shared {
+            recurrence: &self,
+            c,
         };
+        let steps = &steps;
         crew.together(&|member| {
             tier.run(Loop {
-                shared: &shared,
-                steps: steps.clone(),
+                shared,
+                steps,
                 member,
             });
         });
@@ -131,59 +130,45 @@ impl<'a, E: Element> Recurrence<'a, E> {
 }
 
 /// A recurrence whose steps have been checked, as its threads see it.
-struct Shared<'a, E: Element> {
-    x: Option<Segment<'a, E>>,
-    b: &'a Packed<E>,
-    b_depth: usize,
-    start: Start<'a, E>,
-    finish: Finish<'a, E>,
+struct Shared<'a, 'b, E: Element> {
+    /// All but `c`, which has been taken out.
+    recurrence: &'b Recurrence<'a, E>,
     c: *mut E,
-    c_stride: usize,
-    depth: usize,
-    buffer: PhantomData<&'a mut [E]>,
 }
 
 // SAFETY: all but `c` is only read. Between two waits all threads are at the same step: there they read the rows of
 // `C_{t-1}`, which nobody writes, and each writes its own columns of `C_t`, which nobody else touches.
-unsafe impl<E: Element> Sync for Shared<'_, E> {}
+unsafe impl<E: Element> Sync for Shared<'_, '_, E> {}
 
 /// The part of a recurrence that one thread runs.
-struct Loop<'a, E: Element, I> {
-    shared: &'a Shared<'a, E>,
-    steps: I,
-    member: Member<'a>,
+struct Loop<'a, 'b, E: Element, I> {
+    shared: &'b Shared<'a, 'b, E>,
+    steps: &'b I,
+    member: Member<'b>,
 }
 
-impl<E: Element, I: Iterator<Item = Step>> Kernel<E> for Loop<'_, E, I> {
+impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E, I> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Math<E>>(self, token: S) {
-        let Self {
-            shared,
-            steps,
-            mut member,
-        } = self;
-        let columns = shared.b.part(member.index, member.count);
-        for step in steps {
+    fn run<S: Math<E>>(mut self, token: S) {
+        let Shared { recurrence, c } = *self.shared;
+        let (stride, depth) = (recurrence.c_stride, recurrence.depth);
+        let columns = recurrence.b.part(self.member.index, self.member.count);
+        for step in self.steps.clone() {
             if step.rows > 0 && !columns.is_empty() {
                 // SAFETY: `Recurrence::check` has passed every step, and all threads are at this one (see `Shared`).
-                let previous = unsafe {
-                    let first = shared.c.add(step.previous * shared.c_stride);
-                    let len = (step.rows - 1) * shared.c_stride + shared.depth;
-                    slice::from_raw_parts(first, len)
+                let (previous, c) = unsafe {
+                    let len = (step.rows - 1) * stride + depth;
+                    let previous = slice::from_raw_parts(c.add(step.previous * stride), len);
+                    (previous, c.add(step.next * stride))
                 };
-                let previous = Segment::rows(previous, shared.c_stride, shared.depth);
+                let previous = Segment::rows(previous, stride, depth);
                 let (both, alone);
-                let a = match shared.x {
+                let a = match recurrence.x {
                     Some(x) => {
-                        both = [
-                            Segment {
-                                data: &x.data[step.beside * x.row_stride..],
-                                ..x
-                            },
-                            previous,
-                        ];
+                        let data = &x.data[step.beside * x.row_stride..];
+                        both = [Segment { data, ..x }, previous];
                         &both[..]
                     }
                     None => {
@@ -191,28 +176,15 @@ impl<E: Element, I: Iterator<Item = Step>> Kernel<E> for Loop<'_, E, I> {
                         &alone[..]
                     }
                 };
-                let finish = match shared.finish {
-                    Finish::TimesDerivative {
-                        activation,
-                        values,
-                        stride,
-                    } => Finish::TimesDerivative {
-                        activation,
-                        values: &values[step.beside * stride..],
-                        stride,
-                    },
-                    finish => finish,
-                };
                 let operands = Operands {
                     rows: step.rows,
                     a,
-                    b: shared.b,
-                    b_depth: shared.b_depth,
-                    start: shared.start,
-                    finish,
-                    // SAFETY: as above.
-                    c: unsafe { shared.c.add(step.next * shared.c_stride) },
-                    c_stride: shared.c_stride,
+                    b: recurrence.b,
+                    b_depth: recurrence.b_depth,
+                    start: recurrence.start,
+                    finish: recurrence.finish.from_row(step.beside),
+                    c,
+                    c_stride: stride,
                 };
                 Sweep {
                     operands: &operands,
@@ -220,7 +192,7 @@ impl<E: Element, I: Iterator<Item = Step>> Kernel<E> for Loop<'_, E, I> {
                 }
                 .run(token);
             }
-            member.wait();
+            self.member.wait();
         }
     }
 }
