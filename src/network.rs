@@ -506,13 +506,15 @@ impl<E: Element> Network<E> {
 
 impl<E: Element> Batch<'_, E> {
     /// Floating-point operations of a forward pass that `threads` threads can share: none where there are too few
-    /// sequences.
+    /// sequences. Few rows count as [`ROWS_AS_FAST_AS_ONE`], which take no longer.
     fn operations(&self, model: &Model<E>, threads: usize) -> usize {
         let is_shared =
             model.shares(self.batch, threads) > 1 || model.splits_units(self.batch, threads);
         let rows = match self.lengths {
             _ if !is_shared => 0,
-            None => self.batch.saturating_mul(self.steps),
+            None => self
+                .steps
+                .saturating_mul(self.batch.max(ROWS_AS_FAST_AS_ONE)),
             Some(lengths) => lengths
                 .iter()
                 .fold(0_usize, |sum, &next| sum.saturating_add(next)),
@@ -520,3 +522,6 @@ impl<E: Element> Batch<'_, E> {
         rows.saturating_mul(model.operations())
     }
 }
+
+/// Rows that a step takes about as long for as for one: it reads all weights for either.
+const ROWS_AS_FAST_AS_ONE: usize = 4;

@@ -206,8 +206,8 @@ impl Barrier {
     const BROKEN: usize = usize::MAX / 2;
 }
 
-/// Rounds that a thread waits for others before it lets threads run that may be waiting for a core: some 20 microseconds.
-const SPINS: usize = 1000;
+/// Rounds that a thread waits for others before it lets threads run that may be waiting for its core: some 2 microseconds.
+const SPINS: usize = 100;
 
 impl Member<'_> {
     /// Waits until every thread of the crew has come as far; what they wrote before can then be read.

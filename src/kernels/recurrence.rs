@@ -1,7 +1,7 @@
 //! Products of which each needs the rows that the one before it has computed: the time loop of a recurrent layer.
 //!
 //! Several threads may run it together. Each computes some columns of every step, whose part of `B` stays in its own
-//! second-level cache, and waits after each step until the others have done theirs.
+//! second-level cache, and waits before each step until the others have done the one before.
 
 use std::slice;
 
@@ -155,7 +155,10 @@ impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E,
         let Shared { recurrence, c } = *self.shared;
         let (stride, depth) = (recurrence.c_stride, recurrence.depth);
         let columns = recurrence.b.part(self.member.index, self.member.count);
-        for step in self.steps.clone() {
+        for (index, step) in self.steps.clone().enumerate() {
+            if index > 0 {
+                self.member.wait();
+            }
             if step.rows > 0 && !columns.is_empty() {
                 // SAFETY: `Recurrence::check` has passed every step, and all threads are at this one (see `Shared`).
                 let (previous, c) = unsafe {
@@ -192,7 +195,6 @@ impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E,
                 }
                 .run(token);
             }
-            self.member.wait();
         }
     }
 }

@@ -238,6 +238,8 @@ impl Worker {
             }
             let since = since.get_or_insert_with(Instant::now);
             if self.lingers && since.elapsed() < LINGER {
+                // A system that has woken this thread on the core of its caller must not let the caller wait for it.
+                thread::yield_now();
                 continue;
             }
             // Either `post` sees this, or this thread the job.
@@ -302,6 +304,7 @@ impl Job {
             if start.elapsed() > WAIT {
                 break;
             }
+            thread::yield_now();
         }
         _ = state.compare_exchange(PENDING, OWNER_SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
         while state.load(Ordering::Acquire) != DONE {
