@@ -157,8 +157,10 @@ impl<E: Element> Network<E> {
         self.model.standardization.as_ref()
     }
 
-    /// Sets the number of threads that calls on this network may use: 1 is the calling thread alone, 0 means one per
-    /// core. Results never depend on it.
+    /// Sets the number of threads that calls on this network may use, the calling thread among them: 1 is that alone, 0
+    /// means one per core. Results never depend on it. The others wait for the next call awake for 100 microseconds (unless
+    /// there are more threads than cores), then asleep; they end before the network is gone. Where several threads call at
+    /// the same time, one call has the others' help; in a fork of the process, none has.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] beyond 1024, [`Error::Threads`] where the system has no more; the old ones stay.
@@ -169,8 +171,8 @@ impl<E: Element> Network<E> {
 
     /// Sets the number of floating-point operations from which a call uses more than the calling thread (by default two
     /// million: below that, waking a thread costs more than it saves). [`set_threads`](Self::set_threads) goes back to the
-    /// default. Fewer than eight sequences are run by one thread whatever they cost; only their gradients of large weights
-    /// are shared.
+    /// default. What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small
+    /// layers.
     pub fn set_parallel_threshold(&mut self, operations: usize) {
         self.parallel.set_threshold(operations);
     }

@@ -147,11 +147,13 @@ pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> 
     })
 }
 
-/// Sets the number of threads that a call on this network may use.
+/// Sets the number of threads that a call on this network may use, the calling thread among them.
 ///
 ///   threads     1 (the default) is the calling thread alone, 0 means one per core; at most 1024
 ///
-/// Results never depend on it, bit for bit. Threads wait without using the CPU between calls, and end with the network.
+/// Results never depend on it, bit for bit. The others wait for the next call awake for 100 microseconds (unless there are
+/// more threads than cores), then asleep. They end with the network, before elman_destroy() returns. Where several threads
+/// call at the same time, one call has the others' help. In a fork of the process calls use the calling thread alone.
 ///
 /// Errors: NULL, OUT_OF_RANGE, THREADS.
 /// Threads: needs the network to itself. Since 0.1.
@@ -162,7 +164,7 @@ pub extern "C" fn elman_set_threads(network: Option<&mut Network>, threads: usiz
 
 /// Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
 /// million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
-/// Fewer than eight sequences are run by one thread whatever they cost; only their gradients of large weights are shared.
+/// What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small layers.
 ///
 /// Errors: NULL.
 /// Threads: needs the network to itself. Since 0.1.
