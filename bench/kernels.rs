@@ -7,6 +7,8 @@
 //! - `product/MxKxN`: floating-point operations per second of M rows times a packed K x N matrix plus a bias, as a linear
 //!   dense layer at one step. Laying out the rows and handing out the result is part of it.
 //! - `pack/KxN`: bytes of parameters per second that become such a matrix.
+//! - `update_RULE/COUNT`: bytes of parameters, gradients and state per second that a step of an optimizer reads and writes,
+//!   on the active tier; `update_copy` copies as many parameters.
 
 #[allow(dead_code)] // products have no names and no steps
 mod shapes;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elman::init::Initializer;
+use elman::optimizer::{Optimizer, Rule};
 use elman::{Activation, Batch, Network, Tier, math};
 
 /// 16 KiB.
@@ -154,6 +157,50 @@ fn pack(criterion: &mut Criterion) {
     }
 }
 
+fn update(criterion: &mut Criterion) {
+    let momentum = Rule::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.0,
+    };
+    // Numbers that are read and written for each parameter.
+    let rules = [
+        ("copy", None, 2),
+        ("sgd", Some(Rule::SGD), 3),
+        ("momentum", Some(momentum), 5),
+        ("adagrad", Some(Rule::ADAGRAD), 5),
+        ("rmsprop", Some(Rule::RMSPROP), 5),
+        ("adam", Some(Rule::ADAM), 7),
+        ("rprop", Some(Rule::RPROP), 7),
+        ("rprop_unbounded", Some(Rule::RPROP_UNBOUNDED), 7),
+    ];
+    let tier = Tier::active().expect("ELMAN_TIER names a tier of this machine");
+    for (name, rule, numbers) in rules {
+        let mut group = criterion.benchmark_group(format!("update_{name}"));
+        for count in [1024, 65_536, 4_194_304] {
+            if count > LARGE && !shapes::is_measuring() {
+                continue;
+            }
+            group.throughput(Throughput::Bytes(
+                (numbers * count * size_of::<f32>()) as u64,
+            ));
+            let mut parameters = vec![0.5_f32; count];
+            let gradients = vec![1e-3; count];
+            // No number becomes denormal, however often the step is repeated.
+            let mut optimizer = rule
+                .map(|rule| Optimizer::new(rule, 1e-30).expect("the learning rate is in range"));
+            group.bench_function(format!("{count}/{}/1", tier.name()), |bencher| {
+                bencher.iter(|| match &mut optimizer {
+                    None => black_box(&mut parameters).copy_from_slice(&gradients),
+                    Some(optimizer) => optimizer
+                        .step(black_box(&mut parameters), &gradients)
+                        .expect("there are as many"),
+                });
+            });
+        }
+    }
+}
+
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(20)
@@ -166,6 +213,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = kernels;
     config = settings();
-    targets = functions, product, pack
+    targets = functions, product, pack, update
 }
 criterion_main!(kernels);
