@@ -22,11 +22,14 @@ mod clip;
 mod rule;
 mod update;
 
+use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
 pub use clip::{clip_by_norm, clip_by_value};
 pub use rule::Rule;
 use rule::expect_non_negative;
+pub(crate) use update::Step;
+use update::{AdamScalars, Formula};
 
 /// A [`Rule`], its learning rate and what it remembers of the parameters that it has updated.
 ///
@@ -100,11 +103,28 @@ impl<E: Element> Optimizer<E> {
     /// Nothing has changed then.
     pub fn step(&mut self, parameters: &mut [E], gradients: &[E]) -> Result<()> {
         shape::expect_len("gradients", gradients.len(), parameters.len())?;
-        self.prepare(parameters.len())?;
+        // Every tier gives the same bits, so a wrong `ELMAN_TIER` need not be an error here.
+        let tier = Tier::active().unwrap_or(Tier::PORTABLE);
+        self.begin(parameters.len())?
+            .run(tier, parameters, gradients);
+        Ok(())
+    }
 
+    /// Begins a step over `count` parameters.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn begin(&mut self, count: usize) -> Result<Step<'_, E>> {
+        self.prepare(count)?;
+        let formula = self.formula();
+        let state = self.state.each_mut().map(|values| &mut values[..]);
+        Ok(Step { formula, state })
+    }
+
+    /// The scalars of the next step.
+    fn formula(&mut self) -> Formula<E> {
         let scalar = E::from_f64;
         let rate = self.learning_rate;
-        let [first, second] = &mut self.state;
         match self.rule {
             Rule::Sgd {
                 momentum,
@@ -112,26 +132,23 @@ impl<E: Element> Optimizer<E> {
                 weight_decay,
             } => {
                 if momentum == 0.0 {
-                    update::sgd(parameters, gradients, scalar(rate), scalar(weight_decay));
+                    Formula::Sgd([rate, weight_decay].map(scalar))
                 } else {
                     let scalars = [rate, weight_decay, momentum].map(scalar);
-                    update::sgd_momentum(parameters, gradients, first, scalars, nesterov);
+                    Formula::SgdMomentum { scalars, nesterov }
                 }
             }
-            Rule::AdaGrad { epsilon } => {
-                update::adagrad(parameters, gradients, first, [rate, epsilon].map(scalar));
-            }
+            Rule::AdaGrad { epsilon } => Formula::AdaGrad([rate, epsilon].map(scalar)),
             Rule::RmsProp {
                 alpha,
                 epsilon,
                 momentum,
             } => {
                 if momentum == 0.0 {
-                    let scalars = [rate, epsilon, alpha, 1.0 - alpha].map(scalar);
-                    update::rmsprop(parameters, gradients, first, scalars);
+                    Formula::RmsProp([rate, epsilon, alpha, 1.0 - alpha].map(scalar))
                 } else {
-                    let scalars = [rate, epsilon, alpha, 1.0 - alpha, momentum].map(scalar);
-                    update::rmsprop_momentum(parameters, gradients, first, second, scalars);
+                    let scalars = [rate, epsilon, alpha, 1.0 - alpha, momentum];
+                    Formula::RmsPropMomentum(scalars.map(scalar))
                 }
             }
             Rule::Adam {
@@ -149,7 +166,7 @@ impl<E: Element> Optimizer<E> {
                 let decoupled = matches!(self.rule, Rule::AdamW { .. });
                 self.beta_powers[0] *= beta1;
                 self.beta_powers[1] *= beta2;
-                let scalars = update::AdamStep {
+                Formula::Adam(AdamScalars {
                     rate: scalar(rate / (1.0 - self.beta_powers[0])),
                     beta1: scalar(beta1),
                     one_minus_beta1: scalar(1.0 - beta1),
@@ -163,27 +180,19 @@ impl<E: Element> Optimizer<E> {
                     } else {
                         1.0
                     }),
-                };
-                update::adam(parameters, gradients, first, second, &scalars);
+                })
             }
             Rule::Rprop {
                 eta_minus,
                 eta_plus,
                 min_step,
                 max_step,
-            } => {
-                let scalars = [eta_minus, eta_plus, min_step, max_step].map(scalar);
-                update::rprop(parameters, gradients, first, second, scalars);
-            }
+            } => Formula::Rprop([eta_minus, eta_plus, min_step, max_step].map(scalar)),
             Rule::RpropUnbounded {
                 eta_minus,
                 eta_plus,
-            } => {
-                let scalars = [eta_minus, eta_plus].map(scalar);
-                update::rprop_unbounded(parameters, gradients, first, second, scalars);
-            }
+            } => Formula::RpropUnbounded([eta_minus, eta_plus].map(scalar)),
         }
-        Ok(())
     }
 
     /// Makes the state fit `count` parameters in a first step, and checks their number in a later one.

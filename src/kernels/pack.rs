@@ -1,22 +1,25 @@
 //! Packed matrices: the right operand of a product in the order in which the micro-kernels read it.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::buffer::Buffer;
-use crate::simd::{Kernel, Math, Tier};
+use crate::simd::{Kernel, MAX_LANES, Math, Tier};
 use crate::{Element, Result, shape};
 
 /// A matrix of `depth` x `columns`, cut into panels of as many columns as a register tile is wide. A panel holds its
 /// columns for one k after the other; the last one is filled up with zeros. A panel starts on a cache line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Packed<E: Element> {
-    data: Buffer<E>,
+    pub(super) data: Buffer<E>,
+    tier: Tier,
     depth: usize,
     columns: usize,
     width: usize,
 }
 
-/// Where the elements of a matrix are: (k, column) at `origin + k * depth_stride + column * column_stride`.
+/// Where the elements of a matrix are: (k, column) at `origin + k * depth_stride + column * column_stride`. One of the
+/// strides is 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// Index of (0, 0).
@@ -54,6 +57,18 @@ impl Source {
             column_stride: 1,
         }
     }
+
+    /// Panics unless all of `depth` x `columns` elements, of which there are some, lie inside `len`.
+    fn check(&self, depth: usize, columns: usize, len: usize) {
+        assert!(self.column_stride == 1 || self.depth_stride == 1);
+        // What saturates is beyond any data.
+        let last_column = (columns - 1).saturating_mul(self.column_stride);
+        let last_column = last_column.saturating_add(self.origin);
+        let depth = isize::try_from(depth - 1).unwrap_or(isize::MAX);
+        let reach = depth.saturating_mul(self.depth_stride);
+        let (below, above) = (reach.min(0).unsigned_abs(), reach.max(0).unsigned_abs());
+        assert!(below <= self.origin && last_column.saturating_add(above) < len);
+    }
 }
 
 impl<E: Element> Packed<E> {
@@ -61,6 +76,7 @@ impl<E: Element> Packed<E> {
     pub const fn new() -> Self {
         Self {
             data: Buffer::new(),
+            tier: Tier::PORTABLE,
             depth: 0,
             columns: 0,
             width: 1,
@@ -92,8 +108,8 @@ impl<E: Element> Packed<E> {
         self.depth * self.width
     }
 
-    /// The columns of the `index`-th of `count` parts, which begins with a panel.
-    pub(super) fn part(&self, index: usize, count: usize) -> Range<usize> {
+    /// The columns of the `index`-th of `count` threads, which begins with a panel.
+    pub(super) fn columns_of(&self, index: usize, count: usize) -> Range<usize> {
         if count == 1 {
             return 0..self.columns;
         }
@@ -113,11 +129,11 @@ impl<E: Element> Packed<E> {
         depth: usize,
         columns: usize,
     ) -> Result<()> {
-        let width = tier.run(PanelWidth::<E>(std::marker::PhantomData));
+        let width = tier.run(PanelWidth::<E>(PhantomData));
         let panels = columns.div_ceil(width);
         self.data
             .resize(what, shape::product(what, &[panels, width, depth])?)?;
-        (self.depth, self.columns, self.width) = (depth, columns, width);
+        (self.tier, self.depth, self.columns, self.width) = (tier, depth, columns, width);
         Ok(())
     }
 
@@ -126,31 +142,211 @@ impl<E: Element> Packed<E> {
     /// # Panics
     /// Where the matrix has no such k, or `from` no such element.
     pub fn pack(&mut self, start: usize, count: usize, from: &[E], source: Source) {
-        assert!(start + count <= self.depth);
-        let (width, stride) = (self.width, self.panel_stride());
-        for (index, panel) in self.data.chunks_exact_mut(stride.max(1)).enumerate() {
-            let first = index * width;
-            let used = width.min(self.columns - first);
-            let rows = panel[start * width..(start + count) * width].chunks_exact_mut(width);
-            let mut origin = source.origin.wrapping_add(first * source.column_stride);
-            for row in rows {
-                let (filled, padding) = row.split_at_mut(used);
+        let mut part = self.part();
+        part.take_depth(start);
+        part.take_depth(count).pack(from, source);
+    }
+
+    /// The right to pack all of it.
+    pub fn part(&mut self) -> Part<'_, E> {
+        Part {
+            tier: self.tier,
+            depth: self.depth,
+            columns: self.columns,
+            width: self.width,
+            panel_stride: self.panel_stride(),
+            data: self.data.as_mut_ptr(),
+            elements: PhantomData,
+        }
+    }
+}
+
+/// The exclusive right to some k of some panels of a packed matrix, to pack them in parts, by several threads if need be.
+#[derive(Debug)]
+pub struct Part<'a, E> {
+    tier: Tier,
+    depth: usize,
+    columns: usize,
+    width: usize,
+    panel_stride: usize,
+    /// The first of its k in the first of its panels.
+    data: *mut E,
+    elements: PhantomData<&'a mut [E]>,
+}
+
+// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth` and `take_columns`); so it can go to
+// another thread like a `&mut [E]`.
+unsafe impl<E: Element> Send for Part<'_, E> {}
+
+impl<'a, E: Element> Part<'a, E> {
+    /// Columns of a panel.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Cuts off the first `count` k.
+    ///
+    /// # Panics
+    /// Where there are not as many.
+    pub fn take_depth(&mut self, count: usize) -> Self {
+        let rest = self.depth.checked_sub(count).expect("no such k");
+        let taken = Self {
+            depth: count,
+            ..*self
+        };
+        self.data = self.data.wrapping_add(count * self.width);
+        self.depth = rest;
+        taken
+    }
+
+    /// Cuts off the first `count` columns: whole panels, or all that there are.
+    ///
+    /// # Panics
+    /// Where there are not as many, or the last panel would be cut.
+    pub fn take_columns(&mut self, count: usize) -> Self {
+        let rest = self.columns.checked_sub(count).expect("no such column");
+        assert!(rest == 0 || count.is_multiple_of(self.width));
+        let taken = Self {
+            columns: count,
+            ..*self
+        };
+        let panels = count.div_ceil(self.width);
+        self.data = self.data.wrapping_add(panels * self.panel_stride);
+        self.columns = rest;
+        taken
+    }
+
+    /// Packs it from `from`.
+    ///
+    /// # Panics
+    /// Where `from` has no such element, or none of the source's strides is 1.
+    pub fn pack(self, from: &[E], source: Source) {
+        if self.depth > 0 && self.columns > 0 {
+            source.check(self.depth, self.columns, from.len());
+            self.tier.run(Pack {
+                part: self,
+                from,
+                source,
+            });
+        }
+    }
+}
+
+struct Pack<'a, 'b, E> {
+    part: Part<'a, E>,
+    from: &'b [E],
+    source: Source,
+}
+
+impl<E: Element> Kernel<E> for Pack<'_, '_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let Self { part, source, .. } = self;
+        let width = S::LANES * S::TILE_VECTORS;
+        assert_eq!(part.width, width);
+        let from = self.from.as_ptr().wrapping_add(source.origin);
+        let panels = part.columns.div_ceil(width);
+        // SAFETY: `Part::pack` has checked that `from` has an element for each k and column of the part, and rows and
+        // tiles below are of such k and columns. The panels are whole, `width` wide, and this part's to write at its k.
+        unsafe {
+            for panel in 0..panels {
+                let to = part.data.add(panel * part.panel_stride);
                 if source.column_stride == 1 {
-                    filled.copy_from_slice(&from[origin..origin + used]);
-                } else {
-                    for (column, value) in filled.iter_mut().enumerate() {
-                        *value = from[origin + column * source.column_stride];
+                    let columns = part.columns - panel * width;
+                    for k in 0..part.depth {
+                        let from = from.wrapping_offset(k as isize * source.depth_stride);
+                        copy_row(token, from.add(panel * width), columns, to.add(k * width));
+                    }
+                    continue;
+                }
+                for k in (0..part.depth).step_by(S::LANES) {
+                    let depth = S::LANES.min(part.depth - k);
+                    for start in (0..width).step_by(S::LANES) {
+                        let column = panel * width + start;
+                        let columns = part.columns.saturating_sub(column).min(S::LANES);
+                        let from = from.wrapping_add(k + column * source.column_stride);
+                        let from = (from, source.column_stride);
+                        let to = (to.add(k * width + start), width);
+                        if depth == S::LANES && columns == S::LANES {
+                            transpose(token, from, (S::LANES, S::LANES), to);
+                        } else {
+                            transpose(token, from, (columns, depth), to);
+                        }
                     }
                 }
-                padding.fill(E::ZERO);
-                origin = origin.wrapping_add_signed(source.depth_stride);
             }
         }
     }
 }
 
+/// Copies the first `columns` elements of a row, or as many as a panel is wide, and fills up the panel's row with zeros.
+///
+/// # Safety
+/// - That many elements at `from` must be readable, and a panel's row at `to` writable.
+#[inline(always)]
+unsafe fn copy_row<E: Element, S: Math<E>>(token: S, from: *const E, columns: usize, to: *mut E) {
+    for vector in 0..S::TILE_VECTORS {
+        let start = vector * S::LANES;
+        // SAFETY: the caller allows these elements.
+        unsafe {
+            let from = from.wrapping_add(start);
+            let values = if columns >= start + S::LANES {
+                token.load(from)
+            } else {
+                token.load_partial(from, columns.saturating_sub(start))
+            };
+            token.store(values, to.add(start));
+        }
+    }
+}
+
+/// Transposes a tile of `rows` x `columns` elements, at most as many as a vector has, from rows of one stride to rows of
+/// another one, which are a whole vector: filled up with zeros where there are fewer `rows`.
+///
+/// # Safety
+/// - The elements must be readable, and `columns` vectors writable.
+#[inline(always)]
+unsafe fn transpose<E: Element, S: Math<E>>(
+    token: S,
+    (from, from_stride): (*const E, usize),
+    (rows, columns): (usize, usize),
+    (to, to_stride): (*mut E, usize),
+) {
+    let mut tile = [token.splat(E::ZERO); MAX_LANES];
+    for (index, row) in tile.iter_mut().enumerate().take(S::LANES) {
+        if index < rows {
+            // SAFETY: the caller allows these elements.
+            *row = unsafe {
+                let from = from.add(index * from_stride);
+                if columns == S::LANES {
+                    token.load(from)
+                } else {
+                    token.load_partial(from, columns)
+                }
+            };
+        }
+    }
+    // Row and lane of an element are the two halves of its place's binary digits. A round moves the first digit of the row
+    // behind the last one of the lane; after as many rounds as a half has digits, the halves have changed places.
+    for _ in 0..S::LANES.ilog2() {
+        let before = tile;
+        for index in 0..S::LANES / 2 {
+            (tile[2 * index], tile[2 * index + 1]) =
+                token.interleave(before[index], before[index + S::LANES / 2]);
+        }
+    }
+    for (index, &row) in tile.iter().enumerate().take(S::LANES) {
+        if index < columns {
+            // SAFETY: as above.
+            unsafe { token.store(row, to.add(index * to_stride)) };
+        }
+    }
+}
+
 /// Columns of a panel: a tile's width.
-struct PanelWidth<E>(std::marker::PhantomData<E>);
+struct PanelWidth<E>(PhantomData<E>);
 
 impl<E: Element> Kernel<E> for PanelWidth<E> {
     type Output = usize;

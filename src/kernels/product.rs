@@ -181,7 +181,7 @@ impl<'a, E: Element> Product<'a, E> {
         };
         crew.together(&|member| {
             tier.run(Sweep {
-                columns: self.b.part(member.index, member.count),
+                columns: self.b.columns_of(member.index, member.count),
                 operands: &operands,
             });
         });

@@ -154,7 +154,9 @@ impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E,
     fn run<S: Math<E>>(mut self, token: S) {
         let Shared { recurrence, c } = *self.shared;
         let (stride, depth) = (recurrence.c_stride, recurrence.depth);
-        let columns = recurrence.b.part(self.member.index, self.member.count);
+        let columns = recurrence
+            .b
+            .columns_of(self.member.index, self.member.count);
         for (index, step) in self.steps.clone().enumerate() {
             if index > 0 {
                 self.member.wait();

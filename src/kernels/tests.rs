@@ -322,52 +322,87 @@ fn products_equal_the_scalar_loop() {
     }
 }
 
-fn packing<E: Scalar>(tier: Tier) {
-    let mut numbers = Numbers::new(2);
+/// Packs a matrix of `depth` x `columns` from every kind of source, whole and in parts.
+fn packing<E: Scalar>(
+    tier: Tier,
+    numbers: &mut Numbers,
+    packed: &mut Packed<E>,
+    (depth, columns): (usize, usize),
+) {
     let width = 2 * tier.run((Lanes, E::ZERO));
+    let gap = numbers.pick(&[0, 3]);
+    let origin = numbers.pick(&[0, 5]);
+    let matrix: Vec<E> = numbers.vec(depth * columns);
+    // As rows, as rows from the last to the first, and as columns; they end where the last element ends.
+    let (row, column) = (columns + gap, depth + gap);
+    let len = |count: usize, stride, size| origin + count.saturating_sub(1) * stride + size;
+    let mut rows: Vec<E> = numbers.vec(len(depth, row, columns));
+    let (mut backwards, mut transposed) = (rows.clone(), numbers.vec(len(columns, column, depth)));
+    for (index, &value) in matrix.iter().enumerate() {
+        let (k, j) = (index / columns, index % columns);
+        rows[origin + k * row + j] = value;
+        backwards[origin + (depth - 1 - k) * row + j] = value;
+        transposed[origin + j * column + k] = value;
+    }
+    let source = |depth_stride, column_stride| Source {
+        origin,
+        depth_stride,
+        column_stride,
+    };
+    let last_first = Source {
+        origin: origin + depth.saturating_sub(1) * row,
+        ..source(-(row as isize), 1)
+    };
+    let at = |source: Source, k: usize, column: usize| {
+        let origin = source.origin + column * source.column_stride;
+        Source {
+            origin: origin.wrapping_add_signed(k as isize * source.depth_stride),
+            ..source
+        }
+    };
+    let expected: Vec<E> = (0..columns.div_ceil(width) * depth * width)
+        .map(|index| {
+            let (panel, k) = (index / (depth * width), index / width % depth);
+            let column = panel * width + index % width;
+            match column < columns {
+                true => matrix[k * columns + column],
+                false => E::ZERO,
+            }
+        })
+        .collect();
+    for (from, source) in [
+        (&rows, source(row as isize, 1)),
+        (&backwards, last_first),
+        (&transposed, source(1, column)),
+    ] {
+        let what = || format!("{tier:?}, {}, {depth} x {columns}, {source:?}", E::NAME);
+        packed.shape("b", tier, depth, columns).unwrap();
+        let first = depth / 3;
+        packed.pack(0, first, from, source);
+        packed.pack(first, depth - first, from, at(source, first, 0));
+        assert_same(packed.data(), &expected, what);
+
+        packed.shape("b", tier, depth, columns).unwrap();
+        packed.data.fill(E::from_f64(GUARD));
+        let mut rest = packed.part();
+        let first = columns.min(numbers.pick(&[0, width, 2 * width]));
+        let mut panels = rest.take_columns(first);
+        let upper = panels.take_depth(depth / 2);
+        panels.pack(from, at(source, depth / 2, 0));
+        rest.pack(from, at(source, 0, first));
+        upper.pack(from, source);
+        assert_same(packed.data(), &expected, what);
+    }
+}
+
+fn packings<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(2);
     // Used before for something larger, so that it holds old values.
-    let mut packed = pack(tier, 50, 500, &numbers.vec::<E>(50 * 500));
-    for depth in DEPTHS {
+    let mut packed = pack(tier, 70, 600, &numbers.vec::<E>(70 * 600));
+    numbers.wild = true;
+    for depth in [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 32, 33, 61] {
         for columns in columns::<E>(tier) {
-            let stride = columns + numbers.pick(&[0, 3]);
-            let matrix: Vec<E> = numbers.vec(depth.saturating_sub(1) * stride + columns);
-            let transposed: Vec<E> = (0..depth * columns)
-                .map(|index| matrix[index % depth * stride + index / depth])
-                .collect();
-            let mut backwards = Source::rows(stride);
-            if depth > 0 {
-                backwards = Source::rows_backwards(stride, depth);
-            }
-            for (from, source, reverse) in [
-                (&matrix, Source::rows(stride), false),
-                (&matrix, backwards, true),
-                (&transposed, Source::columns(depth), false),
-            ] {
-                packed.shape("b", tier, depth, columns).unwrap();
-                let first = depth / 3;
-                packed.pack(0, first, from, source);
-                let rest = Source {
-                    origin: source
-                        .origin
-                        .wrapping_add_signed(first as isize * source.depth_stride),
-                    ..source
-                };
-                packed.pack(first, depth - first, from, rest);
-                let expected: Vec<E> = (0..columns.div_ceil(width) * depth * width)
-                    .map(|index| {
-                        let (panel, k) = (index / (depth * width), index / width % depth);
-                        let column = panel * width + index % width;
-                        let k = if reverse { depth - 1 - k } else { k };
-                        match column < columns {
-                            true => matrix[k * stride + column],
-                            false => E::ZERO,
-                        }
-                    })
-                    .collect();
-                assert_same(packed.data(), &expected, || {
-                    format!("{tier:?}, {depth} x {columns}, {source:?}")
-                });
-            }
+            packing(tier, &mut numbers, &mut packed, (depth, columns));
         }
     }
 }
@@ -375,8 +410,8 @@ fn packing<E: Scalar>(tier: Tier) {
 #[test]
 fn packing_puts_every_element_in_its_place() {
     for tier in tiers() {
-        packing::<f32>(tier);
-        packing::<f64>(tier);
+        packings::<f32>(tier);
+        packings::<f64>(tier);
     }
 }
 
@@ -562,6 +597,16 @@ fn operands_that_are_too_short_are_not_read() {
         assert_panics(|| packed.pack(0, 4, &[1.0; 19], Source::rows(5)));
         assert_panics(|| packed.pack(0, 4, &[1.0; 19], Source::columns(4)));
         assert_panics(|| packed.pack(0, 4, &[1.0; 20], Source::rows_backwards(5, 3)));
+        assert_panics(|| packed.pack(0, usize::MAX, &[1.0; 20], Source::rows(5)));
+        let no_unit = Source {
+            origin: 0,
+            depth_stride: 2,
+            column_stride: 2,
+        };
+        assert_panics(|| packed.pack(0, 4, &[1.0; 40], no_unit));
+        assert_panics(|| drop(packed.part().take_depth(5)));
+        assert_panics(|| drop(packed.part().take_columns(6)));
+        assert_panics(|| drop(packed.part().take_columns(1)));
 
         add_rows_backwards(tier, &VALUES, 5, 3, &mut [0.0; 5]);
         assert_panics(|| add_rows_backwards(tier, &VALUES, 5, 4, &mut [0.0; 5]));

@@ -25,7 +25,8 @@ static MASKS_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 macro_rules! tier_256 {
     ($element:ident, $vector:ident, $lanes:expr, $rows:expr, $masks:ident;
      $set1:ident $loadu:ident $storeu:ident $mask_load:ident $mask_store:ident
-     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $min:ident $max:ident $cmp:ident $blend:ident) => {
+     $add:ident $sub:ident $mul:ident $div:ident $fmadd:ident $min:ident $max:ident $cmp:ident $blend:ident
+     $low:ident $high:ident $halves:ident) => {
         impl Simd<$element> for Avx2 {
             type Vector = $vector;
             type Mask = $vector;
@@ -77,16 +78,27 @@ macro_rules! tier_256 {
                 // SAFETY: the token proves the instructions.
                 unsafe { $blend(b, a, mask) }
             }
+            #[inline(always)]
+            fn interleave(self, a: $vector, b: $vector) -> ($vector, $vector) {
+                // SAFETY: the token proves the instructions.
+                unsafe {
+                    // Within each half of the vectors; then the first halves and the second ones.
+                    let (low, high) = ($low(a, b), $high(a, b));
+                    ($halves::<0x20>(low, high), $halves::<0x31>(low, high))
+                }
+            }
         }
     };
 }
 
 tier_256! { f32, __m256, 8, 6, MASKS_32;
 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps
-_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps }
+_mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps
+_mm256_unpacklo_ps _mm256_unpackhi_ps _mm256_permute2f128_ps }
 tier_256! { f64, __m256d, 4, 4, MASKS_64;
 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd
-_mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd }
+_mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd
+_mm256_unpacklo_pd _mm256_unpackhi_pd _mm256_permute2f128_pd }
 
 impl SimdMath for Avx2 {
     type Integer = __m256i;

@@ -98,7 +98,7 @@ pub trait Kernel<E: Element> {
 }
 
 /// The most lanes that a vector of any tier has.
-const MAX_LANES: usize = 16;
+pub const MAX_LANES: usize = 16;
 
 /// Vectors of [`Self::LANES`] elements and what can be done with them.
 ///
@@ -171,6 +171,8 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     fn less(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// Per lane `a` where `mask` is true, else `b`.
     fn select(self, mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The lanes of `a` and `b` in turn, `a_0 b_0 a_1 b_1` and so on: the first half and the second one.
+    fn interleave(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
 
     /// `function` of each lane, one lane after the other: for what has no vector code.
     #[inline(always)]

@@ -93,6 +93,14 @@ macro_rules! portable {
             fn select(self, mask: $vector, a: $vector, b: $vector) -> $vector {
                 mask.select(a, b)
             }
+            #[inline(always)]
+            fn interleave(self, a: $vector, b: $vector) -> ($vector, $vector) {
+                let lanes = [a.to_array(), b.to_array()];
+                let lane = |index: usize| lanes[index % 2][index / 2];
+                let low = std::array::from_fn(lane);
+                let high = std::array::from_fn(|index| lane(index + $lanes));
+                ($vector::new(low), $vector::new(high))
+            }
         }
     };
 }
