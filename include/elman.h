@@ -1106,6 +1106,10 @@ elman_status elman_predict_dataset(const elman_network *network,
 /**
  * Runs a batch as elman_predict() does, but with dropout, and keeps what elman_backward() needs.
  *
+ * It keeps input_size numbers and the units of all layers for every step of every sequence. elman_backward() needs room
+ * for gradients besides, as a rule no more than 0.3 times as much. The room of the largest batch is the network's until
+ * elman_destroy().
+ *
  * Arguments and errors as with elman_predict(). What an earlier call has kept is dropped.
  * Threads: needs the network to itself. Since 0.1.
  */

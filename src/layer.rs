@@ -164,10 +164,7 @@ pub struct Gradients<'a, E: Element> {
 impl<'a, E: Element> Gradients<'a, E> {
     /// Number of rows of the window.
     pub fn depth(&self) -> usize {
-        let rows = |share: &Share<E>| {
-            let until = |step: usize| share.layout.offset(step.min(share.layout.steps()));
-            until(self.window.end) - until(self.window.start)
-        };
+        let rows = |share: &Share<E>| share.layout.count(&self.window);
         self.shares.iter().map(rows).sum()
     }
 

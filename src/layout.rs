@@ -145,6 +145,12 @@ impl Layout {
         }
     }
 
+    /// Rows of several steps; none beyond the last one.
+    pub fn count(&self, steps: &Range<usize>) -> usize {
+        let until = |step: usize| self.offsets[step.min(self.steps())];
+        until(steps.end) - until(steps.start)
+    }
+
     /// The end of the longest window from `start` on that has at most `limit` rows and `most` steps; at least one step.
     pub fn window_end(&self, start: usize, limit: usize, most: usize) -> usize {
         let reached = self.offsets[start] + limit;
@@ -152,11 +158,22 @@ impl Layout {
         end.max(start + 1).min(start.saturating_add(most))
     }
 
-    /// The start of the longest window up to `end` that has at most `limit` rows and `most` steps; at least one step.
-    pub fn window_start(&self, end: usize, limit: usize, most: usize) -> usize {
-        let reached = self.offsets[end].saturating_sub(limit);
-        let start = self.offsets.partition_point(|&offset| offset < reached);
-        start.min(end - 1).max(end.saturating_sub(most))
+    /// All steps in windows, the last one first: each is the longest that has at most `limit` rows and `most` steps, and
+    /// has at least one step.
+    pub fn windows_backwards(
+        &self,
+        limit: usize,
+        most: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let mut next = self.steps();
+        std::iter::from_fn(move || {
+            let end = next;
+            let last = end.checked_sub(1)?;
+            let reached = self.offsets[end].saturating_sub(limit);
+            let start = self.offsets.partition_point(|&offset| offset < reached);
+            next = start.min(last).max(end.saturating_sub(most));
+            Some(next..end)
+        })
     }
 
     /// The row that the `part`-th of `parts` starts with, so that each has about as many steps and at least one row.
@@ -196,6 +213,9 @@ mod tests {
         assert_eq!(layout.rows(0), 5);
         assert_eq!(layout.rows(4), 2);
         assert_eq!(layout.rows(5), 0);
+        assert_eq!(layout.count(&(1..3)), 7);
+        assert_eq!(layout.count(&(4..9)), 2);
+        assert_eq!(layout.count(&(5..9)), 0);
     }
 
     #[test]
@@ -206,11 +226,20 @@ mod tests {
         assert_eq!(layout.window_end(2, 5, 9), 4);
         assert_eq!(layout.window_end(2, 1000, 9), 5);
         assert_eq!(layout.window_end(0, 1000, 2), 2);
-        assert_eq!(layout.window_start(5, 1, 9), 4);
-        assert_eq!(layout.window_start(5, 4, 9), 3);
-        assert_eq!(layout.window_start(5, 6, 9), 3);
-        assert_eq!(layout.window_start(5, 1000, 9), 0);
-        assert_eq!(layout.window_start(5, 1000, 2), 3);
+        let starts = |limit, most| -> Vec<usize> {
+            let mut next = 5;
+            let windows = layout.windows_backwards(limit, most).map(|window| {
+                assert_eq!(window.end, next);
+                next = window.start;
+                next
+            });
+            windows.collect()
+        };
+        assert_eq!(starts(1, 9), [4, 3, 2, 1, 0]);
+        assert_eq!(starts(4, 9), [3, 2, 1, 0]);
+        assert_eq!(starts(6, 9), [3, 2, 1, 0]);
+        assert_eq!(starts(1000, 9), [0]);
+        assert_eq!(starts(1000, 2), [3, 1, 0]);
     }
 
     #[test]

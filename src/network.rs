@@ -24,6 +24,11 @@ use crate::{Element, Error, Result, shape};
 /// stream.
 ///
 /// The same parameters and inputs give the same bits, whatever the number of threads and whatever else is in the batch.
+///
+/// Besides parameters and gradients a network holds, until it is dropped, room for the largest batches that it has seen.
+/// For training that is the inputs and the outputs of all layers at all steps of all sequences, which `backward` needs,
+/// and as a rule no more than 0.3 times as much for the gradients on the way (`docs/performance.md` has the formula); for
+/// inference it is some hundred rows of them for each thread and for each call that runs at the same time.
 #[derive(Debug)]
 pub struct Network<E: Element = f32> {
     model: Arc<Model<E>>,
@@ -323,7 +328,7 @@ impl<E: Element> Network<E> {
         let threads = self.parallel.threads();
         let pack = !self.packed_backward;
         self.gradient
-            .prepare(model, &mut self.workspace, threads, pack)?;
+            .prepare(model, &mut self.workspace, threads, true, pack)?;
         self.packed_backward = true;
         Ok(())
     }
@@ -409,7 +414,7 @@ impl<E: Element> Network<E> {
         let threads = self.parallel.threads();
         let pack = !self.packed_backward;
         self.gradient
-            .prepare(model, &mut self.workspace, threads, pack)?;
+            .prepare(model, &mut self.workspace, threads, false, pack)?;
         self.packed_backward = true;
         let training = Training {
             seed: self.seed,

@@ -55,8 +55,8 @@ pub struct Workspace<E: Element> {
     steps: usize,
 }
 
-/// Rows that a window of a pass has about: enough for the products to run at full speed, few enough that what one layer
-/// writes is still in the second-level cache when the next one reads it.
+/// Rows that a window of a pass has about, at most: enough for the products to run at full speed, few enough that what one
+/// layer writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
 impl<E: Element> Workspace<E> {
@@ -120,7 +120,7 @@ impl<E: Element> Workspace<E> {
             let room = if training {
                 all
             } else {
-                window_room(&sequence.layout)
+                most_rows(&sequence.layout, WINDOW_ROWS)
             };
             let regions = model.regions(model.sequence_layers(), count);
             sequence.activations.configure(what, regions, room)?;
@@ -134,9 +134,9 @@ impl<E: Element> Workspace<E> {
     }
 }
 
-/// Most rows that a window of less than all steps has.
-fn window_room(layout: &Layout) -> usize {
-    layout.total().min(WINDOW_ROWS.max(layout.batch()))
+/// Rows that a window of at most `limit` rows, but at least one step, can have.
+fn most_rows(layout: &Layout, limit: usize) -> usize {
+    layout.total().min(limit.max(layout.batch()))
 }
 
 /// Elements of an output buffer.

@@ -211,7 +211,8 @@ fn check(tier: Tier, activation: Activation, shape: &Shape, seed: u64) {
 
 #[test]
 fn every_sum_has_its_documented_order() {
-    // (T, B, I, H): around the tiles' rows and columns, a batch beyond a window's rows, a series beyond a window's steps.
+    // (T, B, I, H): around the tiles' rows and columns, a batch beyond a window's rows, a series beyond a window's steps,
+    // windows of a tenth of the rows.
     let shapes = [
         (1, 1, 1, 1),
         (7, 13, 5, 33),
@@ -221,6 +222,7 @@ fn every_sum_has_its_documented_order() {
         (3, 600, 2, 5),
         (150, 5, 3, 17),
         (40, 40, 1, 8),
+        (65, 40, 1, 64),
     ];
     for tier in common::tiers() {
         for (seed, (steps, batch, inputs, units)) in (0_u64..).zip(shapes) {

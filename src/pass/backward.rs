@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::task::Task;
-use super::{Training, WINDOW_ROWS, Workspace, head_regions, output_len, window_room};
+use super::{Training, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len};
 use crate::arena::{Block, Rows, RowsMut, Share};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
+use crate::layout::Layout;
 use crate::model::{Model, Output, Place};
 use crate::parallel::{Crew, Cut};
 use crate::scatter::Scatter;
@@ -81,7 +82,8 @@ struct Shared<'a, E: Element> {
 }
 
 impl<E: Element> Gradient<E> {
-    /// Makes room for a backward pass over what `workspace` keeps, and packs the weights.
+    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` for one over any batch that is no
+    /// larger; packs the weights where `pack`.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
@@ -90,19 +92,28 @@ impl<E: Element> Gradient<E> {
         model: &Model<E>,
         workspace: &mut Workspace<E>,
         threads: usize,
+        smaller: bool,
         pack: bool,
     ) -> Result<()> {
         let what = "the gradients of a window";
-        for share in &mut workspace.sequence[..workspace.used] {
-            let room = window_room(&share.layout);
+        let Workspace { layout, used, .. } = workspace;
+        let limit = window_limit(model, layout);
+        let room = |part: &Layout| {
+            if smaller {
+                return most_rows(part, limit);
+            }
+            let windows = layout.windows_backwards(limit, WINDOW_STEPS);
+            windows.map(|window| part.count(&window)).max().unwrap_or(0)
+        };
+        for share in &mut workspace.sequence[..*used] {
             let regions = model.regions(model.sequence_layers(), share.layout.batch());
-            share.deltas.configure(what, regions, room)?;
+            share.deltas.configure(what, regions, room(&share.layout))?;
         }
-        for share in &mut workspace.head[..workspace.used] {
+        for share in &mut workspace.head[..*used] {
             let batch = share.layout.batch();
             share.deltas.configure(what, head_regions(model), batch)?;
         }
-        let rows = window_room(&workspace.layout);
+        let rows = room(layout);
         try_reserve(what, &mut self.strips, threads)?;
         while self.strips.len() < threads {
             self.strips.push(Packed::new());
@@ -150,7 +161,7 @@ impl<E: Element> Workspace<E> {
     pub fn operations(&self, model: &Model<E>, threads: usize) -> usize {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
-        let rows = self.layout.total().min(WINDOW_ROWS).min(most);
+        let rows = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
         let is_alone = self.used == 1 && !model.splits_units(batch, threads);
         rows.saturating_mul(model.operations())
             .saturating_mul(if is_alone { 1 } else { 2 })
@@ -193,9 +204,8 @@ impl<E: Element> Workspace<E> {
                 shared.parameters(crew, index, &pass, strips, sums)?;
             }
         }
-        let mut end = self.layout.steps();
-        while end > 0 {
-            let start = self.layout.window_start(end, WINDOW_ROWS, WINDOW_STEPS);
+        let limit = window_limit(model, &self.layout);
+        for window in self.layout.windows_backwards(limit, WINDOW_STEPS) {
             let dx = flow.dx.as_deref_mut();
             let dstate_in = flow.dstate_in.as_deref_mut();
             let (x_width, layout) = (self.steps * model.input_size, &self.layout);
@@ -205,12 +215,11 @@ impl<E: Element> Workspace<E> {
                 values: dx.map(|dx| Scatter::new(dx, x_width, layout)),
                 states: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
             };
-            crew.fork(task, &|mut task| shared.window(&mut task, start..end));
+            crew.fork(task, &|mut task| shared.window(&mut task, window.clone()));
             for index in 0..layers {
-                let pass = shared.gradients(index, sequence, start..end);
+                let pass = shared.gradients(index, sequence, window.clone());
                 shared.parameters(crew, index, &pass, strips, sums)?;
             }
-            end = start;
         }
         Ok(())
     }
@@ -375,6 +384,18 @@ impl<E: Element> Shared<'_, E> {
         }
         dx.write(self.model.tier, deltas, 0, size);
     }
+}
+
+/// Elements of a window's gradients below which smaller windows cost time.
+const SMALL_WINDOW: usize = 16 << 10;
+
+/// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
+/// fifth of the elements of the activations. But not so few that time is lost: the gradients of a window have at least
+/// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes.
+fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
+    let columns: usize = model.places.iter().map(Place::columns).sum();
+    let least = SMALL_WINDOW.max(model.parameters.len() / 2) / columns.max(1);
+    (layout.total() / 10).clamp(least.min(WINDOW_ROWS), WINDOW_ROWS)
 }
 
 /// The gradient of the last steps arrives where the sequences end, and nothing does elsewhere.
