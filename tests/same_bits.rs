@@ -1,268 +1,333 @@
 //! The promise of the same bits: outputs never depend on threads, on the other rows of a batch, or on whether a sequence
-//! runs whole, in chunks or step by step; gradients never depend on threads; fused tiers never differ.
-
-use elman::init::{Initializer, Rng};
-use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
+//! runs whole, in chunks or step by step; gradients and trained parameters never depend on threads; fused tiers never
+//! differ. `tests/chains.rs` holds every tier against scalar loops.
 
 mod common;
 
-/// A network and a ragged batch for it.
-struct Case<E: Element> {
-    network: Network<E>,
-    batch: usize,
-    steps: usize,
-    lengths: Vec<usize>,
-    x: Vec<E>,
-    state: Vec<E>,
-    dy: Vec<E>,
-    dstate: Vec<E>,
+use common::cases::{Check, Data, Results, Shape, count, hold, order, pieces, same};
+use elman::optimizer::{Optimizer, Rule};
+use elman::{Element, Network, Output, Session, Tier};
+
+/// Lets a rule hold for each tier and both element types.
+fn hold_everywhere(
+    count: u64,
+    f32_rule: impl Fn(&Shape, Tier) -> Check,
+    f64_rule: impl Fn(&Shape, Tier) -> Check,
+) {
+    hold(count, |shape| {
+        common::tiers().into_iter().try_for_each(|tier| {
+            f32_rule(shape, tier).map_err(|fault| format!("{tier:?} f32: {fault}"))?;
+            f64_rule(shape, tier).map_err(|fault| format!("{tier:?} f64: {fault}"))
+        })
+    });
 }
 
-/// Everything that comes out of a forward and a backward pass.
-#[derive(Debug, PartialEq)]
-struct Results<E> {
-    y: Vec<E>,
-    state: Vec<E>,
-    dx: Vec<E>,
-    dstate: Vec<E>,
-    gradients: Vec<E>,
+/// A network that uses `threads` threads whatever a call costs.
+fn on_threads<E: Element>(shape: &Shape, tier: Tier, threads: usize) -> Network<E> {
+    let mut network = shape.network(tier);
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    network
 }
 
-fn below(rng: &mut Rng, bound: usize) -> usize {
-    (rng.uniform() * bound as f64) as usize
-}
-
-fn numbers<E: Element>(rng: &mut Rng, count: usize) -> Vec<E> {
-    (0..count).map(|_| E::from_f64(rng.normal())).collect()
-}
-
-impl<E: Element> Case<E> {
-    /// A random one: up to three layers of any kind, sizes around the vectors' and tiles'.
-    fn random(seed: u64, tier: Tier) -> Self {
-        let mut rng = Rng::new(seed);
-        let rng = &mut rng;
-        let sizes = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 65];
-        let size = |rng: &mut Rng| sizes[below(rng, sizes.len())];
-        let mut network = Network::with_tier(size(rng), tier).unwrap();
-        for _ in 0..1 + below(rng, 3) {
-            let activation = Activation::ALL[below(rng, 4)];
-            match below(rng, 4) {
-                0 => network.add_dense(size(rng), activation).unwrap(),
-                1 => network.add_dropout(0.25).unwrap(),
-                _ => network.add_rnn(size(rng), activation).unwrap(),
-            }
-        }
-        let output = [Output::Last, Output::All][below(rng, 2)];
-        network.set_output(output).unwrap();
-        let gain = Initializer::GlorotUniform { gain: 0.7 };
-        network.initialize(gain, seed).unwrap();
-        let batch = 1 + below(rng, 40);
-        let steps = 1 + below(rng, 12);
-        let lengths = (0..batch).map(|_| 1 + below(rng, steps)).collect();
-        let outputs = match output {
-            Output::Last => batch * network.output_size(),
-            Output::All => batch * steps * network.output_size(),
-        };
-        Self {
-            batch,
-            steps,
-            lengths,
-            x: numbers(rng, batch * steps * network.input_size()),
-            state: numbers(rng, batch * network.state_size()),
-            dy: numbers(rng, outputs),
-            dstate: numbers(rng, batch * network.state_size()),
-            network,
-        }
+fn threads_change_nothing<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let data = shape.data::<E>();
+    let alone = data.forward_backward(&mut shape.network(tier));
+    let predicted = data.predict(&shape.network(tier));
+    for threads in [2, 3, 8] {
+        let mut network = on_threads(shape, tier, threads);
+        let what = format!("{threads} threads");
+        data.predict(&network).expect(&what, &predicted)?;
+        data.forward_backward(&mut network).expect(&what, &alone)?;
     }
+    Ok(())
+}
 
-    /// Forward and backward.
-    fn train(&mut self) -> Results<E> {
-        let mut results = Results {
-            y: vec![E::from_f64(9.0); self.dy.len()],
-            state: vec![E::from_f64(9.0); self.state.len()],
-            dx: vec![E::from_f64(9.0); self.x.len()],
-            dstate: vec![E::from_f64(9.0); self.state.len()],
-            gradients: Vec::new(),
-        };
-        self.network.set_seed(1);
-        self.network.clear_gradients();
-        let batch = Batch {
-            x: &self.x,
-            batch: self.batch,
-            steps: self.steps,
-            lengths: Some(&self.lengths),
-        };
-        let (y, state) = (Some(&mut results.y[..]), Some(&mut results.state[..]));
-        self.network
-            .forward(batch, Some(&self.state), y, state)
-            .unwrap();
-        let (dx, dstate) = (Some(&mut results.dx[..]), Some(&mut results.dstate[..]));
-        self.network
-            .backward(Some(&self.dy), Some(&self.dstate), dx, dstate)
-            .unwrap();
-        results.gradients = self.network.gradients().to_vec();
+#[test]
+fn threads_change_nothing_of_a_pass() {
+    hold_everywhere(
+        count(1),
+        threads_change_nothing::<f32>,
+        threads_change_nothing::<f64>,
+    );
+}
+
+/// Every rule, in all its forms.
+const RULES: [Rule; 10] = [
+    Rule::SGD,
+    Rule::Sgd {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 0.01,
+    },
+    Rule::Sgd {
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 0.0,
+    },
+    Rule::ADAGRAD,
+    Rule::RMSPROP,
+    Rule::RmsProp {
+        alpha: 0.9,
+        epsilon: 1e-8,
+        momentum: 0.5,
+    },
+    Rule::ADAM,
+    Rule::ADAMW,
+    Rule::RPROP,
+    Rule::RPROP_UNBOUNDED,
+];
+
+/// The parameters after 100 steps of training.
+fn trained<E: Element>(mut network: Network<E>, data: &Data<E>, rule: Rule) -> Vec<E> {
+    let mut optimizer = Optimizer::new(rule, 1e-3).unwrap();
+    data.train(&mut network, &mut optimizer, 100);
+    network.parameters().to_vec()
+}
+
+fn training_on_threads_changes_nothing<E: Element>(shape: &Shape, tier: Tier, rule: Rule) -> Check {
+    let data = shape.data::<E>();
+    let alone = trained(shape.network(tier), &data, rule);
+    for threads in [2, 3, 8] {
+        let parameters = trained(on_threads(shape, tier, threads), &data, rule);
+        let what = format!(
+            "{tier:?} {}, {rule:?}, {threads} threads: the parameters",
+            E::NAME
+        );
+        same(what, &parameters, &alone)?;
+    }
+    Ok(())
+}
+
+/// The rules take turns, and so do the element types.
+#[test]
+fn threads_change_nothing_of_a_hundred_steps_of_training() {
+    hold(count(15), |shape| {
+        let (turn, rule) = (
+            shape.seed as usize / RULES.len(),
+            shape.seed as usize % RULES.len(),
+        );
+        common::tiers()
+            .into_iter()
+            .try_for_each(|tier| match turn % 2 {
+                0 => training_on_threads_changes_nothing::<f32>(shape, tier, RULES[rule]),
+                _ => training_on_threads_changes_nothing::<f64>(shape, tier, RULES[rule]),
+            })
+    });
+}
+
+fn two_trainings_are_each_as_alone<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let other = Shape::random(shape.seed + 1_000_000);
+    let shapes = [shape, &other];
+    let data = shapes.map(Shape::data::<E>);
+    let train = |index: usize, threads| {
+        let network = on_threads(shapes[index], tier, threads);
+        trained(network, &data[index], Rule::ADAM)
+    };
+    let together = std::thread::scope(|scope| {
+        let both = [0, 1].map(|index| scope.spawn(move || train(index, 2)));
+        both.map(|thread| thread.join().unwrap())
+    });
+    same("the first network", &together[0], &train(0, 1))?;
+    same("the second network", &together[1], &train(1, 1))
+}
+
+#[test]
+fn networks_that_train_at_the_same_time_do_not_change_each_other() {
+    hold_everywhere(
+        count(60),
+        two_trainings_are_each_as_alone::<f32>,
+        two_trainings_are_each_as_alone::<f64>,
+    );
+}
+
+fn fused_tiers_agree<E: Element>(shape: &Shape) -> Check {
+    let data = shape.data::<E>();
+    let mut first = None;
+    for tier in common::tiers().into_iter().filter(|tier| tier.is_fused()) {
+        let results = data.forward_backward(&mut shape.network(tier));
+        let predicted = data.predict(&shape.network(tier));
+        let (trained, inferred) = first.get_or_insert_with(|| (results.clone(), predicted.clone()));
+        results.expect(format_args!("{tier:?} {}", E::NAME), trained)?;
+        predicted.expect(format_args!("{tier:?} {}", E::NAME), inferred)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn tiers_with_fused_multiply_add_agree() {
+    hold(count(1), |shape| {
+        fused_tiers_agree::<f32>(shape)?;
+        fused_tiers_agree::<f64>(shape)
+    });
+}
+
+fn a_row_does_not_see_the_others<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let (batch, data) = (shape.lengths.len(), shape.data::<E>());
+    let run = |data: &Data<E>| {
+        let mut network = shape.network(tier);
+        let mut results = data.predict(&network);
+        if !shape.has_dropout() {
+            let trained = data.forward_backward(&mut network);
+            same("y of training", &trained.y, &results.y).unwrap();
+            results = trained;
+        }
+        results.gradients.clear();
         results
+    };
+    let whole = run(&data);
+    let check = |sequences: &[usize]| {
+        let results = run(&data.of_sequences(sequences));
+        let expected = whole.of_sequences(sequences, batch);
+        results.expect(format_args!("sequences {sequences:?}"), &expected)
+    };
+    for sequence in order(batch, shape.seed).into_iter().take(8) {
+        check(&[sequence])?;
     }
+    // Each sequence once in each place.
+    if batch <= 10 {
+        for first in 1..batch {
+            check(&(first..batch).chain(0..first).collect::<Vec<_>>())?;
+        }
+    }
+    for seed in 0..2 {
+        let order = order(batch, shape.seed + seed);
+        check(&order)?;
+        check(&order[..batch.div_ceil(2)])?;
+    }
+    Ok(())
+}
 
-    /// Inference: outputs and final states of the sequences from `rows`, with `steps` steps from `start` on of each.
-    fn predict(&self, sequence: usize, start: usize, end: usize, state: &[E]) -> (Vec<E>, Vec<E>) {
-        let size = self.network.input_size();
-        let first = (sequence * self.steps + start) * size;
-        let last = (sequence * self.steps + end) * size;
-        let steps = match self.network.output() {
-            Output::Last => 1,
-            Output::All => end - start,
-        };
-        let mut y = vec![E::ZERO; steps * self.network.output_size()];
-        let mut state_out = vec![E::ZERO; self.network.state_size()];
-        let batch = Batch {
-            x: &self.x[first..last],
-            batch: 1,
-            steps: end - start,
-            lengths: None,
-        };
-        self.network
-            .predict(batch, Some(state), Some(&mut y), Some(&mut state_out))
-            .unwrap();
-        (y, state_out)
+#[test]
+fn a_row_is_the_same_alone_and_anywhere_in_a_batch() {
+    hold_everywhere(
+        count(2),
+        a_row_does_not_see_the_others::<f32>,
+        a_row_does_not_see_the_others::<f64>,
+    );
+}
+
+/// The outputs of a sequence: one for each of its steps or the last one alone.
+fn outputs_of<E: Element>(shape: &Shape, data: &Data<E>, y: &[E], sequence: usize) -> Vec<E> {
+    let row = y.len() / data.batch();
+    let y = &y[sequence * row..(sequence + 1) * row];
+    match shape.output {
+        Output::Last => y.to_vec(),
+        Output::All => y[..row / data.steps * data.lengths[sequence]].to_vec(),
     }
 }
 
-const CASES: u64 = 150;
+fn a_stream_is_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let data = shape.data::<E>();
+    let network = shape.network::<E>(tier);
+    let whole = data.predict(&network);
+    let (inputs, size) = (network.input_size(), network.state_size());
+    let mut session = Session::new(&network).unwrap();
+    for (sequence, &length) in data.lengths.iter().enumerate().take(20) {
+        match &data.state {
+            None => session.reset(),
+            Some(state) => session
+                .set_state(&state[sequence * size..][..size])
+                .unwrap(),
+        }
+        let mut streamed = Vec::new();
+        let mut y = vec![E::ZERO; network.output_size()];
+        for step in 0..length {
+            let x = &data.x[(sequence * data.steps + step) * inputs..][..inputs];
+            session.step(x, &mut y).unwrap();
+            streamed.extend_from_slice(&y);
+        }
+        let expected = outputs_of(shape, &data, &whole.y, sequence);
+        let streamed = &streamed[streamed.len() - expected.len()..];
+        same(
+            format_args!("y of sequence {sequence}"),
+            streamed,
+            &expected,
+        )?;
+        let mut state = vec![E::ZERO; size];
+        session.state(&mut state).unwrap();
+        let expected = &whole.state[sequence * size..][..size];
+        same(
+            format_args!("state of sequence {sequence}"),
+            &state,
+            expected,
+        )?;
+    }
+    Ok(())
+}
 
-fn threads_change_nothing<E: Element>() {
-    for tier in common::tiers() {
-        for seed in 0..CASES {
-            let mut case = Case::<E>::random(seed, tier);
-            let alone = case.train();
-            for threads in [2, 3, 8] {
-                case.network.set_threads(threads).unwrap();
-                case.network.set_parallel_threshold(0);
-                assert_eq!(case.train(), alone, "seed {seed}, {threads} threads");
+#[test]
+fn a_sequence_step_by_step_is_the_whole_sequence() {
+    hold_everywhere(
+        count(1),
+        a_stream_is_the_whole::<f32>,
+        a_stream_is_the_whole::<f64>,
+    );
+}
+
+/// A batch in chunks of its steps, each of which starts from the states that the one before has left. Sequences drop out
+/// where they end.
+fn in_chunks<E: Element>(
+    shape: &Shape,
+    data: &Data<E>,
+    mut run: impl FnMut(&Data<E>) -> Results<E>,
+) -> Results<E> {
+    let size = shape.state_size();
+    let mut outputs = vec![Vec::new(); data.batch()];
+    let mut states = vec![E::ZERO; data.batch() * size];
+    if let Some(state) = &data.state {
+        states.copy_from_slice(state);
+    }
+    for window in pieces(data.steps, shape.seed) {
+        let alive = |&sequence: &usize| data.lengths[sequence] > window.start;
+        let alive: Vec<usize> = (0..data.batch()).filter(alive).collect();
+        if alive.is_empty() {
+            break;
+        }
+        let state = alive.iter().flat_map(|&row| &states[row * size..][..size]);
+        let state = state.copied().collect();
+        let chunk = data.of_sequences(&alive).of_steps(window, state);
+        let results = run(&chunk);
+        for (row, &sequence) in alive.iter().enumerate() {
+            states[sequence * size..][..size].copy_from_slice(&results.state[row * size..][..size]);
+            if shape.output == Output::Last {
+                outputs[sequence].clear();
             }
+            outputs[sequence].extend(outputs_of(shape, &chunk, &results.y, row));
         }
     }
+    Results {
+        y: outputs.concat(),
+        state: states,
+        ..Results::default()
+    }
 }
 
-#[test]
-fn threads_change_nothing_f32() {
-    threads_change_nothing::<f32>();
-}
-
-#[test]
-fn threads_change_nothing_f64() {
-    threads_change_nothing::<f64>();
-}
-
-#[test]
-fn fused_tiers_agree() {
-    let fused: Vec<Tier> = common::tiers()
-        .into_iter()
-        .filter(|tier| tier.is_fused())
-        .collect();
-    for seed in 0..CASES {
-        let mut results = fused
-            .iter()
-            .map(|&tier| Case::<f32>::random(seed, tier).train());
-        if let Some(first) = results.next() {
-            assert!(results.all(|result| result == first), "seed {seed}");
+fn chunks_are_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let data = shape.data::<E>();
+    let mut network = shape.network(tier);
+    let whole = |results: Results<E>| {
+        let y = (0..data.batch()).map(|row| outputs_of(shape, &data, &results.y, row));
+        Results {
+            y: y.collect::<Vec<_>>().concat(),
+            ..results
         }
+    };
+    let inferred = whole(data.predict(&network));
+    in_chunks(shape, &data, |chunk| chunk.predict(&network)).expect("predict", &inferred)?;
+    if shape.has_dropout() {
+        return Ok(());
     }
+    let trained = whole(data.forward(&mut network));
+    in_chunks(shape, &data, |chunk| chunk.forward(&mut network)).expect("forward", &trained)?;
+    trained.expect("forward", &inferred)
 }
 
 #[test]
-fn a_sequence_alone_in_chunks_and_in_a_stream_is_the_one_in_its_batch() {
-    for tier in common::tiers() {
-        for seed in 0..CASES {
-            let case = Case::<f32>::random(seed, tier);
-            let (outputs, states) = (case.network.output_size(), case.network.state_size());
-            let per_sequence = case.dy.len() / case.batch;
-            let mut y = vec![9.0; case.dy.len()];
-            let mut state_out = vec![9.0; case.state.len()];
-            let batch = Batch {
-                x: &case.x,
-                batch: case.batch,
-                steps: case.steps,
-                lengths: Some(&case.lengths),
-            };
-            case.network
-                .predict(batch, Some(&case.state), Some(&mut y), Some(&mut state_out))
-                .unwrap();
-            let mut session = Session::new(&case.network).unwrap();
-            for (sequence, &length) in case.lengths.iter().enumerate() {
-                let context = format!("{tier:?}, seed {seed}, sequence {sequence}");
-                let start = &case.state[sequence * states..][..states];
-                let y = &y[sequence * per_sequence..][..per_sequence];
-                let (real, padding) = match case.network.output() {
-                    Output::Last => (y, &y[..0]),
-                    Output::All => y.split_at(length * outputs),
-                };
-                assert!(padding.iter().all(|&value| value == 0.0), "{context}");
-                let end = &state_out[sequence * states..][..states];
-
-                let (alone, alone_end) = case.predict(sequence, 0, length, start);
-                assert_eq!(alone, real, "{context}");
-                assert_eq!(alone_end, end, "{context}");
-
-                let middle = length / 2;
-                if middle > 0 {
-                    let (first, state) = case.predict(sequence, 0, middle, start);
-                    let (second, chunked_end) = case.predict(sequence, middle, length, &state);
-                    let chunked = match case.network.output() {
-                        Output::Last => second,
-                        Output::All => [first, second].concat(),
-                    };
-                    assert_eq!(chunked, real, "{context}");
-                    assert_eq!(chunked_end, end, "{context}");
-                }
-
-                session.set_state(start).unwrap();
-                let mut streamed = Vec::<f32>::new();
-                let mut output = vec![0.0; outputs];
-                for step in 0..length {
-                    let size = case.network.input_size();
-                    let x = &case.x[(sequence * case.steps + step) * size..][..size];
-                    session.step(x, &mut output).unwrap();
-                    streamed.extend(&output);
-                }
-                let streamed = &streamed[streamed.len() - real.len()..];
-                assert_eq!(streamed, real, "{context}");
-                let mut state = vec![0.0; states];
-                session.state(&mut state).unwrap();
-                assert_eq!(state, end, "{context}");
-            }
-        }
-    }
-}
-
-#[test]
-fn training_and_inference_agree_without_dropout() {
-    for tier in common::tiers() {
-        let mut network = Network::<f32>::with_tier(5, tier).unwrap();
-        network.add_rnn(33, Activation::Tanh).unwrap();
-        network.add_dense(3, Activation::Sigmoid).unwrap();
-        network.set_output(Output::All).unwrap();
-        network
-            .initialize(Initializer::GlorotUniform { gain: 1.0 }, 3)
-            .unwrap();
-        // Long enough for several windows of the inference pass.
-        let (batch, steps) = (20, 100);
-        let x: Vec<f32> = numbers(&mut Rng::new(1), batch * steps * 5);
-        let batch = Batch {
-            x: &x,
-            batch,
-            steps,
-            lengths: None,
-        };
-        let mut y = [vec![9.0; 6000], vec![9.0; 6000]];
-        let mut state = [vec![9.0; 660], vec![9.0; 660]];
-        network
-            .forward(batch, None, Some(&mut y[0]), Some(&mut state[0]))
-            .unwrap();
-        network
-            .predict(batch, None, Some(&mut y[1]), Some(&mut state[1]))
-            .unwrap();
-        assert_eq!(y[0], y[1]);
-        assert_eq!(state[0], state[1]);
-    }
+fn a_batch_in_chunks_of_time_is_the_whole_batch() {
+    hold_everywhere(
+        count(1),
+        chunks_are_the_whole::<f32>,
+        chunks_are_the_whole::<f64>,
+    );
 }

@@ -1,4 +1,8 @@
 //! What the integration tests share.
+#![allow(dead_code)] // each test takes what it needs
+
+pub mod cases;
+pub mod scalar;
 
 use elman::Tier;
 
