@@ -1,0 +1,111 @@
+//! One whole training, as one number: on every tier, with any number of threads, on every machine and from version to
+//! version. Where the number changes, the results of users change; the CHANGELOG then says so.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use elman::dataset::{Dataset, Targets};
+use elman::init::{Initializer, Rng};
+use elman::loss::Loss;
+use elman::optimizer::{Optimizer, Rule};
+use elman::train::{Clip, FitOptions, fit};
+use elman::{Activation, Element, Network, Tier};
+
+const INPUTS: usize = 7;
+const CLASSES: usize = 5;
+
+/// The 64-bit FNV-1a hash of what it is given.
+struct Hash(u64);
+
+impl Hash {
+    fn add(&mut self, number: f64) {
+        for byte in number.to_bits().to_le_bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+}
+
+/// Ragged sequences of noise around the numbers of their class.
+fn dataset<E: Element>(seed: u64, sequences: usize) -> Dataset<E> {
+    let rng = &mut Rng::new(seed);
+    let (mut x, mut lengths, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for sequence in 0..sequences {
+        let (length, label) = (1 + sequence * 13 % 29, sequence % CLASSES);
+        for index in 0..length * INPUTS {
+            let centre = (label * index % 3) as f64;
+            x.push(E::from_f64(centre + rng.normal()));
+        }
+        lengths.push(length);
+        labels.push(label);
+    }
+    let targets = Targets::numbered_classes(labels, CLASSES).unwrap();
+    Dataset::new(INPUTS, x, &lengths, targets).unwrap()
+}
+
+/// The hash of the losses of all epochs and of the parameters that training ends with.
+fn fingerprint<E: Element>(tier: Tier, threads: usize) -> u64 {
+    let (training, validation) = (dataset::<E>(1, 90), dataset(2, 30));
+    let mut network = Network::with_tier(INPUTS, tier).unwrap();
+    network.add_rnn(37, Activation::Tanh).unwrap();
+    network.add_dropout(0.1).unwrap();
+    network.add_rnn(24, Activation::Sigmoid).unwrap();
+    network.add_dense(CLASSES, Activation::Linear).unwrap();
+    network.set_seed(3);
+    let initializer = Initializer::Orthogonal { gain: 1.0 };
+    network.initialize(initializer, 4).unwrap();
+    let standardization = training.standardization().unwrap();
+    network.set_standardization(Some(standardization)).unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+
+    let mut optimizer = Optimizer::new(Rule::ADAM, 0.01).unwrap();
+    let options = FitOptions {
+        epochs: 4,
+        clip: Clip::Norm(0.5),
+        validation: Some(&validation),
+        ..FitOptions::new(Loss::SoftmaxCrossEntropy { ignored: None })
+    };
+    let (mut hash, mut losses) = (Hash(0xcbf2_9ce4_8422_2325), Vec::new());
+    fit(
+        &mut network,
+        &training,
+        &mut optimizer,
+        &options,
+        |progress, _| {
+            losses.push(progress.training.loss);
+            losses.push(progress.validation.unwrap().loss);
+            ControlFlow::Continue(())
+        },
+    )
+    .unwrap();
+    assert!(losses[6] < losses[0], "it learns: {losses:?}");
+    losses.into_iter().for_each(|loss| hash.add(loss));
+    let parameters = network.parameters().iter();
+    parameters.for_each(|parameter| hash.add(parameter.to_f64()));
+    hash.0
+}
+
+/// Expects one number of all tiers with fused multiply-add, and another one of those without.
+fn expect<E: Element>(fused: u64, plain: u64) {
+    for tier in common::tiers() {
+        let expected = if tier.is_fused() { fused } else { plain };
+        for threads in [1, 2, 3] {
+            let actual = fingerprint::<E>(tier, threads);
+            assert!(
+                actual == expected,
+                "{tier:?}, {threads} threads: {actual:#x}, expected {expected:#x}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_training_in_f32_has_the_bits_that_it_always_had() {
+    expect::<f32>(0xd941_20e9_bd1d_e3fc, 0xcbbf_2b08_378f_30c1);
+}
+
+#[test]
+fn a_training_in_f64_has_the_bits_that_it_always_had() {
+    expect::<f64>(0xcf55_6c3c_94b1_8082, 0x20c5_0a9d_dc1e_162c);
+}
