@@ -1,0 +1,286 @@
+//! Nothing is allocated after the first call of a shape, by no thread of the process: every allocation is counted. So
+//! this program runs without the test harness, whose own threads allocate.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use elman::dataset::{Dataset, Targets};
+use elman::init::{Initializer, Rng};
+use elman::loss::Loss;
+use elman::optimizer::{Optimizer, Rule};
+use elman::train::{FitOptions, fit};
+use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, which counts the allocations of all threads.
+struct Counting;
+
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller has promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller has promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of the process so far.
+fn count() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+#[track_caller]
+fn expect_none(what: &str, work: impl FnOnce()) {
+    let before = count();
+    work();
+    let allocations = count() - before;
+    assert!(allocations == 0, "{what}: {allocations} allocations");
+}
+
+/// Every kind of layer, on 3 features.
+fn network<E: Element>(tier: Tier, output: Output, threads: usize) -> Network<E> {
+    let mut network = Network::with_tier(3, tier).unwrap();
+    network.add_dense(7, Activation::Relu).unwrap();
+    network.add_rnn(40, Activation::Tanh).unwrap();
+    network.add_dropout(0.1).unwrap();
+    network.add_rnn(10, Activation::Sigmoid).unwrap();
+    network.add_dense(2, Activation::Linear).unwrap();
+    network.set_output(output).unwrap();
+    let initializer = Initializer::GlorotUniform { gain: 1.0 };
+    network.initialize(initializer, 1).unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    network
+}
+
+const MOST_SEQUENCES: usize = 40;
+const MOST_STEPS: usize = 30;
+
+/// A caller with buffers for every batch there will be.
+struct Caller<E: Element> {
+    network: Network<E>,
+    optimizer: Optimizer<E>,
+    x: Vec<E>,
+    y: Vec<E>,
+    dx: Vec<E>,
+    states: [Vec<E>; 2],
+}
+
+impl<E: Element> Caller<E> {
+    fn new(network: Network<E>, rule: Rule) -> Self {
+        let rows = MOST_SEQUENCES * MOST_STEPS;
+        let state = vec![E::ZERO; MOST_SEQUENCES * network.state_size()];
+        Self {
+            optimizer: Optimizer::new(rule, 0.001).unwrap(),
+            x: vec![E::ONE; rows * network.input_size()],
+            y: vec![E::ZERO; rows * network.output_size()],
+            dx: vec![E::ZERO; rows * network.input_size()],
+            states: [state.clone(), state],
+            network,
+        }
+    }
+
+    /// Everything that can be done with a batch.
+    fn run(&mut self, lengths: &[usize], steps: usize) {
+        let (batch, network) = (lengths.len(), &mut self.network);
+        let x = batch * steps * network.input_size();
+        let y = network.output_len(batch, steps).unwrap();
+        let state = batch * network.state_size();
+        let (y, dx) = (&mut self.y[..y], &mut self.dx[..x]);
+        let [state_in, state_out] = &mut self.states;
+        let (state_in, state_out) = (&mut state_in[..state], &mut state_out[..state]);
+        let batch = Batch {
+            x: &self.x[..x],
+            batch,
+            steps,
+            lengths: Some(lengths),
+        };
+        network
+            .predict(batch, Some(state_in), Some(y), Some(state_out))
+            .unwrap();
+        network
+            .forward(batch, Some(state_in), Some(y), Some(state_out))
+            .unwrap();
+        network
+            .backward(Some(y), Some(state_out), Some(dx), Some(state_in))
+            .unwrap();
+        network.update(&mut self.optimizer).unwrap();
+    }
+}
+
+fn session_on<E: Element>(tier: Tier) {
+    let network = network::<E>(tier, Output::Last, 1);
+    let mut session = Session::new(&network).unwrap();
+    let mut state = vec![E::ZERO; network.state_size()];
+    let mut y = [E::ZERO; 2];
+    expect_none(&format!("{tier:?} {}", E::NAME), || {
+        for _ in 0..100 {
+            session.step(&[E::ONE; 3], &mut y).unwrap();
+            session.state(&mut state).unwrap();
+            session.reset();
+            session.set_state(&state).unwrap();
+        }
+    });
+}
+
+/// Not even in its first step.
+fn a_session_allocates_nothing() {
+    for tier in common::tiers() {
+        session_on::<f32>(tier);
+        session_on::<f64>(tier);
+    }
+}
+
+fn repeat<E: Element>(threads: usize) {
+    for tier in common::tiers() {
+        for output in [Output::Last, Output::All] {
+            let mut caller = Caller::<E>::new(network(tier, output, threads), Rule::ADAM);
+            for (batch, steps) in [(2, 3), (9, 4), (MOST_SEQUENCES, MOST_STEPS)] {
+                let lengths = vec![steps; batch];
+                caller.run(&lengths, steps);
+                let what = format!("{tier:?} {}, {output:?}, B {batch}, T {steps}", E::NAME);
+                expect_none(&what, || (0..30).for_each(|_| caller.run(&lengths, steps)));
+            }
+        }
+    }
+}
+
+/// Forward, backward, update and predict.
+fn a_shape_that_comes_again_allocates_nothing() {
+    repeat::<f32>(1);
+    repeat::<f64>(1);
+}
+
+fn every_rule_allocates_in_its_first_update_alone() {
+    for rule in [
+        Rule::SGD,
+        Rule::Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.1,
+        },
+        Rule::ADAGRAD,
+        Rule::RMSPROP,
+        Rule::ADAM,
+        Rule::ADAMW,
+        Rule::RPROP,
+        Rule::RPROP_UNBOUNDED,
+    ] {
+        let network = network::<f32>(Tier::active().unwrap(), Output::Last, 1);
+        let mut caller = Caller::new(network, rule);
+        caller.run(&[4; 3], 4);
+        expect_none(&format!("{rule:?}"), || {
+            for _ in 0..3 {
+                caller.run(&[4; 3], 4);
+                caller.optimizer.reset();
+            }
+        });
+    }
+}
+
+/// Shapes of no more sequences, none of more steps, ragged or not.
+fn shrink(threads: usize) {
+    for output in [Output::Last, Output::All] {
+        let network = network::<f32>(Tier::active().unwrap(), output, threads);
+        let mut caller = Caller::new(network, Rule::SGD);
+        caller.run(&[MOST_STEPS; MOST_SEQUENCES], MOST_STEPS);
+        let mut rng = Rng::new(1);
+        let mut to = |most: usize| 1 + (rng.uniform() * most as f64) as usize;
+        for _ in 0..300 {
+            let (steps, batch) = (to(MOST_STEPS), to(MOST_SEQUENCES));
+            let longest = to(steps);
+            let lengths: Vec<usize> = (0..batch).map(|_| to(longest)).collect();
+            let what = format!("{output:?}, T {steps}, lengths {lengths:?}");
+            expect_none(&what, || caller.run(&lengths, steps));
+        }
+    }
+}
+
+fn a_smaller_shape_allocates_nothing() {
+    shrink(1);
+}
+
+fn fit_on(threads: usize) {
+    // Two of the three long sequences meet in a mini-batch in some later epoch only.
+    let mut lengths = vec![1; 40];
+    lengths[5..8].copy_from_slice(&[30, 40, 50]);
+    let steps: usize = lengths.iter().sum();
+    for (output, truncate) in [
+        (Output::Last, None),
+        (Output::All, None),
+        (Output::All, Some(10)),
+    ] {
+        let per_step = output == Output::All;
+        let targets = Targets::Values {
+            size: 2,
+            per_step,
+            values: vec![0.5; 2 * if per_step { steps } else { 40 }],
+        };
+        let dataset = Dataset::new(3, vec![0.25_f32; 3 * steps], &lengths, targets).unwrap();
+        let mut network = network(Tier::active().unwrap(), output, threads);
+        let mut optimizer = Optimizer::new(Rule::ADAM, 0.001).unwrap();
+        let options = FitOptions {
+            epochs: 50,
+            batch_size: 3,
+            truncate,
+            validation: Some(&dataset),
+            ..FitOptions::new(Loss::MeanSquaredError)
+        };
+        let mut counts = [0; 50];
+        let before = count();
+        fit(
+            &mut network,
+            &dataset,
+            &mut optimizer,
+            &options,
+            |progress, _| {
+                counts[progress.epoch - 1] = count();
+                ControlFlow::Continue(())
+            },
+        )
+        .unwrap();
+        let first = counts[0];
+        assert!(first > before, "the first epoch allocates");
+        assert_eq!(counts, [first; 50], "{output:?}, {truncate:?}");
+    }
+}
+
+fn fit_allocates_nothing_after_the_first_epoch() {
+    fit_on(1);
+}
+
+/// Runs the tests that it names.
+macro_rules! run {
+    ($($test:ident),* $(,)?) => {
+        let mut count = 0;
+        $(
+            print!("test {} ... ", stringify!($test));
+            $test();
+            println!("ok");
+            count += 1;
+        )*
+        println!("test result: ok. {count} passed; 0 failed");
+    };
+}
+
+fn main() {
+    run![
+        a_session_allocates_nothing,
+        a_shape_that_comes_again_allocates_nothing,
+        every_rule_allocates_in_its_first_update_alone,
+        a_smaller_shape_allocates_nothing,
+        fit_allocates_nothing_after_the_first_epoch,
+    ];
+}
