@@ -1,0 +1,153 @@
+/*
+ * Steps of sessions in a process that watches what they do, on Linux. The argument says how:
+ *
+ *   confined   100,000 steps after the process has given up every system call but read, write and exit: another one
+ *              would end it with SIGKILL
+ *   traced     some steps instruction by instruction (x86-64): none may make a system call or access memory atomically,
+ *              without which there is no lock
+ *
+ * A second argument makes the process do what it must not, to show that it would be noticed: "call", "lock".
+ * Prints "done", or "no tier" where the CPU lacks the one that ELMAN_TIER names.
+ */
+#define _GNU_SOURCE
+#include "check.h"
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { INPUT = 19, OUTPUT = 5, STACKS = 3 };
+
+static elman_session *sessions[STACKS];
+static float x[INPUT], y[OUTPUT];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* One recurrent layer; one of every kind; three recurrent ones, of which the last is large. */
+static void create_sessions(void) {
+    const float zeros[INPUT] = {0};
+    float ones[INPUT];
+    for (size_t i = 0; i < INPUT; i++) x[i] = sinf((float)i), ones[i] = 1.0f;
+    for (size_t stack = 0; stack < STACKS; stack++) {
+        elman_network *network;
+        OK(elman_create(INPUT, &network));
+        if (stack > 0) {
+            OK(elman_set_standardization(network, zeros, ones, INPUT));
+            OK(elman_add_dense(network, 7, ELMAN_SIGMOID));
+            OK(elman_add_dropout(network, 0.5f));
+            OK(elman_add_rnn(network, 33, ELMAN_RELU));
+        }
+        if (stack > 1) {
+            OK(elman_add_rnn(network, 16, ELMAN_SIGMOID));
+            OK(elman_add_rnn(network, 100, ELMAN_LINEAR));
+            OK(elman_add_dense(network, OUTPUT, ELMAN_LINEAR));
+        } else {
+            OK(elman_add_rnn(network, OUTPUT, ELMAN_TANH));
+        }
+        OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 5));
+        OK(elman_session_create(network, &sessions[stack]));
+        elman_destroy(network);
+    }
+}
+
+static void step_all(void) {
+    for (size_t stack = 0; stack < STACKS; stack++) OK(elman_session_step(sessions[stack], x, y));
+    CHECK(elman_session_step(sessions[0], x, NULL) == ELMAN_ERROR_NULL);
+}
+
+static void misbehave(const char *how) {
+    if (strcmp(how, "call") == 0) syscall(SYS_getpid);
+    if (strcmp(how, "lock") == 0) pthread_mutex_lock(&mutex);
+}
+
+static void confined(const char *how) {
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
+    for (size_t step = 0; step < 100000; step++) step_all();
+    misbehave(how);
+    /* Not what exit() does, which is another system call: this one ends a process of one thread as well. */
+    syscall(SYS_exit, write(STDOUT_FILENO, "done\n", 5) == 5 ? 0 : 1);
+}
+
+#ifdef __x86_64__
+/* Tells what an instruction does that it must not, NULL where it is harmless. */
+static const char *fault_of(const unsigned char *code) {
+    const unsigned char prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+    const unsigned char lock = 0xf0;
+    while (memchr(prefixes, *code, sizeof prefixes) != NULL) code++;
+    if (*code == lock) return "a locked instruction";
+    if (*code >= 0x40 && *code <= 0x4f) code++;
+    const int in_memory = code[1] < 0xc0;
+    if ((*code == 0x86 || *code == 0x87) && in_memory) return "an exchange with memory, which is locked";
+    if (code[0] == 0x0f && (code[1] == 0x05 || code[1] == 0x34)) return "a system call";
+    if (code[0] == 0xcd) return "an interrupt";
+    return NULL;
+}
+
+static void expect_trap(pid_t child) {
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+}
+
+/* The C library locks nothing in a process of one thread. */
+static void *wait_for_ever(void *argument) {
+    for (;;) pause();
+    return argument;
+}
+
+static void traced(const char *how) {
+    const unsigned char breakpoint = 0xcc;
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        pthread_t other;
+        CHECK(pthread_create(&other, NULL, wait_for_ever, NULL) == 0);
+        CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+        __asm__ volatile("int3");
+        step_all();
+        misbehave(how);
+        __asm__ volatile("int3");
+    }
+    const char *fault;
+    size_t instructions = 0;
+    for (expect_trap(child);; expect_trap(child)) {
+        struct user_regs_struct registers;
+        long code[2];
+        CHECK(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0);
+        for (size_t word = 0; word < 2; word++) {
+            char *address = (char *)registers.rip + word * sizeof *code;
+            code[word] = ptrace(PTRACE_PEEKTEXT, child, address, NULL);
+        }
+        const unsigned char *bytes = (const unsigned char *)code;
+        fault = fault_of(bytes);
+        if (*bytes == breakpoint || fault != NULL) break;
+        instructions++;
+        CHECK(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) == 0);
+    }
+    CHECK(instructions > 1000 && kill(child, SIGKILL) == 0);
+    puts(fault == NULL ? "done" : fault);
+}
+#endif
+
+int main(int argc, char **argv) {
+    CHECK(argc >= 2);
+    const char *how = argc > 2 ? argv[2] : "";
+    elman_network *network;
+    const elman_status status = elman_create(1, &network);
+    if (status == ELMAN_ERROR_TIER) {
+        puts("no tier");
+        return 0;
+    }
+    OK(status);
+    elman_destroy(network);
+    create_sessions();
+    if (strcmp(argv[1], "confined") == 0) confined(how);
+#ifdef __x86_64__
+    if (strcmp(argv[1], "traced") == 0) traced(how);
+#endif
+    return 0;
+}
