@@ -190,10 +190,13 @@ fn every_rule_allocates_in_its_first_update_alone() {
     }
 }
 
-/// Shapes of no more sequences, none of more steps, ragged or not.
+/// Shapes of no more sequences, none of more steps, ragged or not; of a cost that is shared by as many threads or by
+/// fewer.
 fn shrink(threads: usize) {
-    for output in [Output::Last, Output::All] {
-        let network = network::<f32>(Tier::active().unwrap(), output, threads);
+    let outputs = [Output::Last, Output::All].into_iter();
+    for (output, threshold) in outputs.flat_map(|output| [(output, 0), (output, 2_000_000)]) {
+        let mut network = network::<f32>(Tier::active().unwrap(), output, threads);
+        network.set_parallel_threshold(threshold);
         let mut caller = Caller::new(network, Rule::SGD);
         caller.run(&[MOST_STEPS; MOST_SEQUENCES], MOST_STEPS);
         let mut rng = Rng::new(1);
@@ -202,7 +205,7 @@ fn shrink(threads: usize) {
             let (steps, batch) = (to(MOST_STEPS), to(MOST_SEQUENCES));
             let longest = to(steps);
             let lengths: Vec<usize> = (0..batch).map(|_| to(longest)).collect();
-            let what = format!("{output:?}, T {steps}, lengths {lengths:?}");
+            let what = format!("{output:?}, threshold {threshold}, T {steps}, lengths {lengths:?}");
             expect_none(&what, || caller.run(&lengths, steps));
         }
     }
@@ -261,6 +264,19 @@ fn fit_allocates_nothing_after_the_first_epoch() {
     fit_on(1);
 }
 
+fn a_shape_that_comes_again_allocates_nothing_on_two_threads() {
+    repeat::<f32>(2);
+    repeat::<f64>(2);
+}
+
+fn a_smaller_shape_allocates_nothing_on_two_threads() {
+    shrink(2);
+}
+
+fn fit_allocates_nothing_after_the_first_epoch_on_two_threads() {
+    fit_on(2);
+}
+
 /// Runs the tests that it names.
 macro_rules! run {
     ($($test:ident),* $(,)?) => {
@@ -282,5 +298,8 @@ fn main() {
         every_rule_allocates_in_its_first_update_alone,
         a_smaller_shape_allocates_nothing,
         fit_allocates_nothing_after_the_first_epoch,
+        a_shape_that_comes_again_allocates_nothing_on_two_threads,
+        a_smaller_shape_allocates_nothing_on_two_threads,
+        fit_allocates_nothing_after_the_first_epoch_on_two_threads,
     ];
 }
