@@ -43,6 +43,29 @@ fn stream_goes_on_with_the_wave() {
     assert!(number_after(&output, "of its own: ") < 0.3, "{output}");
 }
 
+#[test]
+fn latency_measures_every_step() {
+    let program = compile(&example("latency.c"), Language::C11, Linkage::Shared);
+    let output = run(&program, &["1000"]);
+    for network in ["I 1, H 16 ", "I 64, H 128 "] {
+        let (_, figures) = output.split_once(network).unwrap();
+        let (figures, histogram) = figures.split_once('\n').unwrap();
+        let times: Vec<u64> = figures
+            .split_whitespace()
+            .map(|time| time.parse().unwrap())
+            .collect();
+        assert!(
+            times[0] > 0 && times.is_sorted() && times.len() == 5,
+            "{output}"
+        );
+        let rows = histogram
+            .lines()
+            .map_while(|line| line.strip_prefix("    "));
+        let steps = rows.map(|row| number_after(row, " ns "));
+        assert_eq!(steps.sum::<f64>(), 1000.0, "{output}");
+    }
+}
+
 /// Installs the library, and compiles an example with nothing but what was installed.
 #[test]
 fn an_installed_library_is_complete() {
