@@ -36,6 +36,12 @@ fn every_part_works() {
     check("every_part.c", &[data.to_str().unwrap()]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_do_not_start_are_an_error_and_leave_nothing_behind() {
+    check("threads.c", &[]);
+}
+
 #[test]
 fn a_wrong_tier_is_an_error() {
     let tiers = [
