@@ -119,6 +119,55 @@ pub enum Language {
     Cpp17,
 }
 
+/// Who compiles.
+#[derive(Clone, Copy, Debug)]
+pub enum Compiler {
+    /// What `CC` and `CXX` name, else `cc` and `c++`.
+    System,
+    Gcc,
+    Clang,
+}
+
+impl Compiler {
+    /// Those that the header is checked with, of which the machine may lack some. One that is named in
+    /// `ELMAN_REQUIRE_COMPILERS` (a list with commas) and missing is a failure.
+    pub fn available() -> Vec<Self> {
+        let required = env::var("ELMAN_REQUIRE_COMPILERS").unwrap_or_default();
+        let found = |&compiler: &Self| {
+            [Language::C11, Language::Cpp17]
+                .into_iter()
+                .all(|language| {
+                    let name = compiler.command(language);
+                    let answers = Command::new(&name).arg("--version").output().is_ok();
+                    let wanted = required.split(',').any(|required| required == name);
+                    assert!(
+                        answers || !wanted,
+                        "the required compiler {name} is missing"
+                    );
+                    if !answers {
+                        println!("skipped: there is no {name}");
+                    }
+                    answers
+                })
+        };
+        let others = [Self::Gcc, Self::Clang].into_iter().filter(found);
+        [Self::System].into_iter().chain(others).collect()
+    }
+
+    /// Its command for a language.
+    fn command(self, language: Language) -> String {
+        let or = |variable, default: &str| env::var(variable).unwrap_or_else(|_| default.into());
+        match (self, language) {
+            (Self::System, Language::C11) => or("CC", "cc"),
+            (Self::System, Language::Cpp17) => or("CXX", "c++"),
+            (Self::Gcc, Language::C11) => "gcc".into(),
+            (Self::Gcc, Language::Cpp17) => "g++".into(),
+            (Self::Clang, Language::C11) => "clang".into(),
+            (Self::Clang, Language::Cpp17) => "clang++".into(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum Linkage {
     Shared,
@@ -150,6 +199,16 @@ pub fn rpath(directory: &Path) -> String {
 
 /// A program that is compiled without a warning and linked with the library.
 pub fn compile(source: &Path, language: Language, linkage: Linkage) -> PathBuf {
+    compile_by(Compiler::System, source, language, linkage)
+}
+
+/// As [`compile`], by a compiler of choice.
+pub fn compile_by(
+    compiler: Compiler,
+    source: &Path,
+    language: Language,
+    linkage: Linkage,
+) -> PathBuf {
     let library = library();
     let shared = ["-lm".to_string(), rpath(&run_directory())];
     let (file, others) = match linkage {
@@ -158,11 +217,21 @@ pub fn compile(source: &Path, language: Language, linkage: Linkage) -> PathBuf {
     };
     let include = format!("-I{}", package().join("../include").display());
     let link = [&[file.to_str().unwrap().to_string()], others].concat();
-    compile_with(source, language, &[include], &link)
+    run_compiler(compiler, source, language, &[include], &link)
 }
 
 /// A program that is compiled without a warning and with arguments for the compiler and the linker.
 pub fn compile_with(
+    source: &Path,
+    language: Language,
+    compile: &[String],
+    link: &[String],
+) -> PathBuf {
+    run_compiler(Compiler::System, source, language, compile, link)
+}
+
+fn run_compiler(
+    compiler: Compiler,
     source: &Path,
     language: Language,
     compile: &[String],
@@ -176,11 +245,11 @@ pub fn compile_with(
         COUNT.fetch_add(1, Ordering::Relaxed)
     );
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}-{unique}"));
-    let (variable, default, flags) = match language {
-        Language::C11 => ("CC", "cc", ["-std=c11", "-xc"]),
-        Language::Cpp17 => ("CXX", "c++", ["-std=c++17", "-xc++"]),
+    let flags = match language {
+        Language::C11 => ["-std=c11", "-xc"],
+        Language::Cpp17 => ["-std=c++17", "-xc++"],
     };
-    let mut compiler = Command::new(env::var(variable).unwrap_or_else(|_| default.into()));
+    let mut compiler = Command::new(compiler.command(language));
     compiler
         .args(flags)
         .args([
