@@ -128,6 +128,7 @@ fn session_on<E: Element>(tier: Tier) {
     expect_none(&format!("{tier:?} {}", E::NAME), || {
         for _ in 0..100 {
             session.step(&[E::ONE; 3], &mut y).unwrap();
+            session.step(&[E::ONE; 2], &mut y).unwrap_err();
             session.state(&mut state).unwrap();
             session.reset();
             session.set_state(&state).unwrap();

@@ -77,6 +77,10 @@ int main(void) {
         expect_refusal(network, can_start, 3);
         expect_alive(alive);
     }
+    OK(elman_set_threads(network, 1));
+    expect_alive(1);
+    allowed = MOST;
+    OK(elman_set_threads(network, 2));
     elman_destroy(network);
     expect_alive(1);
     puts("ok");
