@@ -191,12 +191,11 @@ fn every_rule_allocates_in_its_first_update_alone() {
     }
 }
 
-/// Shapes of no more sequences, none of more steps, ragged or not; of a cost that is shared by as many threads or by
-/// fewer.
-fn shrink(threads: usize) {
+/// Shapes of no more sequences, none of more steps, ragged or not.
+fn a_smaller_shape_allocates_nothing() {
     let outputs = [Output::Last, Output::All].into_iter();
     for (output, threshold) in outputs.flat_map(|output| [(output, 0), (output, 2_000_000)]) {
-        let mut network = network::<f32>(Tier::active().unwrap(), output, threads);
+        let mut network = network::<f32>(Tier::active().unwrap(), output, 1);
         network.set_parallel_threshold(threshold);
         let mut caller = Caller::new(network, Rule::SGD);
         caller.run(&[MOST_STEPS; MOST_SEQUENCES], MOST_STEPS);
@@ -210,10 +209,6 @@ fn shrink(threads: usize) {
             expect_none(&what, || caller.run(&lengths, steps));
         }
     }
-}
-
-fn a_smaller_shape_allocates_nothing() {
-    shrink(1);
 }
 
 fn fit_on(threads: usize) {
@@ -270,10 +265,6 @@ fn a_shape_that_comes_again_allocates_nothing_on_two_threads() {
     repeat::<f64>(2);
 }
 
-fn a_smaller_shape_allocates_nothing_on_two_threads() {
-    shrink(2);
-}
-
 fn fit_allocates_nothing_after_the_first_epoch_on_two_threads() {
     fit_on(2);
 }
@@ -300,7 +291,6 @@ fn main() {
         a_smaller_shape_allocates_nothing,
         fit_allocates_nothing_after_the_first_epoch,
         a_shape_that_comes_again_allocates_nothing_on_two_threads,
-        a_smaller_shape_allocates_nothing_on_two_threads,
         fit_allocates_nothing_after_the_first_epoch_on_two_threads,
     ];
 }

@@ -174,16 +174,11 @@ pub struct Part<'a, E> {
     elements: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth` and `take_columns`); so it can go to
-// another thread like a `&mut [E]`.
+// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth`); so it can go to another thread like a
+// `&mut [E]`.
 unsafe impl<E: Element> Send for Part<'_, E> {}
 
 impl<'a, E: Element> Part<'a, E> {
-    /// Columns of a panel.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// Cuts off the first `count` k.
     ///
     /// # Panics
@@ -196,23 +191,6 @@ impl<'a, E: Element> Part<'a, E> {
         };
         self.data = self.data.wrapping_add(count * self.width);
         self.depth = rest;
-        taken
-    }
-
-    /// Cuts off the first `count` columns: whole panels, or all that there are.
-    ///
-    /// # Panics
-    /// Where there are not as many, or the last panel would be cut.
-    pub fn take_columns(&mut self, count: usize) -> Self {
-        let rest = self.columns.checked_sub(count).expect("no such column");
-        assert!(rest == 0 || count.is_multiple_of(self.width));
-        let taken = Self {
-            columns: count,
-            ..*self
-        };
-        let panels = count.div_ceil(self.width);
-        self.data = self.data.wrapping_add(panels * self.panel_stride);
-        self.columns = rest;
         taken
     }
 

@@ -89,7 +89,7 @@ pub enum Finish<'a, E> {
 impl<E> Finish<'_, E> {
     /// The same for the rows from `row` on.
     #[inline(always)]
-    pub(super) fn from_row(self, row: usize) -> Self {
+    pub(super) fn at_row(self, row: usize) -> Self {
         match self {
             Self::TimesDerivative {
                 activation,

@@ -187,7 +187,7 @@ impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E,
                     b: recurrence.b,
                     b_depth: recurrence.b_depth,
                     start: recurrence.start,
-                    finish: recurrence.finish.from_row(step.beside),
+                    finish: recurrence.finish.at_row(step.beside),
                     c,
                     c_stride: stride,
                 };

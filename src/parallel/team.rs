@@ -14,7 +14,7 @@ use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -108,8 +108,16 @@ impl Team {
                 });
             }
         };
-        let resident = Arc::clone(&workers);
-        pool.spawn_broadcast(move |context| resident[context.index()].serve());
+        // The threads have allocated what they need before anybody calls them.
+        let ready = Arc::new(Barrier::new(count + 1));
+        let (resident, arrived) = (Arc::clone(&workers), Arc::clone(&ready));
+        pool.spawn_broadcast(move |context| {
+            let worker = &resident[context.index()];
+            _ = worker.thread.set(thread::current());
+            arrived.wait();
+            worker.serve();
+        });
+        ready.wait();
         Ok(Self {
             workers,
             taken: AtomicBool::new(false),
@@ -211,7 +219,6 @@ fn join(handles: Vec<JoinHandle<()>>) {
 impl Worker {
     /// Does what it is told until it is told to stop.
     fn serve(&self) {
-        _ = self.thread.set(thread::current());
         loop {
             let job = self.next();
             // SAFETY: the job's owner keeps it until it is done or taken back, which it can't be any more; the one that

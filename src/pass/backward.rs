@@ -82,8 +82,8 @@ struct Shared<'a, E: Element> {
 }
 
 impl<E: Element> Gradient<E> {
-    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` for one over any batch that is no
-    /// larger; packs the weights where `pack`.
+    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one share for one over any
+    /// batch that is no larger; packs the weights where `pack`.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
@@ -99,8 +99,8 @@ impl<E: Element> Gradient<E> {
         let Workspace { layout, used, .. } = workspace;
         let limit = window_limit(model, layout);
         let room = |part: &Layout| {
-            if smaller {
-                return most_rows(part, limit);
+            if smaller || *used == 1 {
+                return most_rows(part, limit).min(WINDOW_STEPS.saturating_mul(part.batch()));
             }
             let windows = layout.windows_backwards(limit, WINDOW_STEPS);
             windows.map(|window| part.count(&window)).max().unwrap_or(0)
