@@ -19,7 +19,6 @@ pub use rnn::Rnn;
 
 use crate::activation::Activation;
 use crate::arena::{Block, Piece, Rows, RowsMut, Share, pieces_backwards};
-use crate::buffer::try_reserve;
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
 use crate::kernels::product::{Product, Segment, Start};
@@ -102,6 +101,16 @@ impl Tensor {
     pub fn len(&self) -> usize {
         self.rows * self.columns
     }
+
+    /// Whether rows are multiplied by it: then kernels read packed copies of it.
+    pub fn is_matrix(&self) -> bool {
+        self.meets_input() || self.role == TensorRole::RecurrentWeight
+    }
+
+    /// Whether the layer's input is multiplied by it.
+    pub fn meets_input(&self) -> bool {
+        matches!(self.role, TensorRole::InputWeight | TensorRole::DenseWeight)
+    }
 }
 
 /// What a layer gets to run forward.
@@ -117,7 +126,7 @@ pub struct Forward<'a, E: Element> {
     pub output: usize,
     /// Its parameters.
     pub parameters: &'a [E],
-    /// What it has packed of them.
+    /// Its matrices, one above the other as they lie in the parameters, packed as one.
     pub weights: &'a [Packed<E>],
     /// The dropout of this pass.
     pub mask: Mask,
@@ -134,7 +143,8 @@ pub struct Backward<'a, E: Element> {
     pub input: usize,
     /// Region of its output, and of its gradient.
     pub output: usize,
-    /// What it has packed of its parameters.
+    /// The transposes of its matrices, the last one first. Those that meet the input are only there where the gradient of
+    /// the input is wanted.
     pub weights: &'a [Packed<E>],
     /// Gradient of the final state, `[batch][stride]` in the caller's order, the layer's part at the start.
     pub state_gradient: Option<&'a [E]>,
@@ -319,7 +329,7 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         self.outputs().max(self.state_size())
     }
 
-    /// Its parameters, in their order in the flat buffer.
+    /// Its parameters, in their order in the flat buffer: first the matrices.
     fn tensors(&self) -> Vec<Tensor> {
         Vec::new()
     }
@@ -333,32 +343,6 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     /// each computes all units of some sequences.
     fn splits_units(&self, _rows: usize, _threads: usize) -> bool {
         false
-    }
-
-    /// Packs what [`Self::forward`] needs of `parameters`.
-    ///
-    /// # Errors
-    /// [`crate::Error::OutOfMemory`]
-    fn pack_forward(
-        &self,
-        _: Tier,
-        _parameters: &[E],
-        _weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    /// Packs what [`Self::backward`] needs of `parameters`.
-    ///
-    /// # Errors
-    /// [`crate::Error::OutOfMemory`]
-    fn pack_backward(
-        &self,
-        _: Tier,
-        _parameters: &[E],
-        _weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        Ok(())
     }
 
     /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the lead
@@ -384,26 +368,6 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         _strip: &mut Packed<E>,
     ) {
     }
-}
-
-/// Packs one matrix as `weights[index]`, which is there or is the next one.
-fn pack_one<E: Element>(
-    weights: &mut Vec<Packed<E>>,
-    index: usize,
-    tier: Tier,
-    depth: usize,
-    columns: usize,
-    from: &[E],
-    source: Source,
-) -> Result<()> {
-    const WHAT: &str = "the packed weights";
-    if weights.len() == index {
-        try_reserve(WHAT, weights, index + 1)?;
-        weights.push(Packed::new());
-    }
-    weights[index].shape(WHAT, tier, depth, columns)?;
-    weights[index].pack(0, depth, from, source);
-    Ok(())
 }
 
 /// Most steps of a window of a backward pass.

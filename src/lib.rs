@@ -74,6 +74,7 @@ mod save;
 #[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
 mod scatter;
 mod session;
+mod update;
 
 #[allow(unsafe_code)] // pointers inside checked bounds
 mod kernels;

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::buffer::{Buffer, try_vec};
+use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::dataset::Standardization;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Packed, Source};
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
@@ -24,6 +24,9 @@ pub enum Output {
     /// The outputs of all its steps.
     All,
 }
+
+/// What memory is wanted for.
+pub const PACKED: &str = "the packed weights";
 
 /// A layer in its place.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ pub struct Model<E: Element> {
     pub places: Vec<Place<E>>,
     pub state_size: usize,
     pub parameters: Buffer<E>,
-    /// What each layer has packed to run forward.
+    /// What each layer reads to run forward: its matrices one above the other as one, if it has any.
     pub weights: Vec<Vec<Packed<E>>>,
     pub standardization: Option<Standardization<E>>,
 }
@@ -133,14 +136,15 @@ impl<E: Element> Model<E> {
         let first_parameter = self.parameters.len();
         let state_size = shape::sum("the state", &[self.state_size, layer.state_size()])?;
         let zeros = Buffer::zeroed("the parameters", total - first_parameter)?;
+        let tensors = layer.tensors();
         let mut weights = Vec::new();
-        layer.pack_forward(self.tier, &zeros, &mut weights)?;
+        pack_forward(self.tier, &tensors, &zeros, &mut weights)?;
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].fill(E::ZERO);
         self.weights.push(weights);
         self.places.push(Place {
             spec,
-            tensors: layer.tensors(),
+            tensors,
             first_parameter,
             parameter_count: total - first_parameter,
             first_state: self.state_size,
@@ -154,7 +158,7 @@ impl<E: Element> Model<E> {
     pub fn pack(&mut self) -> Result<()> {
         for (place, weights) in self.places.iter().zip(&mut self.weights) {
             let parameters = &self.parameters[place.parameters()];
-            place.layer.pack_forward(self.tier, parameters, weights)?;
+            pack_forward(self.tier, &place.tensors, parameters, weights)?;
         }
         Ok(())
     }
@@ -250,4 +254,26 @@ impl<E: Element> Model<E> {
         copy.pack()?;
         Ok(copy)
     }
+}
+
+/// Packs the matrices of a layer as they lie in its parameters, one above the other: so a row of x_t and h_{t-1} meets both
+/// in one product.
+fn pack_forward<E: Element>(
+    tier: Tier,
+    tensors: &[Tensor],
+    parameters: &[E],
+    weights: &mut Vec<Packed<E>>,
+) -> Result<()> {
+    let Some(&Tensor { columns, .. }) = tensors.first() else {
+        return Ok(());
+    };
+    let matrices = tensors.iter().filter(|tensor| tensor.is_matrix());
+    let depth = matrices.map(|tensor| tensor.rows).sum();
+    if weights.is_empty() {
+        try_reserve(PACKED, weights, 1)?;
+        weights.push(Packed::new());
+    }
+    weights[0].shape(PACKED, tier, depth, columns)?;
+    weights[0].pack(0, depth, parameters, Source::rows(columns));
+    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
 use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
 use crate::simd::Tier;
+use crate::update::{operations, update};
 use crate::{Element, Error, Result, shape};
 
 /// A recurrent neural network.
@@ -37,8 +38,6 @@ pub struct Network<E: Element = f32> {
     workspace: Workspace<E>,
     gradient: Gradient<E>,
     state: State,
-    /// Whether the weights that a backward pass reads are packed.
-    packed_backward: bool,
     seed: u64,
     /// Training passes so far.
     passes: u64,
@@ -80,7 +79,6 @@ impl<E: Element> Network<E> {
             workspace: Workspace::default(),
             gradient: Gradient::default(),
             state: State::NoForward,
-            packed_backward: false,
             seed: 0,
             passes: 0,
             idle: Mutex::new(Vec::new()),
@@ -326,11 +324,8 @@ impl<E: Element> Network<E> {
             .threads_for(batch.operations(model, self.parallel.threads()));
         self.workspace.prepare(model, batch, true, threads)?;
         let threads = self.parallel.threads();
-        let pack = !self.packed_backward;
         self.gradient
-            .prepare(model, &mut self.workspace, threads, true, pack)?;
-        self.packed_backward = true;
-        Ok(())
+            .prepare(model, &mut self.workspace, threads, true, false)
     }
 
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.
@@ -411,11 +406,9 @@ impl<E: Element> Network<E> {
             dstate_in,
         };
         self.workspace.check_backward(model, &flow)?;
-        let threads = self.parallel.threads();
-        let pack = !self.packed_backward;
+        let (threads, input_gradient) = (self.parallel.threads(), flow.dx.is_some());
         self.gradient
-            .prepare(model, &mut self.workspace, threads, false, pack)?;
-        self.packed_backward = true;
+            .prepare(model, &mut self.workspace, threads, false, input_gradient)?;
         let training = Training {
             seed: self.seed,
             pass,
@@ -434,14 +427,13 @@ impl<E: Element> Network<E> {
     /// [`Error::Mismatch`] where the optimizer belongs to a network of another size, [`Error::OutOfMemory`]. Parameters,
     /// gradients and optimizer are then as they were.
     pub fn update(&mut self, optimizer: &mut Optimizer<E>) -> Result<()> {
-        let gradients = std::mem::take(&mut self.gradients);
-        let result = self.change(|model| {
-            optimizer.step(&mut model.parameters, &gradients)?;
-            model.pack()
+        let model = Self::unshared(&mut self.model)?;
+        let step = optimizer.begin(model.parameters.len())?;
+        let (gradients, transposes) = (&mut self.gradients[..], &mut self.gradient.weights);
+        self.parallel.enter(operations(model), |crew| {
+            update(crew, model, transposes, step, gradients);
         });
-        self.gradients = gradients;
-        result?;
-        self.clear_gradients();
+        self.outdate_pass();
         Ok(())
     }
 
@@ -502,9 +494,14 @@ impl<E: Element> Network<E> {
         Ok(())
     }
 
-    /// What a forward pass has kept no longer fits the model.
+    /// What passes have kept no longer fits the model.
     fn changed(&mut self) {
-        self.packed_backward = false;
+        self.gradient.weights.outdate();
+        self.outdate_pass();
+    }
+
+    /// What a forward pass has kept no longer fits the parameters.
+    fn outdate_pass(&mut self) {
         if self.state != State::NoForward {
             self.state = State::Changed;
         }

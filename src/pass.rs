@@ -3,8 +3,10 @@
 mod backward;
 mod forward;
 mod task;
+mod transposes;
 
 pub use backward::{Flow, Gradient};
+pub use transposes::Transposes;
 
 use crate::arena::Share;
 use crate::buffer::try_reserve;

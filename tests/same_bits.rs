@@ -116,6 +116,46 @@ fn threads_change_nothing_of_a_hundred_steps_of_training() {
     });
 }
 
+/// Updates that find other weights packed each time, against parameters that are set.
+fn an_update_is_its_rule<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let data = shape.data::<E>();
+    let rule = RULES[shape.seed as usize % RULES.len()];
+    let optimizer = || Optimizer::new(rule, 1e-3).unwrap();
+    for threads in [1, 2, 3] {
+        let what = format!("{rule:?}, {threads} threads");
+        let (mut network, mut other) = (on_threads(shape, tier, threads), shape.network::<E>(tier));
+        let (mut updates, mut steps) = (optimizer(), optimizer());
+        for round in 0..4 {
+            if (shape.seed + round).is_multiple_of(2) {
+                let results = data.forward_backward(&mut network);
+                results.expect(&what, &data.forward_backward(&mut other))?;
+            } else {
+                for network in [&mut network, &mut other] {
+                    data.forward(network);
+                    network.backward(Some(&data.dy), None, None, None).unwrap();
+                }
+            }
+            let mut parameters = other.parameters().to_vec();
+            steps.step(&mut parameters, other.gradients()).unwrap();
+            other.set_parameters(&parameters).unwrap();
+            other.clear_gradients();
+            network.update(&mut updates).unwrap();
+            same(&what, network.parameters(), &parameters)?;
+            same(&what, network.gradients(), other.gradients())?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_update_is_its_rule_and_leaves_nothing_old() {
+    hold_everywhere(
+        count(5),
+        an_update_is_its_rule::<f32>,
+        an_update_is_its_rule::<f64>,
+    );
+}
+
 fn two_trainings_are_each_as_alone<E: Element>(shape: &Shape, tier: Tier) -> Check {
     let other = Shape::random(shape.seed + 1_000_000);
     let shapes = [shape, &other];

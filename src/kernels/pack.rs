@@ -174,7 +174,7 @@ pub struct Part<'a, E> {
     elements: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth`); so it can go to another thread like a
+// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth` and `take_columns`); so it can go to another thread like a
 // `&mut [E]`.
 unsafe impl<E: Element> Send for Part<'_, E> {}
 
@@ -192,6 +192,28 @@ impl<'a, E: Element> Part<'a, E> {
         self.data = self.data.wrapping_add(count * self.width);
         self.depth = rest;
         taken
+    }
+
+    /// Cuts off the first `count` columns, which are whole panels unless they are all.
+    ///
+    /// # Panics
+    /// Where they are not, or there are not as many.
+    pub fn take_columns(&mut self, count: usize) -> Self {
+        let rest = self.columns.checked_sub(count).expect("no such columns");
+        assert!(rest == 0 || count.is_multiple_of(self.width));
+        let taken = Self {
+            columns: count,
+            ..*self
+        };
+        let panels = count.div_ceil(self.width);
+        self.data = self.data.wrapping_add(panels * self.panel_stride);
+        self.columns = rest;
+        taken
+    }
+
+    /// Columns of a panel.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// Packs it from `from`.

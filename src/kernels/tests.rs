@@ -389,6 +389,15 @@ fn packing<E: Scalar>(
         rest.pack(from, at(source, depth / 2, 0));
         upper.pack(from, source);
         assert_same(packed.data(), &expected, what);
+
+        packed.shape("b", tier, depth, columns).unwrap();
+        packed.data.fill(E::from_f64(GUARD));
+        let mut rest = packed.part();
+        let first = (columns / 2).next_multiple_of(rest.width()).min(columns);
+        let left = rest.take_columns(first);
+        rest.pack(from, at(source, 0, first));
+        left.pack(from, source);
+        assert_same(packed.data(), &expected, what);
     }
 }
 
@@ -602,6 +611,9 @@ fn operands_that_are_too_short_are_not_read() {
         };
         assert_panics(|| packed.pack(0, 4, &[1.0; 40], no_unit));
         assert_panics(|| _ = packed.part().take_depth(5));
+        let beyond = packed.columns() + 1;
+        assert_panics(|| _ = packed.part().take_columns(beyond));
+        assert_panics(|| _ = packed.part().take_columns(1));
 
         add_rows_backwards(tier, &VALUES, 5, 3, &mut [0.0; 5]);
         assert_panics(|| add_rows_backwards(tier, &VALUES, 5, 4, &mut [0.0; 5]));

@@ -2,15 +2,14 @@
 
 use std::ops::Range;
 
-use super::{Backward, Forward, Gradients, Layer, Tensor, pack_one};
+use super::{Backward, Forward, Gradients, Layer, Tensor};
+use crate::Element;
 use crate::activation::Activation;
 use crate::arena::{Rows, RowsMut};
 use crate::init::TensorRole;
-use crate::kernels::pack::{Packed, Source};
+use crate::kernels::pack::Packed;
 use crate::kernels::product::{Finish, Product, Segment, Start};
 use crate::kernels::rows::scale_by_derivative;
-use crate::simd::Tier;
-use crate::{Element, Result};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -45,42 +44,6 @@ impl<E: Element> Layer<E> for Dense {
             tensor(TensorRole::DenseWeight, self.inputs),
             tensor(TensorRole::DenseBias, 1),
         ]
-    }
-
-    fn pack_forward(
-        &self,
-        tier: Tier,
-        parameters: &[E],
-        weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        let source = Source::rows(self.units);
-        pack_one(
-            weights,
-            0,
-            tier,
-            self.inputs,
-            self.units,
-            parameters,
-            source,
-        )
-    }
-
-    fn pack_backward(
-        &self,
-        tier: Tier,
-        parameters: &[E],
-        weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        let source = Source::columns(self.units);
-        pack_one(
-            weights,
-            0,
-            tier,
-            self.units,
-            self.inputs,
-            parameters,
-            source,
-        )
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {

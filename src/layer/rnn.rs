@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use super::{Backward, Forward, Gradients, Layer, Tensor, pack_one};
+use super::{Backward, Forward, Gradients, Layer, Tensor};
+use crate::Element;
 use crate::activation::Activation;
 use crate::arena::{Block, Rows, RowsMut};
 use crate::init::TensorRole;
-use crate::kernels::pack::{Packed, Source};
+use crate::kernels::pack::Packed;
 use crate::kernels::product::{Finish, Product, Segment, Start};
 use crate::kernels::recurrence::{Recurrence, Step, is_worth_sharing};
 use crate::kernels::rows::scale_by_derivative;
-use crate::simd::Tier;
-use crate::{Element, Result};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -106,46 +105,6 @@ impl<E: Element> Layer<E> for Rnn {
 
     fn splits_units(&self, rows: usize, threads: usize) -> bool {
         rows < FEW_ROWS_EACH * threads && is_worth_sharing(rows, self.units, self.units)
-    }
-
-    /// W_x above W_h, as they lie in the parameters: one matrix, whose rows meet x_t and then h_{t-1}.
-    fn pack_forward(
-        &self,
-        tier: Tier,
-        parameters: &[E],
-        weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        let depth = self.inputs + self.units;
-        pack_one(
-            weights,
-            0,
-            tier,
-            depth,
-            self.units,
-            parameters,
-            Source::rows(self.units),
-        )
-    }
-
-    /// W_h transposed and W_x transposed.
-    fn pack_backward(
-        &self,
-        tier: Tier,
-        parameters: &[E],
-        weights: &mut Vec<Packed<E>>,
-    ) -> Result<()> {
-        let (inputs, units) = (self.inputs, self.units);
-        let source = Source::columns(units);
-        pack_one(
-            weights,
-            0,
-            tier,
-            units,
-            units,
-            &parameters[inputs * units..],
-            source,
-        )?;
-        pack_one(weights, 1, tier, units, inputs, parameters, source)
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {

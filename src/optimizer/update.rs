@@ -29,6 +29,16 @@ pub struct Step<'a, E> {
 }
 
 impl<'a, E: Element> Step<'a, E> {
+    /// Cuts off the step over the first `count` parameters.
+    pub fn take(&mut self, count: usize) -> Self {
+        let state = self.state.each_mut().map(|values| {
+            let count = count.min(values.len());
+            values.split_off_mut(..count).unwrap_or_default()
+        });
+        let formula = self.formula;
+        Self { formula, state }
+    }
+
     /// Updates the parameters.
     ///
     /// # Panics
@@ -295,16 +305,6 @@ mod tests {
         ]
     }
 
-    /// Cuts off the step over the first `count` parameters.
-    fn take<'a, E: Element>(step: &mut Step<'a, E>, count: usize) -> Step<'a, E> {
-        let state = step.state.each_mut().map(|values| {
-            let count = count.min(values.len());
-            values.split_off_mut(..count).unwrap_or_default()
-        });
-        let formula = step.formula;
-        Step { formula, state }
-    }
-
     /// All parameters at once on a tier's vectors, or in pieces, against one after the other.
     fn same_bits<E: Element>() {
         let mut rng = Rng::new(1);
@@ -323,7 +323,7 @@ mod tests {
                     let end = COUNT.min(start + length);
                     let (parameters, gradients) =
                         (&mut parameters[start..end], &gradients[start..end]);
-                    take(&mut step, length).run(tier, parameters, gradients);
+                    step.take(length).run(tier, parameters, gradients);
                     start = end;
                     if start == COUNT {
                         break;

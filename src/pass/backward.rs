@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::task::Task;
-use super::{Training, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len};
+use super::{Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len};
 use crate::arena::{Block, Rows, RowsMut, Share};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
@@ -19,8 +19,8 @@ use crate::{Element, Result, shape};
 pub struct Gradient<E: Element> {
     /// Packed gradients of a window, one for each thread.
     strips: Vec<Packed<E>>,
-    /// What each layer has packed to run backward.
-    weights: Vec<Vec<Packed<E>>>,
+    /// What each layer reads.
+    pub weights: Transposes<E>,
 }
 
 /// The gradients that come in and go out.
@@ -71,7 +71,7 @@ impl<E: Element> Cut for ParameterTask<'_, E> {
 /// What all parts of a pass share.
 struct Shared<'a, E: Element> {
     model: &'a Model<E>,
-    weights: &'a [Vec<Packed<E>>],
+    weights: &'a Transposes<E>,
     training: Training,
     steps: usize,
     dy: Option<&'a [E]>,
@@ -83,7 +83,7 @@ struct Shared<'a, E: Element> {
 
 impl<E: Element> Gradient<E> {
     /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one share for one over any
-    /// batch that is no larger; packs the weights where `pack`.
+    /// batch that is no larger; packs the weights that are not packed.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
@@ -93,7 +93,7 @@ impl<E: Element> Gradient<E> {
         workspace: &mut Workspace<E>,
         threads: usize,
         smaller: bool,
-        pack: bool,
+        input_gradient: bool,
     ) -> Result<()> {
         let what = "the gradients of a window";
         let Workspace { layout, used, .. } = workspace;
@@ -123,16 +123,7 @@ impl<E: Element> Gradient<E> {
                 strip.shape(what, model.tier, rows, place.columns())?;
             }
         }
-        let count = model.places.len();
-        if pack || self.weights.len() < count {
-            try_reserve(what, &mut self.weights, count)?;
-            self.weights.resize_with(count, Vec::new);
-            for (index, weights) in self.weights.iter_mut().enumerate() {
-                let layer = &model.places[index].layer;
-                layer.pack_backward(model.tier, model.layer_parameters(index), weights)?;
-            }
-        }
-        Ok(())
+        self.weights.prepare(model, input_gradient)
     }
 }
 
@@ -279,7 +270,7 @@ impl<E: Element> Shared<'_, E> {
                 crew: self.crew,
                 input: index - first,
                 output: index - first + 1,
-                weights: &self.weights[index],
+                weights: self.weights.layer(index),
                 state_gradient: self.dstate_out.map(|state| &state[place.first_state..]),
                 state_stride: model.state_size,
                 input_gradient: index > first || below || self.input_gradient,
