@@ -152,6 +152,8 @@ pub struct Backward<'a, E: Element> {
     pub state_stride: usize,
     /// Whether the gradient of the input is wanted.
     pub input_gradient: bool,
+    /// Whether the gradient of the state that the sequences start from is wanted.
+    pub start_gradient: bool,
     /// The dropout of the forward pass.
     pub mask: Mask,
 }

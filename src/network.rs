@@ -6,6 +6,7 @@ use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::dataset::Standardization;
 use crate::init::{self, Initializer, Rng};
+use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
@@ -526,6 +527,3 @@ impl<E: Element> Batch<'_, E> {
         rows.saturating_mul(model.operations())
     }
 }
-
-/// Rows that a step takes about as long for as for one: it reads all weights for either.
-const ROWS_AS_FAST_AS_ONE: usize = 4;

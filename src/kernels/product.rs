@@ -166,7 +166,7 @@ impl<'a, E: Element> Product<'a, E> {
         self.check();
         let depth: usize = self.a.iter().map(|segment| segment.depth).sum();
         let crew = crew.if_worth(
-            operations(self.rows, depth, self.b.columns()),
+            operations(self.rows.max(ROWS_AS_FAST_AS_ONE), depth, self.b.columns()),
             WORTH_SHARING,
         );
         let operands = Operands {
@@ -210,6 +210,9 @@ impl<'a, E: Element> Product<'a, E> {
 pub(super) fn operations(rows: usize, depth: usize, columns: usize) -> usize {
     2 * rows * depth * columns
 }
+
+/// Rows that a product takes about as long for as for one: it reads all of the right operand for either.
+pub const ROWS_AS_FAST_AS_ONE: usize = 4;
 
 /// Floating-point operations from which a product is worth more than one thread.
 const WORTH_SHARING: usize = 500_000;

@@ -197,11 +197,11 @@ impl<E: Element> Layer<E> for Rnn {
         }
         let rows = layout.rows(start);
         let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
-        if start == 0 {
+        if start > 0 {
+            lead[..first.len()].copy_from_slice(first);
+        } else if pass.start_gradient {
             let first = [Segment::rows(first, h_stride, self.units)];
             Product::new(rows, &first, &pass.weights[0], lead, h_stride).share(tier, crew);
-        } else {
-            lead[..first.len()].copy_from_slice(first);
         }
     }
 

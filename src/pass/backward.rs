@@ -7,6 +7,7 @@ use super::{Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_row
 use crate::arena::{Block, Rows, RowsMut, Share};
 use crate::buffer::try_reserve;
 use crate::kernels::pack::Packed;
+use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::layout::Layout;
 use crate::model::{Model, Output, Place};
@@ -77,6 +78,7 @@ struct Shared<'a, E: Element> {
     dy: Option<&'a [E]>,
     dstate_out: Option<&'a [E]>,
     input_gradient: bool,
+    start_gradient: bool,
     /// The threads of a share.
     crew: Crew<'a>,
 }
@@ -153,6 +155,7 @@ impl<E: Element> Workspace<E> {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
         let rows = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
+        let rows = rows.max(ROWS_AS_FAST_AS_ONE);
         let is_alone = self.used == 1 && !model.splits_units(batch, threads);
         rows.saturating_mul(model.operations())
             .saturating_mul(if is_alone { 1 } else { 2 })
@@ -176,6 +179,7 @@ impl<E: Element> Workspace<E> {
             dy: flow.dy,
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
+            start_gradient: flow.dstate_in.is_some(),
             crew: self.crew_of_share(crew),
         };
         let layers = model.sequence_layers();
@@ -274,6 +278,7 @@ impl<E: Element> Shared<'_, E> {
                 state_gradient: self.dstate_out.map(|state| &state[place.first_state..]),
                 state_stride: model.state_size,
                 input_gradient: index > first || below || self.input_gradient,
+                start_gradient: self.start_gradient,
                 mask: self.training.mask(index),
             };
             place.layer.backward(&pass, activations, deltas);
