@@ -72,6 +72,11 @@
  * Results. The same parameters and inputs give the same bits, whatever the number of threads, whatever else is in the
  * batch, and whether a sequence comes as a whole or step by step; and on every CPU with fused multiply-add.
  *
+ * Floating point. No call changes the caller's mode, and the caller's thread computes in it; the others, on Linux, in the
+ * one that elman_set_threads() was called in. "The same bits" is for a mode that rounds to nearest and keeps denormal
+ * numbers, as threads usually start. A program that flushes these to 0 gets other bits where there are any; it sets the
+ * mode before elman_set_threads() and leaves it, and then again the number of threads changes nothing.
+ *
  * ABI. Constants keep their values. Structs grow at the end, and carry their size where the caller makes them.
  */
 #ifndef ELMAN_H

@@ -43,6 +43,11 @@ fn threads_that_do_not_start_are_an_error_and_leave_nothing_behind() {
 }
 
 #[test]
+fn no_call_changes_the_floating_point_mode() {
+    check("floating_point_mode.c", &[]);
+}
+
+#[test]
 fn a_wrong_tier_is_an_error() {
     let tiers = [
         (
