@@ -28,8 +28,8 @@ pub struct Job {
     shape: Shape,
     network: Network,
     optimizer: Optimizer,
-    x: Vec<f32>,
-    y: Vec<f32>,
+    pub x: Vec<f32>,
+    pub y: Vec<f32>,
     /// The gradient that comes in from above.
     pub dy: Vec<f32>,
     /// Room for the gradient of `x`, where a training step is to compute it.
@@ -42,6 +42,11 @@ impl Job {
     pub fn new(shape: Shape, tier: Tier, threads: usize) -> elman::Result<Self> {
         let mut network = network(&shape, tier)?;
         network.set_threads(threads)?;
+        Self::of(network, shape)
+    }
+
+    /// A network of one layer that gives all outputs, and a batch.
+    pub fn of(network: Network, shape: Shape) -> elman::Result<Self> {
         let outputs = network.output_len(shape.batch, shape.steps)?;
         Ok(Self {
             network,
@@ -71,6 +76,12 @@ impl Job {
 
     /// Forward, backward, update.
     pub fn training(&mut self) {
+        self.gradients();
+        self.network.update(&mut self.optimizer).expect(SIZES);
+    }
+
+    /// Forward, backward.
+    pub fn gradients(&mut self) {
         let batch = Batch {
             x: &self.x,
             batch: self.shape.batch,
@@ -81,7 +92,6 @@ impl Job {
         network
             .forward(batch, None, Some(&mut self.y), None)
             .and_then(|()| network.backward(Some(&self.dy), None, self.dx.as_deref_mut(), None))
-            .and_then(|()| network.update(&mut self.optimizer))
             .expect(SIZES);
     }
 }

@@ -9,7 +9,6 @@
 //! | `forward` | inference on a whole batch |
 //! | `training` | forward, backward without the gradient of x, SGD |
 //! | `training_dx` | the same with the gradient of x |
-//! | `training_denormal` | `training` with gradients that are all denormal, the worst that fading ones can do |
 //! | `streaming` | one step of one sequence |
 //! | `ragged_forward`, `ragged_training` | sequences of all lengths, on average half of the longest; the rate counts steps that exist |
 //! | `padded_forward`, `padded_training` | the same batch with every sequence as long as the longest |
@@ -125,27 +124,6 @@ fn training_dx(criterion: &mut Criterion) {
     }
 }
 
-fn training_denormal(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("training_denormal");
-    let chosen = ["rows", "long", "one vector"];
-    for (shape, place) in everywhere().filter(|(shape, _)| chosen.contains(&shape.name)) {
-        let prepare = || {
-            let mut job = Job::new(shape, place.tier, place.threads)?;
-            job.dy.fill(1e-40);
-            Ok(job)
-        };
-        let operations = operations(&shape, 2 * shape.input + 3 * shape.units);
-        add(
-            &mut group,
-            &shape,
-            place,
-            operations,
-            prepare,
-            Job::training,
-        );
-    }
-}
-
 fn streaming(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("streaming");
     for (shape, place) in everywhere().filter(|(_, place)| place.threads == 1) {
@@ -205,6 +183,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = network;
     config = settings();
-    targets = forward, training, training_dx, training_denormal, streaming, ragged
+    targets = forward, training, training_dx, streaming, ragged
 }
 criterion_main!(network);

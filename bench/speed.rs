@@ -1,8 +1,11 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow, and sizes TxBxIxH of one's own. The tier is the one that the process uses, which `ELMAN_TIER` caps. Every time is the best of several.
+//! follow, and sizes TxBxIxH of one's own; the word `denormals` asks for the table of what fading costs, which comes last
+//! otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which `ELMAN_TIER`
+//! caps. Every time is the best of several.
 
+mod denormals;
 mod job;
 mod shapes;
 mod yardstick;
@@ -186,6 +189,9 @@ fn main() -> elman::Result<()> {
                 shape.sizes()
             );
         }
+    }
+    if words.is_empty() || words.iter().any(|word| word == "denormals") {
+        denormals::print(tier)?;
     }
     Ok(())
 }
