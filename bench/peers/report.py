@@ -1,0 +1,132 @@
+"""The Markdown that run.py prints, or writes into the README."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from engines import Shape
+
+# Microseconds of each measurement.
+Row = dict[str, float]
+
+
+class Part(NamedTuple):
+    """Work that is compared: its products of all outputs with I and with H numbers, and the measurements of elman and of
+    each peer; where there are several, the least counts.
+    """
+
+    title: str
+    meaning: str
+    products: tuple[int, int]
+    elman: str
+    peers: dict[str, list[str]]
+
+
+# oneDNN's forward pass for training is sometimes faster than the one for inference.
+FORWARD = Part(
+    "forward", "inference, all outputs; 2 T B H (I + H) operations", (1, 1), "elman",
+    {"torch": ["torch"], "ONNX Runtime": ["ONNX Runtime"], "NumPy": ["NumPy"], "oneDNN": ["oneDNN", "oneDNN saving"]},
+)
+TRAINING = Part(
+    "training step", "forward, backward to all parameters but not to x, SGD (torch.optim.SGD); 2 T B H (2 I + 3 H)",
+    (2, 3), "elman training", {"torch": ["torch training"]},
+)
+GRADIENTS = Part(
+    "gradients", "forward, backward to all parameters and x, no update (oneDNN has none); 2 T B H (3 I + 3 H)",
+    (3, 3), "elman dx", {"oneDNN": ["oneDNN dx"]},
+)
+PARTS = [FORWARD, TRAINING, GRADIENTS]
+
+NAMES = {
+    (1, 1, 1, 16): "tiny step",
+    (100, 1, 64, 128): "stream",
+    (5, 100, 3, 8): "demo",
+    (28, 128, 28, 128): "rows",
+    (50, 32, 64, 256): "small",
+    (100, 64, 256, 512): "medium",
+    (50, 128, 1024, 1024): "large",
+    (1000, 16, 32, 64): "long",
+}
+# What is between them in the README comes from here.
+BEGIN, END = "<!-- bench/peers/run.py writes from here -->", "<!-- to here -->"
+
+
+def least(row: Row, names: list[str]) -> float:
+    return min((row[name] for name in names if name in row), default=math.nan)
+
+
+def label(shape: Shape) -> str:
+    return f"{NAMES.get(shape, '')} {', '.join(map(str, shape))}".strip()
+
+
+def line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def head(cells: list[str]) -> list[str]:
+    return [line(cells), line(["---"] * len(cells))]
+
+
+def ratios(rows: list[Row], part: Part, names: list[str]) -> list[float]:
+    """A peer's time over elman's, for each number of threads."""
+    return [least(row, names) / row[part.elman] for row in rows]
+
+
+def summary(results: dict[Shape, list[Row]], threads: list[int]) -> Iterator[str]:
+    yield from head(["", "against", "geometric mean", "worst", "at T, B, I, H"])
+    for part in PARTS:
+        for peer, names in part.peers.items():
+            found = [
+                (ratio, f"{label(shape)}, {count} thread{'s' * (count > 1)}")
+                for shape, rows in results.items()
+                for ratio, count in zip(ratios(rows, part, names), threads)
+                if not math.isnan(ratio)
+            ]
+            if found:
+                mean = statistics.geometric_mean(ratio for ratio, _ in found)
+                worst, place = min(found)
+                yield line([part.title, peer, f"{mean:.2f}", f"{worst:.2f}", place])
+
+
+def table(results: dict[Shape, list[Row]]) -> Iterator[str]:
+    columns = [[f"{part.title}, us", *part.peers] for part in PARTS]
+    yield from head(["T, B, I, H", *(name for part in columns for name in part)])
+    for shape, rows in results.items():
+        cells = [label(shape)]
+        for part in PARTS:
+            times = [row[part.elman] for row in rows]
+            cells.append(" / ".join(f"{time:.{1 if time < 100 else 0}f}" for time in times))
+            for names in part.peers.values():
+                texts = ["-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios(rows, part, names)]
+                cells.append(" / ".join(texts))
+        yield line(cells)
+
+
+def markdown(results: dict[Shape, list[Row]], threads: list[int], where: str) -> str:
+    counts = " / ".join(map(str, threads))
+    return "\n".join([
+        f"Time of the others over elman's, medians of interleaved calls, {len(results)} shapes, {counts} threads. {where}.",
+        "",
+        *summary(results, threads),
+        "",
+        *(f"- {part.title}: {part.meaning}" for part in PARTS),
+        "",
+        f"<details><summary>All shapes: elman's microseconds, and the others' times over them, {counts} threads</summary>",
+        "",
+        *table(results),
+        "",
+        "</details>",
+    ])
+
+
+def write_between_marks(path: Path, text: str) -> None:
+    whole = path.read_text()
+    before, begin, rest = whole.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{path} has no lines {BEGIN} and {END}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
