@@ -230,12 +230,14 @@ impl<E: Element> Model<E> {
             *to = from.to_f64();
         }
         copy.output = self.output;
-        copy.standardization = match &self.standardization {
-            None => None,
-            Some(standardization) => Some(standardization.to_f64()?),
-        };
+        copy.standardization = self.copy_standardization()?;
         copy.pack()?;
         Ok(copy)
+    }
+
+    fn copy_standardization<F: Element>(&self) -> Result<Option<Standardization<F>>> {
+        let standardization = self.standardization.as_ref();
+        standardization.map(Standardization::try_clone).transpose()
     }
 
     /// A copy that shares nothing that changes.
@@ -248,7 +250,7 @@ impl<E: Element> Model<E> {
             state_size: self.state_size,
             parameters: self.parameters.try_clone("the parameters")?,
             weights: try_vec("the packed weights", self.places.len())?,
-            standardization: self.standardization.clone(),
+            standardization: self.copy_standardization()?,
         };
         copy.weights.resize_with(self.places.len(), Vec::new);
         copy.pack()?;

@@ -84,12 +84,12 @@ impl<E: Element> Standardization<E> {
         Self::new(means, deviations)
     }
 
-    /// The same means and deviations in `f64`.
-    pub(crate) fn to_f64(&self) -> Result<Standardization<f64>> {
+    /// The same means and deviations in the type of another network, which holds each of them exactly.
+    pub(crate) fn try_clone<F: Element>(&self) -> Result<Standardization<F>> {
         let convert = |values: &[E]| {
             let mut converted = Vec::new();
             reserve("a standardization", &mut converted, values.len())?;
-            converted.extend(values.iter().map(|value| value.to_f64()));
+            converted.extend(values.iter().map(|value| F::from_f64(value.to_f64())));
             Ok::<_, Error>(converted)
         };
         Standardization::new(convert(&self.mean)?, convert(&self.deviation)?)
