@@ -42,6 +42,51 @@ fn threads_that_do_not_start_are_an_error_and_leave_nothing_behind() {
     check("threads.c", &[]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_is_the_old_one_or_the_new_one() {
+    check("saving.c", &[]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn callers_may_have_threads_and_fork() {
+    check("hosts.c", &[]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_may_use_openmp() {
+    let library = common::library();
+    let archive = [library.archive.to_str().unwrap().to_string()];
+    let flags = ["-fopenmp".to_string()];
+    let include = [format!("-I{}", package().join("../include").display())];
+    let program = common::compile_with(
+        &package().join("tests/c/openmp.c"),
+        Language::C11,
+        &[flags.clone(), include].concat(),
+        &[&archive, &library.native[..], &flags].concat(),
+    );
+    assert_eq!(run(&program, &[]), "ok\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_library_can_be_loaded_twice_and_unloaded() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let copies = ["copy-1.so", "copy-2.so"].map(|name| directory.join(name));
+    for copy in &copies {
+        std::fs::copy(&common::library().shared, copy).unwrap();
+    }
+    let paths = copies.each_ref().map(|copy| copy.to_str().unwrap());
+    let program = compile(
+        &package().join("tests/c/loading.c"),
+        Language::C11,
+        Linkage::Shared,
+    );
+    assert_eq!(run(&program, &paths), "ok\n");
+}
+
 #[test]
 fn no_call_changes_the_floating_point_mode() {
     check("floating_point_mode.c", &[]);

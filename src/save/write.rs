@@ -112,11 +112,21 @@ pub(super) fn replace(
         file.into_inner()?.sync_all()?;
         fs::rename(&temporary, &path)
     })();
-    if result.is_err() {
+    match result {
         // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
+        Err(_) => _ = fs::remove_file(&temporary),
+        Ok(()) => sync_directory(&path),
     }
     result
+}
+
+/// Puts the name of a file on the disk, where the system has a way to.
+fn sync_directory(path: &Path) {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if let Ok(directory) = File::open(directory.unwrap_or(Path::new("."))) {
+        // The file is there, whatever comes of this.
+        _ = directory.sync_all();
+    }
 }
 
 /// A new file in the directory of `path`, of a name that no other thread or process has.
