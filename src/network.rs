@@ -31,6 +31,10 @@ use crate::{Element, Error, Result, shape};
 /// For training that is the inputs and the outputs of all layers at all steps of all sequences, which `backward` needs,
 /// and as a rule no more than 0.3 times as much for the gradients on the way (`docs/performance.md` has the formula); for
 /// inference it is some hundred rows of them for each thread and for each call that runs at the same time.
+///
+/// Inputs, parameters, states and gradients may be infinite or NaN: what one of them reaches becomes what floating-point
+/// arithmetic makes of it, and nothing else changes. [`fit`](crate::train::fit) and
+/// [`clip_by_norm`](crate::optimizer::clip_by_norm) report gradients that are not finite.
 #[derive(Debug)]
 pub struct Network<E: Element = f32> {
     model: Arc<Model<E>>,
@@ -527,3 +531,6 @@ impl<E: Element> Batch<'_, E> {
         rows.saturating_mul(model.operations())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use elman::gradient_check::check_gradients;
 use elman::init::Initializer;
 use elman::optimizer::{Optimizer, Rule};
 use elman::{Activation, Batch, Network, Output};
+use rayon::prelude::*;
 
 const STEPS: usize = 4;
 const X: [f64; 2 * STEPS] = [0.5, -0.25, 1.0, 0.75, -0.5, 0.0, 0.25, 2.0];
@@ -23,6 +24,42 @@ fn networks_and_sessions_can_be_shared_and_sent() {
     check::<Network<f32>>();
     check::<Network<f64>>();
     check::<elman::Session>();
+}
+
+#[test]
+fn a_host_may_call_from_the_threads_of_its_own_pool() {
+    let mut network = Network::<f64>::new(1).unwrap();
+    network.add_rnn(20, Activation::Tanh).unwrap();
+    let initializer = Initializer::GlorotUniform { gain: 1.0 };
+    network.initialize(initializer, 1).unwrap();
+    let predict = |network: &Network<f64>| {
+        let mut y = vec![0.0; 8 * 20];
+        let batch = Batch {
+            batch: 8,
+            steps: 1,
+            ..batch()
+        };
+        network.predict(batch, None, Some(&mut y), None).unwrap();
+        y
+    };
+    let expected = predict(&network);
+    network.set_threads(2).unwrap();
+    network.set_parallel_threshold(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+    pool.unwrap().install(|| {
+        (0..2000).into_par_iter().for_each(|call| {
+            assert_eq!(predict(&network), expected);
+            if call % 100 == 0 {
+                // Its threads start and end inside the host's as well.
+                let mut network = Network::<f64>::new(1).unwrap();
+                network.add_rnn(20, Activation::Tanh).unwrap();
+                network.initialize(initializer, 1).unwrap();
+                network.set_threads(3).unwrap();
+                network.set_parallel_threshold(0);
+                assert_eq!(predict(&network), expected);
+            }
+        });
+    });
 }
 
 #[test]

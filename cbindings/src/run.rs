@@ -23,6 +23,9 @@ use crate::status::{Result, Status};
 /// A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
 /// `state_out` must not overlap each other or an input. After the first call of a size nothing is allocated.
 ///
+/// Inputs, parameters and states may be infinite or NaN: a row of the output that one of them reaches becomes what
+/// floating-point arithmetic makes of it, and every other row keeps its bits.
+///
 /// Errors: NULL (network, x), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]

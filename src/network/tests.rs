@@ -1,0 +1,129 @@
+//! What a panic inside a layer leaves behind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+use crate::arena::{Rows, RowsMut};
+use crate::layer::{Backward, Forward, Layer};
+use crate::model::Place;
+
+/// A layer without parameters that panics, forward or backward, where the first of its inputs is [`FAULT`].
+#[derive(Debug)]
+struct Faulty {
+    features: usize,
+    backward: bool,
+}
+
+const FAULT: f32 = 77.0;
+
+impl Layer<f32> for Faulty {
+    fn outputs(&self) -> usize {
+        self.features
+    }
+
+    fn forward(&self, pass: &Forward<'_, f32>, activations: &mut RowsMut<'_, f32>) {
+        let block = activations.block();
+        let ([x], y) = activations.split([(pass.input, block)], (pass.output, block));
+        let is_fault = x.contains(&FAULT);
+        let len = x.len().min(y.len());
+        y[..len].copy_from_slice(&x[..len]);
+        assert!(self.backward || !is_fault, "a fault forward");
+    }
+
+    fn backward(
+        &self,
+        pass: &Backward<'_, f32>,
+        activations: &Rows<'_, f32>,
+        _: &mut RowsMut<'_, f32>,
+    ) {
+        let x = activations.get(pass.input, activations.block());
+        assert!(!self.backward || !x.contains(&FAULT), "a fault backward");
+    }
+}
+
+const INPUT: usize = 16;
+const BATCH: usize = 8;
+const STEPS: usize = 3;
+
+fn faulty_network(threads: usize, backward: bool) -> Network<f32> {
+    let mut model = Model::new(Tier::active().unwrap(), INPUT).unwrap();
+    model.output = Output::All;
+    model.places.push(Place {
+        spec: LayerSpec::Dropout { rate: 0.0 },
+        layer: Arc::new(Faulty {
+            features: INPUT,
+            backward,
+        }),
+        tensors: Vec::new(),
+        first_parameter: 0,
+        parameter_count: 0,
+        first_state: 0,
+    });
+    model.weights.push(Vec::new());
+    let mut network = Network::with_model(model).unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    network
+}
+
+fn whole_network(threads: usize) -> Network<f32> {
+    let mut network = Network::new(INPUT).unwrap();
+    network.add_rnn(8, Activation::Tanh).unwrap();
+    network
+        .initialize(Initializer::GlorotUniform { gain: 1.0 }, 1)
+        .unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    network
+}
+
+fn batch(x: &[f32]) -> Batch<'_, f32> {
+    Batch {
+        x,
+        batch: BATCH,
+        steps: STEPS,
+        lengths: None,
+    }
+}
+
+fn predict(network: &Network<f32>, x: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; network.output_len(BATCH, STEPS).unwrap()];
+    network.predict(batch(x), None, Some(&mut y), None).unwrap();
+    y
+}
+
+/// The message of the panic that `work` ends with.
+fn panic_of(work: impl FnOnce() -> Result<()>) -> &'static str {
+    let payload = catch_unwind(AssertUnwindSafe(work)).unwrap_err();
+    payload.downcast_ref::<&str>().copied().unwrap_or_default()
+}
+
+#[test]
+fn a_panic_in_a_layer_comes_back_and_leaves_everything_else_at_work() {
+    let whole = vec![0.5; BATCH * STEPS * INPUT];
+    let expected = predict(&whole_network(1), &whole);
+    for threads in [1, 2] {
+        let other = whole_network(threads);
+        // Of the first sequence, which the calling thread runs, and of the last one, which another runs.
+        for sequence in [0, BATCH - 1] {
+            let mut x = whole.clone();
+            x[sequence * STEPS * INPUT] = FAULT;
+            let mut network = faulty_network(threads, false);
+            let forward = panic_of(|| network.forward(batch(&x), None, None, None));
+            assert_eq!(forward, "a fault forward");
+            assert!(network.backward(None, None, None, None).is_err());
+            let predicted = panic_of(|| network.predict(batch(&x), None, None, None));
+            assert_eq!(predicted, "a fault forward");
+            assert_eq!(predict(&network, &whole), whole);
+            assert_eq!(predict(&other, &whole), expected);
+            drop(network);
+
+            let mut network = faulty_network(threads, true);
+            network.forward(batch(&x), None, None, None).unwrap();
+            let backward = panic_of(|| network.backward(None, None, None, None));
+            assert_eq!(backward, "a fault backward");
+            assert_eq!(predict(&network, &whole), whole);
+            assert_eq!(predict(&other, &whole), expected);
+        }
+    }
+}
