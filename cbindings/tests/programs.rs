@@ -56,18 +56,38 @@ fn callers_may_have_threads_and_fork() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_program_may_use_openmp() {
+fn networks_come_and_go_and_memory_does_not_grow() {
+    check("soak.c", &["3"]);
+}
+
+/// Compiles and runs a program of `tests/c` with the archive and further flags for the compiler.
+#[cfg(target_os = "linux")]
+fn check_with(name: &str, flags: &[&str]) {
     let library = common::library();
     let archive = [library.archive.to_str().unwrap().to_string()];
-    let flags = ["-fopenmp".to_string()];
+    let flags: Vec<_> = flags.iter().map(ToString::to_string).collect();
     let include = [format!("-I{}", package().join("../include").display())];
     let program = common::compile_with(
-        &package().join("tests/c/openmp.c"),
+        &package().join("tests/c").join(name),
         Language::C11,
-        &[flags.clone(), include].concat(),
+        &[&flags[..], &include].concat(),
         &[&archive, &library.native[..], &flags].concat(),
     );
     assert_eq!(run(&program, &[]), "ok\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_may_use_openmp() {
+    check_with("openmp.c", &["-fopenmp"]);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn memory_that_runs_out_is_a_status() {
+    const WRAP: &str =
+        "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=posix_memalign,--wrap=free";
+    check_with("memory.c", &[WRAP]);
 }
 
 #[cfg(target_os = "linux")]

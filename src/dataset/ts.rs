@@ -5,6 +5,8 @@
 //! class or the number to predict.
 
 use std::fmt::Display;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::slice::SplitInclusive;
 use std::str::FromStr;
@@ -30,9 +32,15 @@ impl<E: Element + FromStr> Dataset<E> {
     /// stamps, numbers beyond the range of `E`; [`Error::OutOfMemory`].
     pub fn read_ts(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read(path).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
+        let text = fs::read(path).map_err(|source| match source.kind() {
+            ErrorKind::OutOfMemory => Error::OutOfMemory {
+                what: "the text of a data set",
+                bytes: fs::metadata(path).map_or(0, |file| file.len() as usize),
+            },
+            _ => Error::Io {
+                path: path.to_path_buf(),
+                source,
+            },
         })?;
         Self::parse_ts(&text, path)
     }

@@ -1,0 +1,605 @@
+//! Memory that runs out: every allocation of a size that follows the caller's fails once, then again with all that come
+//! after it. The call says so and nothing is lost; the next try gives the bits that it would have given at first.
+//!
+//! The allocator counts the bytes of all threads, so this program runs without the test harness, which has its own.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use elman::dataset::{Dataset, MiniBatch, Standardization, Targets};
+use elman::init::Initializer;
+use elman::loss::Loss;
+use elman::optimizer::{Optimizer, Rule};
+use elman::train::{FitOptions, evaluate, fit, predict};
+use elman::{Activation, Batch, Error, Network, Output, Result, Session};
+
+/// Smaller allocations are those of an object itself and of the header of a file: they never fail here.
+const LARGE: usize = 2048;
+
+thread_local! {
+    /// Large allocations of the thread that still succeed; [`usize::MAX`]: all do. The threads of a network allocate only
+    /// while they start, in rayon.
+    static ALLOWED: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+/// Whether all fail from then on, not one alone.
+static FOR_GOOD: AtomicBool = AtomicBool::new(false);
+static LARGE_ONES: AtomicUsize = AtomicUsize::new(0);
+static FAILED: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, which fails when it is told to.
+struct Failing;
+
+impl Failing {
+    /// Whether an allocation of `size` bytes is to fail.
+    fn refuses(&self, size: usize) -> bool {
+        if size < LARGE {
+            return false;
+        }
+        LARGE_ONES.fetch_add(1, Ordering::Relaxed);
+        match ALLOWED.get() {
+            usize::MAX => false,
+            0 => {
+                FAILED.fetch_add(1, Ordering::Relaxed);
+                if !FOR_GOOD.load(Ordering::Relaxed) {
+                    ALLOWED.set(usize::MAX);
+                }
+                true
+            }
+            allowed => {
+                ALLOWED.set(allowed - 1);
+                false
+            }
+        }
+    }
+}
+
+// SAFETY: everything is left to the system's allocator; null is a failure.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.refuses(layout.size()) {
+            return ptr::null_mut();
+        }
+        // SAFETY: as the caller has promised.
+        let pointer = unsafe { System.alloc(layout) };
+        if !pointer.is_null() {
+            LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        }
+        pointer
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller has promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
+
+/// Bytes in use. A thread of rayon's leaves some behind that a later one frees, so a few come and go.
+fn live() -> usize {
+    let threads_later = |_| {
+        Network::<f32>::new(1).unwrap().set_threads(2).unwrap();
+        LIVE.load(Ordering::Relaxed)
+    };
+    (0..200).map(threads_later).min().unwrap_or_default()
+}
+
+/// Runs `work` with all large allocations failing after the first `allowed`, or one of them; whether one has failed.
+fn starved<T>(allowed: usize, for_good: bool, work: impl FnOnce() -> T) -> (T, bool) {
+    let before = FAILED.load(Ordering::Relaxed);
+    FOR_GOOD.store(for_good, Ordering::Relaxed);
+    ALLOWED.set(allowed);
+    let result = work();
+    ALLOWED.set(usize::MAX);
+    (result, FAILED.load(Ordering::Relaxed) > before)
+}
+
+/// Lets every allocation of `work` fail in turn; each time it must work the next time, as if nothing had been.
+fn exhaust<S>(
+    name: &str,
+    make: impl Fn() -> S,
+    work: impl Fn(&mut S) -> Result<()>,
+    bits: impl Fn(&S) -> Vec<u32>,
+) {
+    let mut subject = make();
+    work(&mut subject).unwrap();
+    let expected = bits(&subject);
+    drop(subject);
+    let before = live();
+    let mut faults = 0;
+    for for_good in [false, true] {
+        for allowed in 0.. {
+            let mut subject = make();
+            let (result, failed) = starved(allowed, for_good, || work(&mut subject));
+            if failed {
+                faults += 1;
+                let error = result.expect_err(name);
+                assert!(
+                    matches!(error, Error::OutOfMemory { .. }),
+                    "{name}, {allowed}: {error}"
+                );
+                work(&mut subject).unwrap();
+            } else {
+                result.unwrap();
+            }
+            assert!(bits(&subject) == expected, "{name}, {allowed}: other bits");
+            if !failed {
+                break;
+            }
+        }
+    }
+    let lost = live().wrapping_sub(before) as isize;
+    assert!(lost == 0, "{name}: {lost} bytes lost");
+    assert!(faults > 0, "{name}: nothing failed");
+    println!("{name}: {faults} faults, nothing lost");
+}
+
+const INPUTS: usize = 600;
+const OUTPUTS: usize = 260;
+const BATCH: usize = 600;
+const STEPS: usize = 2;
+/// Sequences and steps of a batch whose tables grow with either.
+const SHAPES: [(usize, usize); 2] = [(BATCH, STEPS), (STEPS, BATCH)];
+const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
+
+fn bits_of(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn ramp(len: usize) -> Vec<f32> {
+    let value = |index| ((index * 7 % 23) as f32 - 11.0) / 23.0;
+    (0..len).map(value).collect()
+}
+
+fn add_layers(network: &mut Network) -> Result<()> {
+    network.add_rnn(40, Activation::Tanh)?;
+    network.add_dropout(0.1)?;
+    network.add_rnn(30, Activation::Relu)?;
+    network.add_dense(OUTPUTS, Activation::Linear)
+}
+
+const INITIALIZER: Initializer = Initializer::Orthogonal { gain: 1.0 };
+
+/// A network with every kind of layer.
+fn network(threads: usize, output: Output) -> Network {
+    let mut network = Network::new(INPUTS).unwrap();
+    add_layers(&mut network).unwrap();
+    network.set_output(output).unwrap();
+    network.initialize(INITIALIZER, 1).unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    let standardization = Standardization::new(ramp(INPUTS), vec![2.0; INPUTS]);
+    network
+        .set_standardization(Some(standardization.unwrap()))
+        .unwrap();
+    network
+}
+
+/// A network and the buffers of its caller.
+struct Caller {
+    network: Network,
+    optimizer: Optimizer,
+    shape: (usize, usize),
+    x: Vec<f32>,
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    state: Vec<f32>,
+    /// Holds the model, so that a change of the network is one of a copy.
+    session: Option<Session>,
+}
+
+impl Caller {
+    fn new(threads: usize, output: Output, (batch, steps): (usize, usize)) -> Self {
+        let network = network(threads, output);
+        let y = vec![0.0; network.output_len(batch, steps).unwrap()];
+        let state = vec![0.0; batch * network.state_size()];
+        Self {
+            network,
+            optimizer: Optimizer::new(Rule::ADAM, 0.01).unwrap(),
+            shape: (batch, steps),
+            x: ramp(BATCH * STEPS * INPUTS),
+            y,
+            dx: vec![0.0; BATCH * STEPS * INPUTS],
+            state,
+            session: None,
+        }
+    }
+
+    fn forward(&mut self) -> Result<()> {
+        let (y, state) = (Some(&mut self.y[..]), Some(&mut self.state[..]));
+        let batch = batch(&self.x, self.shape);
+        self.network.forward(batch, None, y, state)
+    }
+
+    fn predict(&mut self) -> Result<()> {
+        let (y, state) = (Some(&mut self.y[..]), Some(&mut self.state[..]));
+        let batch = batch(&self.x, self.shape);
+        self.network.predict(batch, None, y, state)
+    }
+
+    fn backward(&mut self) -> Result<()> {
+        let (dx, state) = (Some(&mut self.dx[..]), Some(&mut self.state[..]));
+        self.network.backward(Some(&self.y), None, dx, state)
+    }
+
+    fn update(&mut self) -> Result<()> {
+        self.network.update(&mut self.optimizer)
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        let network = &self.network;
+        let values = [
+            network.parameters(),
+            network.gradients(),
+            &self.y,
+            &self.dx,
+            &self.state,
+        ];
+        bits_of(&values.concat())
+    }
+}
+
+fn batch(x: &[f32], (batch, steps): (usize, usize)) -> Batch<'_, f32> {
+    Batch {
+        x,
+        batch,
+        steps,
+        lengths: None,
+    }
+}
+
+fn layers_and_parameters() {
+    let with_layers = || network(1, Output::Last);
+    let parameters = |network: &Network| bits_of(network.parameters());
+    exhaust(
+        "a layer",
+        || Network::new(INPUTS).unwrap(),
+        // A refused layer is as if it had never been.
+        |network| {
+            if network.parameter_count() > 0 {
+                return Ok(());
+            }
+            network.add_rnn(100, Activation::Tanh)
+        },
+        parameters,
+    );
+    exhaust(
+        "a layer on others",
+        with_layers,
+        |network| match network.output_size() {
+            OUTPUTS => network.add_dense(50, Activation::Tanh),
+            _ => Ok(()),
+        },
+        parameters,
+    );
+    exhaust(
+        "initialize",
+        with_layers,
+        |network| network.initialize(INITIALIZER, 2),
+        parameters,
+    );
+    exhaust(
+        "to_f64",
+        || (with_layers(), None),
+        |(network, wide)| {
+            *wide = Some(network.to_f64()?);
+            Ok(())
+        },
+        |(_, wide)| {
+            let values = wide.as_ref().unwrap().parameters().iter();
+            values.map(|&value| (value as f32).to_bits()).collect()
+        },
+    );
+    let streamed = || {
+        let network = with_layers();
+        let session = Session::new(&network).unwrap();
+        (network, session)
+    };
+    exhaust(
+        "a change while a session runs",
+        streamed,
+        |(network, _)| network.set_output(Output::All),
+        |(network, _)| parameters(network),
+    );
+}
+
+fn passes() {
+    for threads in [1, 2] {
+        for output in [Output::Last, Output::All] {
+            for shape in SHAPES {
+                passes_of(threads, output, shape);
+            }
+        }
+    }
+}
+
+fn passes_of(threads: usize, output: Output, shape: (usize, usize)) {
+    let name = |call: &str| format!("{call} of {shape:?} on {threads} threads, {output:?}");
+    let start = || Caller::new(threads, output, shape);
+    let after_forward = || {
+        let mut caller = start();
+        caller.forward().unwrap();
+        caller
+    };
+    let after_backward = || {
+        let mut caller = after_forward();
+        caller.backward().unwrap();
+        caller
+    };
+    let with_session = || {
+        let mut caller = after_backward();
+        caller.session = Some(Session::new(&caller.network).unwrap());
+        caller
+    };
+    exhaust(&name("forward"), start, Caller::forward, Caller::bits);
+    exhaust(&name("predict"), start, Caller::predict, Caller::bits);
+    let backward = Caller::backward;
+    exhaust(&name("backward"), after_forward, backward, Caller::bits);
+    let update = Caller::update;
+    exhaust(&name("update"), after_backward, update, Caller::bits);
+    let name = name("update beside a session");
+    exhaust(&name, with_session, update, Caller::bits);
+}
+
+fn sessions() {
+    exhaust(
+        "a session",
+        || (network(1, Output::Last), None),
+        |(network, session)| {
+            *session = Some(Session::new(network)?);
+            Ok(())
+        },
+        |(network, _)| {
+            let mut session = Session::new(network).unwrap();
+            let mut y = vec![0.0; OUTPUTS];
+            session.step(&ramp(INPUTS), &mut y).unwrap();
+            bits_of(&y)
+        },
+    );
+}
+
+fn files() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.safetensors");
+    network(1, Output::Last).save(&path).unwrap();
+    let parameters = |network: &Option<Network>| bits_of(network.as_ref().unwrap().parameters());
+    exhaust(
+        "load",
+        || None,
+        |network| {
+            *network = Some(Network::load(&path)?);
+            Ok(())
+        },
+        parameters,
+    );
+    exhaust(
+        "to_bytes",
+        || {
+            let mut network = Network::<f32>::new(INPUTS).unwrap();
+            network.add_rnn(40, Activation::Tanh).unwrap();
+            (network, Vec::new())
+        },
+        |(network, bytes)| {
+            *bytes = network.to_bytes()?;
+            Ok(())
+        },
+        |(_, bytes)| bytes.iter().map(|&byte| u32::from(byte)).collect(),
+    );
+    std::fs::remove_file(path).unwrap();
+
+    let mut text = String::from("@classLabel true a b\n@data\n");
+    for case in 0..400 {
+        text += &format!("{case},2,3,4:1,2,3,4:{}\n", ["a", "b"][case % 2]);
+    }
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.ts");
+    std::fs::write(&path, &text).unwrap();
+    exhaust(
+        "read_ts",
+        || None,
+        |dataset| {
+            *dataset = Some(Dataset::<f32>::read_ts(&path)?);
+            Ok(())
+        },
+        |dataset| bits_of(dataset.as_ref().unwrap().sequence(3)),
+    );
+    std::fs::remove_file(path).unwrap();
+}
+
+fn labels() -> Vec<usize> {
+    (0..BATCH).map(|index| index % OUTPUTS).collect()
+}
+
+fn dataset() -> Dataset {
+    let targets = Targets::numbered_classes(labels(), OUTPUTS).unwrap();
+    Dataset::new(
+        INPUTS,
+        ramp(BATCH * STEPS * INPUTS),
+        &[STEPS; BATCH],
+        targets,
+    )
+    .unwrap()
+}
+
+/// What trains, and where it started.
+struct Trained {
+    dataset: Dataset,
+    network: Network,
+    optimizer: Optimizer,
+    parameters: Vec<f32>,
+}
+
+impl Trained {
+    fn new(output: Output) -> Self {
+        let mut network = network(2, output);
+        network.set_output(output).unwrap();
+        Self {
+            dataset: match output {
+                Output::Last => dataset(),
+                Output::All => {
+                    let targets = Targets::Values {
+                        size: OUTPUTS,
+                        per_step: true,
+                        values: ramp(BATCH * STEPS * OUTPUTS),
+                    };
+                    let x = ramp(BATCH * STEPS * INPUTS);
+                    Dataset::new(INPUTS, x, &[STEPS; BATCH], targets).unwrap()
+                }
+            },
+            parameters: network.parameters().to_vec(),
+            network,
+            optimizer: Optimizer::new(Rule::ADAM, 0.01).unwrap(),
+        }
+    }
+
+    /// Starts from the start: a training that memory has stopped in its first epoch may have made some updates.
+    fn fit(&mut self, loss: Loss, truncate: Option<usize>, validates: bool) -> Result<()> {
+        self.network.set_parameters(&self.parameters)?;
+        self.network.set_seed(3);
+        self.optimizer.reset();
+        let options = FitOptions {
+            epochs: 2,
+            batch_size: 590,
+            truncate,
+            validation: validates.then_some(&self.dataset),
+            ..FitOptions::new(loss)
+        };
+        let (network, optimizer) = (&mut self.network, &mut self.optimizer);
+        let go_on = |_: &mut _, _: &_| ControlFlow::Continue(());
+        fit(network, &self.dataset, optimizer, &options, go_on).map(|_| ())
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        bits_of(self.network.parameters())
+    }
+}
+
+fn data_sets_and_training() {
+    exhaust(
+        "numbered classes and a data set",
+        || {
+            let x = ramp(BATCH * STEPS * INPUTS);
+            (Some((x, labels())), None)
+        },
+        // What a refused call has taken is gone; the next one gets its own.
+        |(arguments, dataset)| {
+            let copy = || (ramp(BATCH * STEPS * INPUTS), labels());
+            let (x, labels) = arguments.take().unwrap_or_else(copy);
+            let targets = Targets::numbered_classes(labels, OUTPUTS)?;
+            *dataset = Some(Dataset::new(INPUTS, x, &[STEPS; BATCH], targets)?);
+            Ok(())
+        },
+        |(_, dataset)| bits_of(dataset.as_ref().unwrap().sequence(7)),
+    );
+    exhaust(
+        "standardization",
+        || (dataset(), None),
+        |(dataset, standardization)| {
+            *standardization = Some(dataset.standardization()?);
+            Ok(())
+        },
+        |(_, standardization)| bits_of(standardization.as_ref().unwrap().mean()),
+    );
+    exhaust(
+        "gather",
+        || (dataset(), MiniBatch::default(), Vec::from_iter(0..BATCH)),
+        |(dataset, batch, indices)| dataset.gather(indices, batch),
+        |(_, batch, _)| bits_of(&batch.x),
+    );
+    exhaust(
+        "evaluate",
+        || (Trained::new(Output::Last), Vec::new()),
+        |(it, confusion)| {
+            *confusion = evaluate(&it.network, &it.dataset, CLASSES, 590)?.confusion;
+            Ok(())
+        },
+        |(_, confusion)| confusion.iter().map(|&count| count as u32).collect(),
+    );
+    for output in [Output::Last, Output::All] {
+        exhaust(
+            &format!("predict a data set, {output:?}"),
+            || (Trained::new(output), Vec::new()),
+            |(it, outputs)| {
+                *outputs = predict(&it.network, &it.dataset, 590)?;
+                Ok(())
+            },
+            |(_, outputs)| bits_of(outputs),
+        );
+    }
+    for (name, output, loss, truncate, validates) in [
+        ("fit", Output::Last, CLASSES, None, true),
+        (
+            "fit per step",
+            Output::All,
+            Loss::MeanSquaredError,
+            None,
+            false,
+        ),
+        (
+            "fit in parts",
+            Output::All,
+            Loss::MeanSquaredError,
+            Some(1),
+            true,
+        ),
+    ] {
+        exhaust(
+            name,
+            || Trained::new(output),
+            |it| it.fit(loss, truncate, validates),
+            Trained::bits,
+        );
+    }
+}
+
+/// Sizes that no memory holds are errors before anything is allocated.
+fn sizes_that_overflow() {
+    const HUGE: usize = usize::MAX / 2;
+    let mut network = network(1, Output::All);
+    let dataset = dataset();
+    let mut batch = MiniBatch::default();
+    let one = Batch {
+        x: &[0.0],
+        batch: HUGE,
+        steps: HUGE,
+        lengths: None,
+    };
+    let before = LARGE_ONES.load(Ordering::Relaxed);
+    let overflows = [
+        Network::<f32>::new(HUGE).map(|_| ()),
+        network.add_rnn(HUGE, Activation::Tanh),
+        network.add_rnn(1 << 40, Activation::Tanh),
+        network.add_dense(HUGE, Activation::Tanh),
+        network.forward(one, None, None, None),
+        network.predict(one, None, None, None),
+        network.output_len(HUGE, HUGE).map(|_| ()),
+        Targets::<f32>::numbered_classes(Vec::new(), HUGE).map(|_| ()),
+        Dataset::<f32>::new(HUGE, Vec::new(), &[HUGE], Targets::None).map(|_| ()),
+        Dataset::<f32>::new(1, Vec::new(), &[usize::MAX, 2], Targets::None).map(|_| ()),
+    ];
+    for (index, result) in overflows.into_iter().enumerate() {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(error, Error::SizeOverflow { .. }),
+            "{index}: {error}"
+        );
+    }
+    assert_eq!(LARGE_ONES.load(Ordering::Relaxed), before);
+    dataset.gather(&[0], &mut batch).unwrap();
+}
+
+fn main() {
+    // What the process makes once and keeps.
+    live();
+    layers_and_parameters();
+    passes();
+    sessions();
+    files();
+    data_sets_and_training();
+    sizes_that_overflow();
+    println!("{} faults", FAILED.load(Ordering::Relaxed));
+}
