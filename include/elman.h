@@ -546,7 +546,8 @@ elman_status elman_session_set_state(elman_session *session, const float *state,
  *
  *   path        of the file, ends with 0; UTF-8 on Windows
  *
- * A file that is already there is replaced as a whole or, after an error or a crash, not at all.
+ * A file that is already there is replaced as a whole or, after an error or a crash, not at all. The same holds for a
+ * power failure; on Unix one that comes after the call has returned leaves the new file.
  *
  * Errors: NULL, IO; FORMAT where the path is something else than a file; OUT_OF_RANGE for tens of thousands of layers.
  * Threads: any number on one network. Since 0.1.

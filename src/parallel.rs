@@ -212,6 +212,10 @@ const SPINS: usize = 100;
 impl Member<'_> {
     /// Waits until every thread of the crew has come as far; what they wrote before can then be read.
     ///
+    /// No thread arrives for the next time before all have arrived for this one, so a count of `passed` times the number of
+    /// threads says that they have. Each arrival is a read-modify-write that releases, so whoever acquires a later count
+    /// sees what all that it counts wrote before.
+    ///
     /// # Panics
     /// Where another thread has panicked.
     pub fn wait(&mut self) {

@@ -31,8 +31,9 @@ impl<E: Element> Network<E> {
     /// `F64`, as in the network. What the tensors don't tell is JSON under the key `elman` of the metadata.
     ///
     /// The same network gives the same bytes. A file that is already there is replaced as a whole or, after an error or
-    /// a crash, not at all; a symbolic link is followed. A process that is killed may leave a file `.elman-*.tmp` in the
-    /// same directory.
+    /// a crash, not at all; a symbolic link is followed. The same holds for a power failure; on Unix one that comes after
+    /// this has returned leaves the new file. A process that is killed may leave a file `.elman-*.tmp` in the same
+    /// directory.
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be written, [`Error::Format`] where `path` is something else than a file,

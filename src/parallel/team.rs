@@ -8,6 +8,25 @@
 //!
 //! This is a place for `unsafe` because a job borrows from the stack of the thread that waits for it, which only a wait
 //! makes sound, not a lifetime.
+//!
+//! # Why no two threads meet
+//!
+//! A job lies on the stack of its owner, who has the team ([`Team::take`]) or works for a thread that has.
+//!
+//! - *One of the two runs it.* The owner writes the job, then stores its address in an empty mailbox. The worker takes it by
+//!   a `swap`, the owner takes it back by a `compare_exchange`: one of these finds the address, the other one null. Nobody
+//!   else stores to the mailbox meanwhile, so the address can't be that of another job. The store releases and the `swap`
+//!   acquires, so the worker sees the job as it was written.
+//! - *The worker is done before the owner goes on.* What is in the cells is the worker's from the `swap` on, until it swaps
+//!   [`DONE`] into the state, which releases. The owner looks into the cells, and leaves the frame, after it has loaded
+//!   `DONE`, which acquires. That `swap` is the worker's last touch of the job.
+//! - *No worker sleeps over a job.* It stores `asleep`, then loads the mailbox; the owner stores to the mailbox, then loads
+//!   `asleep`. All four are `SeqCst`, so at least one of the loads sees the other thread's store: the worker finds the job
+//!   or the owner unparks it, and an `unpark` that comes before the `park` ends that at once.
+//! - *No owner sleeps over the end.* Its `compare_exchange` to [`OWNER_SLEEPS`] and the worker's `swap` change one atomic:
+//!   where the `swap` is first the owner sees `DONE`, otherwise the worker sees that it has to unpark.
+//! - *One call after the other.* `taken` is acquired by the call that gets the team and released by the one that had it.
+//! - *The end.* Dropping the team needs it alone. The job that says so is only read, and lives until the threads have ended.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
