@@ -118,15 +118,12 @@ impl<E: Element> Network<E> {
 
     fn add(&mut self, spec: LayerSpec) -> Result<()> {
         spec.check()?;
-        let before = self.gradients.len();
-        let gradients = &mut self.gradients;
         let model = Self::unshared(&mut self.model)?;
-        gradients.resize("the gradients", model.parameter_count_with(&spec)?)?;
-        if let Err(error) = model.add(spec) {
-            gradients.resize("the gradients", before)?;
-            return Err(error);
-        }
-        gradients[before..].fill(E::ZERO);
+        // Where the gradients lie is known outside: they stay there until nothing can fail any more.
+        let mut gradients = Buffer::zeroed("the gradients", model.parameter_count_with(&spec)?)?;
+        model.add(spec)?;
+        gradients[..self.gradients.len()].copy_from_slice(&self.gradients);
+        self.gradients = gradients;
         self.changed();
         Ok(())
     }
