@@ -51,10 +51,10 @@ pub struct Network<E: Element = f32> {
 }
 
 /// What a backward pass would find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     NoForward,
-    Forward(u64),
+    Forward(Training),
     Changed,
 }
 
@@ -364,7 +364,7 @@ impl<E: Element> Network<E> {
         self.parallel.enter(operations, |crew| {
             workspace.forward(model, crew, call, Some(training))
         })?;
-        self.state = State::Forward(self.passes);
+        self.state = State::Forward(training);
         self.passes += 1;
         Ok(())
     }
@@ -391,8 +391,8 @@ impl<E: Element> Network<E> {
             call: "backward",
             reason,
         };
-        let pass = match self.state {
-            State::Forward(pass) => pass,
+        let training = match self.state {
+            State::Forward(training) => training,
             State::NoForward => return Err(out_of_order("there has been no forward pass")),
             State::Changed => {
                 return Err(out_of_order(
@@ -411,10 +411,6 @@ impl<E: Element> Network<E> {
         let (threads, input_gradient) = (self.parallel.threads(), flow.dx.is_some());
         self.gradient
             .prepare(model, &mut self.workspace, threads, false, input_gradient)?;
-        let training = Training {
-            seed: self.seed,
-            pass,
-        };
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
         let operations = workspace.operations(model, threads);
@@ -504,7 +500,7 @@ impl<E: Element> Network<E> {
 
     /// What a forward pass has kept no longer fits the parameters.
     fn outdate_pass(&mut self) {
-        if self.state != State::NoForward {
+        if !matches!(self.state, State::NoForward) {
             self.state = State::Changed;
         }
     }
