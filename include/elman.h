@@ -1045,8 +1045,8 @@ typedef struct {
 elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
 
 /**
- * Trains a network on a data set. Gradients that the network has gathered before are dropped. After the first epoch
- * nothing is allocated.
+ * Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
+ * elman_forward() has kept. After the first epoch nothing is allocated.
  *
  *   optimizer   of this network, or new
  *   options     NULL for the defaults

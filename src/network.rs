@@ -319,8 +319,8 @@ impl<E: Element> Network<E> {
     /// Makes room for training on batches that are no larger than this one, whose `x` is not read: of no more sequences
     /// and, sorted by length, none longer. Their passes then allocate nothing.
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
+        self.forget_pass();
         let model = &*self.model;
-        self.state = State::NoForward;
         let threads = self
             .parallel
             .threads_for(batch.operations(model, self.parallel.threads()));
@@ -328,6 +328,11 @@ impl<E: Element> Network<E> {
         let threads = self.parallel.threads();
         self.gradient
             .prepare(model, &mut self.workspace, threads, true, false)
+    }
+
+    /// Drops what the last forward pass has kept.
+    pub(crate) fn forget_pass(&mut self) {
+        self.state = State::NoForward;
     }
 
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.

@@ -365,6 +365,9 @@ fn a_mini_batch_in_which_nothing_counts_updates_nothing() {
     let score = progress.unwrap().training;
     assert_eq!((score.loss, score.accuracy), (0.0, None));
     assert_eq!(network.parameters(), before);
+    // Its last forward pass was none of the caller's.
+    let error = network.backward(None, None, None, None).unwrap_err();
+    assert!(matches!(error, Error::CallOrder { .. }));
 }
 
 #[test]

@@ -117,8 +117,8 @@ pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> 
     })
 }
 
-/// Trains a network on a data set. Gradients that the network has gathered before are dropped. After the first epoch
-/// nothing is allocated.
+/// Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
+/// elman_forward() has kept. After the first epoch nothing is allocated.
 ///
 ///   optimizer   of this network, or new
 ///   options     NULL for the defaults

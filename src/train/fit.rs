@@ -120,8 +120,8 @@ pub struct Progress {
 /// After each epoch `callback` gets the progress, in which it may change the learning rate, and the network, which it may
 /// save; it says whether to go on. The progress of the last epoch is returned.
 ///
-/// Gradients that the network has gathered before are dropped. A mini-batch in which nothing counts updates nothing.
-/// After the first epoch nothing is allocated.
+/// Gradients that the network has gathered before are dropped, and so is what its last [`forward`](Network::forward) has
+/// kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is allocated.
 ///
 /// # Errors
 /// Before anything changes: [`Error::Mismatch`] where data set, validation set, network, loss and options do not fit each
@@ -298,6 +298,13 @@ impl<'a, E: Element> Trainer<'a, E> {
         self.network.backward(Some(&self.dy), None, None, None)?;
         self.clip.apply(self.network.gradients_mut())?;
         self.network.update(self.optimizer)
+    }
+}
+
+impl<E: Element> Drop for Trainer<'_, E> {
+    /// Nobody outside knows the shape of the last mini-batch: a backward pass must not go through it again.
+    fn drop(&mut self) {
+        self.network.forget_pass();
     }
 }
 
