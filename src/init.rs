@@ -81,7 +81,7 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    fn validate<E: Element>(self) -> Result<()> {
+    pub(crate) fn validate<E: Element>(self) -> Result<()> {
         let (name, value, signed) = match self {
             Self::Gaussian { sigma } => ("sigma", sigma, false),
             Self::Constant { value } => ("value", value, true),

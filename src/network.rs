@@ -203,6 +203,8 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] where the initializer's number is out of range, [`Error::OutOfMemory`].
     pub fn initialize(&mut self, initializer: Initializer, seed: u64) -> Result<()> {
+        // A network without parameters fills nothing.
+        initializer.validate::<E>()?;
         let mut rng = Rng::new(seed);
         self.change(|model| {
             let mut values = model.parameters.try_clone("the parameters")?;

@@ -5,6 +5,7 @@ use elman::init::Initializer;
 use elman::optimizer::{Optimizer, Rule};
 use elman::{Activation, Batch, Network, Output};
 use rayon::prelude::*;
+use elman::{Activation, Batch, Error, Network, Output};
 
 const STEPS: usize = 4;
 const X: [f64; 2 * STEPS] = [0.5, -0.25, 1.0, 0.75, -0.5, 0.0, 0.25, 2.0];
@@ -60,6 +61,13 @@ fn a_host_may_call_from_the_threads_of_its_own_pool() {
             }
         });
     });
+fn initializers_out_of_range_are_errors_without_parameters_too() {
+    let mut network = Network::<f64>::new(2).unwrap();
+    let error = network.initialize(Initializer::Gaussian { sigma: -1.0 }, 0);
+    assert!(matches!(
+        error,
+        Err(Error::OutOfRange { name: "sigma", .. })
+    ));
 }
 
 #[test]
