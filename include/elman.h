@@ -364,7 +364,7 @@ elman_status elman_initialize(elman_network *network, uint32_t scheme, float sca
  * session created from then on. It is saved with the network.
  *
  *   mean        [count], finite
- *   deviation   [count], finite and above 0
+ *   deviation   [count], above 0, finite and not so small that 1 / deviation is not
  *   count       the network's input size
  *
  * With NULL for both buffers the inputs are taken as they come, whatever `count` is.

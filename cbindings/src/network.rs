@@ -219,7 +219,7 @@ pub extern "C" fn elman_initialize(
 /// session created from then on. It is saved with the network.
 ///
 ///   mean        [count], finite
-///   deviation   [count], finite and above 0
+///   deviation   [count], above 0, finite and not so small that 1 / deviation is not
 ///   count       the network's input size
 ///
 /// With NULL for both buffers the inputs are taken as they come, whatever `count` is.
@@ -238,6 +238,7 @@ pub extern "C" fn elman_set_standardization(
         if mean.is_null() && deviation.is_null() {
             return Ok(network.0.set_standardization(None)?);
         }
+        elman_engine::shape::expect_len("mean and deviation", count, network.0.input_size())?;
         let mean = caller.read("mean", mean, &[count])?;
         let deviation = caller.read("deviation", deviation, &[count])?;
         let standardization =
