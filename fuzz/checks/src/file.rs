@@ -1,0 +1,214 @@
+//! Files: what is saved comes back, and what is no such file is refused.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use elman_abi::dataset::{elman_dataset_destroy, elman_dataset_read_ts};
+use elman_abi::file::*;
+use elman_abi::network::elman_destroy;
+use elman_abi::status::*;
+
+use crate::call::Call;
+use crate::dataset::{Content, Series};
+use crate::network::{Model, Net, made, parameters};
+use crate::source::Source;
+use crate::world::{World, few};
+
+/// What a run has written to a file.
+#[derive(Clone, Debug)]
+pub enum File {
+    Absent,
+    Network(Model, Vec<f32>),
+    Series(Content),
+    /// Part of a network.
+    Part,
+    /// Whatever it is.
+    Garbage,
+}
+
+/// The files of a run, in a directory of its own that is deleted in the end.
+#[derive(Debug)]
+pub struct Files {
+    directory: PathBuf,
+    pub files: [File; 3],
+}
+
+impl Files {
+    pub fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // In memory, where there is such a place: the library waits for the disk.
+        let memory = Path::new("/dev/shm");
+        let base = match memory.is_dir() {
+            true => memory.to_path_buf(),
+            false => std::env::temp_dir(),
+        };
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = base.join(format!("elman-checks-{}-{number}", process::id()));
+        fs::create_dir_all(&directory).expect("a directory for files");
+        Self {
+            directory,
+            files: [const { File::Absent }; 3],
+        }
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.directory.join(index.to_string())
+    }
+
+    /// Makes sure that nothing is left but the files themselves.
+    pub fn check(&self) {
+        let entries = fs::read_dir(&self.directory).expect("a directory for files");
+        for entry in entries {
+            let name = entry.expect("an entry of a directory").file_name();
+            assert!(
+                ["0", "1", "2"].map(AsRef::as_ref).contains(&&*name),
+                "{name:?} is left behind"
+            );
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // What can't be deleted does no harm.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Where a call is to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    File(usize),
+    Directory,
+    Nowhere,
+    Null,
+}
+
+impl Where {
+    fn draw(source: &mut Source<'_>) -> Self {
+        match source.below(32) {
+            29 => Self::Directory,
+            30 => Self::Nowhere,
+            31 => Self::Null,
+            choice => Self::File(choice % 3),
+        }
+    }
+
+    fn path(self, files: &Files) -> Option<CString> {
+        let path = match self {
+            Self::File(index) => files.path(index),
+            Self::Directory => files.directory.clone(),
+            Self::Nowhere => files.directory.join("no/such"),
+            Self::Null => return None,
+        };
+        Some(CString::new(path.as_os_str().as_bytes()).expect("a path holds no 0"))
+    }
+
+    fn file(self, files: &Files) -> Option<&File> {
+        match self {
+            Self::File(index) => Some(&files.files[index]),
+            _ => None,
+        }
+    }
+}
+
+pub fn save(world: &mut World, source: &mut Source<'_>) {
+    let (slot, to) = (world.network_slot(source), Where::draw(source));
+    let mut call = Call::new("elman_save", source);
+    let net = world.networks[slot].as_ref();
+    let network = call.handle(net.map(|net| &*net.handle));
+    let path = call.handle(to.path(world.files.get_or_insert_with(Files::new)));
+    call.wrong(ELMAN_ERROR_FORMAT, to == Where::Directory);
+    call.wrong(ELMAN_ERROR_IO, to == Where::Nowhere);
+    let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let done = call.run(&mut world.record, |_| elman_save(network, pointer));
+    if let (Some(net), Some(files), Where::File(index)) = (net, &mut world.files, to)
+        && done.is_some_and(|done| done.is_ok())
+    {
+        files.files[index] = File::Network(net.model.clone(), parameters(&net.twin));
+    }
+}
+
+pub fn load(world: &mut World, source: &mut Source<'_>) {
+    let (slot, from) = (few(source), Where::draw(source));
+    let mut call = Call::new("elman_load", source);
+    let files = world.files.get_or_insert_with(Files::new);
+    let path = call.handle(from.path(files));
+    let file = from.file(files).cloned();
+    call.wrong(
+        ELMAN_ERROR_IO,
+        from == Where::Nowhere || matches!(file, Some(File::Absent)),
+    );
+    let other = matches!(file, Some(File::Series(_) | File::Part));
+    call.wrong(ELMAN_ERROR_FORMAT, from == Where::Directory || other);
+    call.possible(ELMAN_ERROR_FORMAT, matches!(file, Some(File::Garbage)));
+    let out = call.write(1);
+    let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let done = call.run(&mut world.record, |p| elman_load(pointer, p.get(out)));
+    if let Some(network) = done.and_then(|done| made(&done, out)) {
+        match file {
+            Some(File::Network(model, parameters)) => {
+                world.put_network(slot, Net::new(network, model, &parameters));
+            }
+            _ => elman_destroy(Some(network)),
+        }
+    }
+}
+
+pub fn read_ts(world: &mut World, source: &mut Source<'_>) {
+    let (slot, from) = (few(source), Where::draw(source));
+    let mut call = Call::new("elman_dataset_read_ts", source);
+    let files = world.files.get_or_insert_with(Files::new);
+    let path = call.handle(from.path(files));
+    let file = from.file(files).cloned();
+    let nothing = matches!(from, Where::Nowhere | Where::Directory);
+    call.wrong(
+        ELMAN_ERROR_IO,
+        nothing || matches!(file, Some(File::Absent)),
+    );
+    call.wrong(
+        ELMAN_ERROR_PARSE,
+        matches!(file, Some(File::Network(..) | File::Part)),
+    );
+    call.possible(ELMAN_ERROR_PARSE, matches!(file, Some(File::Garbage)));
+    let out = call.write(1);
+    let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let done = call.run(&mut world.record, |p| {
+        elman_dataset_read_ts(pointer, p.get(out))
+    });
+    if let Some(handle) = done.and_then(|done| made(&done, out)) {
+        match file {
+            Some(File::Series(content)) => {
+                world.put_dataset(slot, Some(Series { handle, content }));
+            }
+            _ => elman_dataset_destroy(Some(handle)),
+        }
+    }
+}
+
+/// Writes a file that is no saved network.
+pub fn write(world: &mut World, source: &mut Source<'_>) {
+    let (index, with) = (source.below(3), world.dataset_slot(source));
+    let kind = source.below(4);
+    let files = world.files.get_or_insert_with(Files::new);
+    let path = files.path(index);
+    let (file, bytes) = match (kind, &files.files[index], &world.datasets[with]) {
+        (0..2, _, Some(series)) => match series.content.to_ts() {
+            Some(text) => (File::Series(series.content.clone()), text.into_bytes()),
+            None => return,
+        },
+        (2, File::Network(..), _) => {
+            let whole = fs::read(&path).expect("a file that was written");
+            let len = source.below(whole.len());
+            (File::Part, whole[..len].to_vec())
+        }
+        _ => (File::Garbage, source.bytes(64).to_vec()),
+    };
+    fs::write(path, bytes).expect("a file to write to");
+    files.files[index] = file;
+}

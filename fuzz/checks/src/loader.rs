@@ -1,0 +1,189 @@
+//! Files from anywhere: saved networks and `.ts` files.
+
+use elman::dataset;
+use elman::{Batch, Element, Error, Network};
+
+use crate::dataset::{Content, Targets};
+use crate::memory::limited;
+
+/// No allocation for so small a file may be larger.
+const MEMORY: usize = 64 << 20;
+
+/// Loads a file: the first byte says what it is, the others are its content. Returns whether it was one.
+///
+/// - `t`: a `.ts` file.
+/// - `s`: a safetensors file.
+/// - anything else: the header of a safetensors file up to a byte 0, and its data behind it, which is repeated or cut to
+///   the length that the header gives it. So a fuzzer need not count bytes.
+///
+/// # Panics
+/// Where the library does anything but load the file or refuse it.
+pub fn loaders(bytes: &[u8]) -> bool {
+    match bytes.split_first() {
+        None => false,
+        Some((b't', file)) => text(file),
+        Some((b's', file)) => [network::<f32>(file), network::<f64>(file)].contains(&true),
+        Some((_, parts)) => {
+            let file = assembled(parts);
+            [network::<f32>(&file), network::<f64>(&file)].contains(&true)
+        }
+    }
+}
+
+/// The file of a header and some data.
+fn assembled(parts: &[u8]) -> Vec<u8> {
+    let end = parts
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(parts.len());
+    let (header, data) = (&parts[..end], parts.get(end + 1..).unwrap_or_default());
+    let data = if data.is_empty() { &[0] } else { data };
+    let wanted = data_len(&String::from_utf8_lossy(header)).min(1 << 16);
+    let data = data.iter().copied().cycle().take(wanted);
+    let len = (header.len() as u64).to_le_bytes();
+    len.iter().chain(header).copied().chain(data).collect()
+}
+
+/// The largest end of a tensor that a header names.
+fn data_len(header: &str) -> usize {
+    let offsets = header.split("\"data_offsets\":[").skip(1);
+    let ends = offsets.filter_map(|rest| {
+        rest.split(']')
+            .next()?
+            .split(',')
+            .nth(1)?
+            .trim()
+            .parse()
+            .ok()
+    });
+    ends.max().unwrap_or(0)
+}
+
+/// Makes sure that memory follows the size of a file.
+fn in_bounds<T>(file: &[u8], load: impl FnOnce() -> T) -> T {
+    let (result, found) = limited(MEMORY, load);
+    let most = 100 * file.len() + (64 << 10);
+    assert!(
+        found.peak <= most,
+        "{} bytes for a file of {}",
+        found.peak,
+        file.len()
+    );
+    result
+}
+
+fn network<E: Element>(file: &[u8]) -> bool {
+    let network = match in_bounds(file, || Network::<E>::from_bytes(file, "file")) {
+        Ok(network) => network,
+        Err(error) => {
+            assert!(matches!(error, Error::Format { .. }), "{error}");
+            assert!(error.to_string().chars().count() < 500);
+            return false;
+        }
+    };
+    assert!(network.parameter_count() * 4 <= file.len());
+    let saved = network
+        .to_bytes()
+        .expect("a network that was loaded can be saved");
+    let again = Network::<E>::from_bytes(&saved, "saved").expect("what was saved can be loaded");
+    assert!(
+        again.to_bytes().is_ok_and(|bytes| bytes == saved),
+        "the bytes are others"
+    );
+    assert_eq!(again.output(), network.output());
+    assert!(same(again.parameters(), network.parameters()));
+    let columns = |network: &Network<E>| {
+        let values = network.standardization()?;
+        Some([values.mean().to_vec(), values.deviation().to_vec()])
+    };
+    match (columns(&again), columns(&network)) {
+        (None, None) => (),
+        (Some(one), Some(two)) => assert!(one.iter().zip(&two).all(|(one, two)| same(one, two))),
+        _ => panic!("one network standardises, the other does not"),
+    }
+    if network.input_size() <= 1000 {
+        assert!(same(&results(network), &results(again)));
+    }
+    true
+}
+
+/// The outputs and the gradients of a small batch.
+fn results<E: Element>(mut network: Network<E>) -> Vec<E> {
+    const SHAPE: (usize, usize) = (2, 3);
+    let numbers = (0..6 * network.input_size()).map(|index| E::from_f64((index as f64).sin()));
+    let x: Vec<_> = numbers.collect();
+    let batch = Batch {
+        x: &x,
+        batch: SHAPE.0,
+        steps: SHAPE.1,
+        lengths: Some(&[3, 2]),
+    };
+    let outputs = network.output_len(SHAPE.0, SHAPE.1).expect("a small size");
+    let mut y = vec![E::ZERO; outputs];
+    network
+        .forward(batch, None, Some(&mut y), None)
+        .expect("a batch that fits");
+    network
+        .backward(Some(&y), None, None, None)
+        .expect("a pass after another");
+    y.extend_from_slice(network.gradients());
+    y
+}
+
+fn same<E: Element>(one: &[E], two: &[E]) -> bool {
+    let alike = |(a, b): (&E, &E)| {
+        let (a, b) = (a.to_f64(), b.to_f64());
+        a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+    };
+    one.len() == two.len() && one.iter().zip(two).all(alike)
+}
+
+fn text(file: &[u8]) -> bool {
+    let wide = in_bounds(file, || dataset::Dataset::<f64>::parse_ts(file, "file"));
+    let data = match in_bounds(file, || dataset::Dataset::<f32>::parse_ts(file, "file")) {
+        Ok(data) => data,
+        Err(error) => {
+            assert!(matches!(error, Error::Parse { .. }), "{error}");
+            return false;
+        }
+    };
+    assert!(
+        wide.is_ok(),
+        "numbers that are finite as float are so as double"
+    );
+    assert!(data.total_steps() * data.input_size() <= file.len());
+    let content = Content::of(&data);
+    let again = content.to_ts().expect("what came from a file fits in one");
+    let again = dataset::Dataset::<f32>::parse_ts(again.as_bytes(), "again");
+    let again = Content::of(&again.expect("what was written can be read"));
+    assert_eq!(format!("{again:?}"), format!("{content:?}"));
+    true
+}
+
+impl Content {
+    fn of(data: &dataset::Dataset<f32>) -> Self {
+        let indices = 0..data.len();
+        Self {
+            input: data.input_size(),
+            x: indices
+                .clone()
+                .flat_map(|index| data.sequence(index))
+                .copied()
+                .collect(),
+            lengths: indices.map(|index| data.length(index)).collect(),
+            targets: match data.targets() {
+                dataset::Targets::Classes { labels, names } => Targets::Classes {
+                    labels: labels.clone(),
+                    names: names.clone(),
+                    per_step: false,
+                },
+                dataset::Targets::Values { values, .. } => Targets::Values {
+                    values: values.clone(),
+                    size: 1,
+                    per_step: false,
+                },
+                _ => Targets::None,
+            },
+        }
+    }
+}

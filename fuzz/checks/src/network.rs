@@ -1,0 +1,747 @@
+//! Networks: what a caller knows about one, and the calls that make and change it.
+
+use elman_abi::network::*;
+use elman_abi::parameters::*;
+use elman_abi::status::*;
+
+use crate::call::{Argument, Call, Done, LIMIT, adopt, given, must, same};
+use crate::source::Source;
+use crate::world::{World, few};
+
+/// Usual sizes of layers and inputs.
+pub const WIDTHS: [usize; 16] = [1, 2, 3, 2, 1, 4, 5, 2, 3, 8, 1, 16, 7, 17, 33, 40];
+
+/// A layer, as it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Layer {
+    Rnn { units: usize, activation: u32 },
+    Dense { units: usize, activation: u32 },
+    Dropout { rate: f32 },
+}
+
+/// What a caller knows about a network.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub input: usize,
+    pub layers: Vec<Layer>,
+    pub output: u32,
+    pub standardization: Option<[Vec<f32>; 2]>,
+}
+
+impl Model {
+    fn new(input: usize) -> Self {
+        Self {
+            input,
+            layers: Vec::new(),
+            output: ELMAN_OUTPUT_LAST,
+            standardization: None,
+        }
+    }
+
+    pub fn output_size(&self) -> usize {
+        let units = self.layers.iter().rev().find_map(|layer| match *layer {
+            Layer::Rnn { units, .. } | Layer::Dense { units, .. } => Some(units),
+            Layer::Dropout { .. } => None,
+        });
+        units.unwrap_or(self.input)
+    }
+
+    pub fn state_size(&self) -> usize {
+        let units = self.layers.iter().map(|layer| match *layer {
+            Layer::Rnn { units, .. } => units,
+            Layer::Dense { .. } | Layer::Dropout { .. } => 0,
+        });
+        units.sum()
+    }
+
+    pub fn parameter_count(&self) -> usize {
+        let mut count = 0;
+        let mut inputs = self.input as u128;
+        for layer in &self.layers {
+            count += layer.parameter_count(inputs);
+            inputs = layer.units().unwrap_or(inputs);
+        }
+        count as usize
+    }
+
+    /// Whether training drops elements.
+    pub fn drops(&self) -> bool {
+        let drops = |layer: &Layer| matches!(*layer, Layer::Dropout { rate } if rate > 0.0);
+        self.layers.iter().any(drops)
+    }
+
+    /// Elements of the output for a batch, as sizes to multiply.
+    pub fn output_sizes(&self, batch: usize, steps: usize) -> Vec<usize> {
+        match self.output {
+            ELMAN_OUTPUT_LAST => vec![batch, self.output_size()],
+            _ => vec![batch, steps, self.output_size()],
+        }
+    }
+
+    /// A network like that.
+    pub fn build(&self, parameters: &[f32]) -> Box<Network> {
+        let mut network = create(self.input);
+        for layer in &self.layers {
+            must("a layer", layer.add(Some(&mut network)));
+        }
+        must(
+            "elman_set_output",
+            elman_set_output(Some(&mut network), self.output),
+        );
+        if let Some([mean, deviation]) = &self.standardization {
+            let (mean_values, deviations) = (mean.as_ptr(), deviation.as_ptr());
+            let network = Some(&mut *network);
+            let status = elman_set_standardization(network, mean_values, deviations, mean.len());
+            must("elman_set_standardization", status);
+        }
+        set_parameters(&mut network, parameters);
+        network
+    }
+}
+
+impl Layer {
+    fn units(self) -> Option<u128> {
+        match self {
+            Self::Rnn { units, .. } | Self::Dense { units, .. } => Some(units as u128),
+            Self::Dropout { .. } => None,
+        }
+    }
+
+    fn parameter_count(self, inputs: u128) -> u128 {
+        let units = self.units().unwrap_or(0);
+        let recurrent = match self {
+            Self::Rnn { .. } => units,
+            Self::Dense { .. } | Self::Dropout { .. } => 0,
+        };
+        inputs
+            .checked_add(recurrent)
+            .and_then(|rows| rows.checked_add(1)?.checked_mul(units))
+            .unwrap_or(u128::MAX)
+    }
+
+    fn add(self, network: Option<&mut Network>) -> Status {
+        match self {
+            Self::Rnn { units, activation } => elman_add_rnn(network, units, activation),
+            Self::Dense { units, activation } => elman_add_dense(network, units, activation),
+            Self::Dropout { rate } => elman_add_dropout(network, rate),
+        }
+    }
+
+    fn function(self) -> &'static str {
+        match self {
+            Self::Rnn { .. } => "elman_add_rnn",
+            Self::Dense { .. } => "elman_add_dense",
+            Self::Dropout { .. } => "elman_add_dropout",
+        }
+    }
+}
+
+/// The forward pass that a backward pass goes back through.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    pub batch: usize,
+    pub steps: usize,
+    pub lengths: Vec<usize>,
+}
+
+/// A network and its twin: another network that gets only the calls that succeed, with plain arguments, and that runs on
+/// one thread. They must never differ.
+pub struct Net {
+    pub handle: Box<Network>,
+    pub twin: Box<Network>,
+    pub model: Model,
+    pub pass: Option<Pass>,
+    threads: usize,
+    /// A seed that the twin gets before its next forward pass: until then it must not matter.
+    seed: Option<u64>,
+    /// Where the gradients are, until a layer is added.
+    gradients: Option<*mut f32>,
+}
+
+impl Net {
+    pub fn new(handle: Box<Network>, model: Model, parameters: &[f32]) -> Self {
+        let twin = model.build(parameters);
+        Self {
+            handle,
+            twin,
+            model,
+            pass: None,
+            threads: 1,
+            seed: None,
+            gradients: None,
+        }
+    }
+
+    /// The twin, about to run forward in training.
+    pub fn twin_to_train(&mut self) -> &mut Network {
+        if let Some(seed) = self.seed.take() {
+            must("elman_set_seed", elman_set_seed(Some(&mut self.twin), seed));
+        }
+        &mut self.twin
+    }
+
+    /// Does to the twin what has been done to the network. A forward pass from before is void.
+    pub fn follow(&mut self, name: &str, change: impl FnOnce(&mut Network) -> Status) {
+        must(name, change(&mut self.twin));
+        self.pass = None;
+    }
+
+    /// The network has gone through calls that the twin can't repeat.
+    pub fn renew_twin(&mut self, seed: u64) {
+        let parameters = parameters(&self.handle);
+        self.twin = self.model.build(&parameters);
+        let gradients = gradients(&mut self.handle);
+        write_gradients(&mut self.twin, &gradients);
+        must(
+            "elman_set_seed",
+            elman_set_seed(Some(&mut self.handle), seed),
+        );
+        self.seed = Some(seed);
+        // Whether there is still a pass from before is anybody's guess; this makes it void.
+        let status = elman_set_output(Some(&mut self.handle), self.model.output);
+        must("elman_set_output", status);
+        self.pass = None;
+    }
+
+    /// Makes sure that the network is as it should be.
+    pub fn check(&mut self) {
+        let (network, model) = (&self.handle, &self.model);
+        assert_eq!(elman_input_size(Some(network)), model.input);
+        assert_eq!(elman_output_size(Some(network)), model.output_size());
+        assert_eq!(elman_state_size(Some(network)), model.state_size());
+        assert_eq!(elman_output(Some(network)), model.output);
+        assert_eq!(elman_threads(Some(network)), self.threads);
+        let count = model.parameter_count();
+        assert_eq!(elman_parameter_count(Some(network)), count);
+        assert!(same(&parameters(network), &parameters(&self.twin)));
+        assert!(same(
+            &gradients(&mut self.handle),
+            &gradients(&mut self.twin)
+        ));
+        let address = address(&mut self.handle);
+        assert!(address.addr().is_multiple_of(64));
+        assert!(self.gradients.is_none_or(|known| known == address));
+        self.gradients = Some(address);
+        self.check_standardization();
+    }
+
+    fn check_standardization(&self) {
+        let input = self.model.input;
+        if input > 1000 {
+            return;
+        }
+        let (mut mean, mut deviation) = (vec![f32::NAN; input], vec![f32::NAN; input]);
+        let (to_mean, to_deviation) = (mean.as_mut_ptr(), deviation.as_mut_ptr());
+        let network = Some(&*self.handle);
+        let status = elman_get_standardization(network, to_mean, to_deviation, input);
+        must("elman_get_standardization", status);
+        match &self.model.standardization {
+            None => assert!(same(&mean, &vec![0.0; input]) && same(&deviation, &vec![1.0; input])),
+            Some(known) => assert!(same(&mean, &known[0]) && same(&deviation, &known[1])),
+        }
+    }
+}
+
+pub fn create(input: usize) -> Box<Network> {
+    let mut network = std::ptr::null_mut();
+    must("elman_create", elman_create(input, &raw mut network));
+    adopt(network)
+}
+
+pub fn parameters(network: &Network) -> Vec<f32> {
+    let mut values = vec![f32::NAN; elman_parameter_count(Some(network))];
+    let (pointer, count) = (values.as_mut_ptr(), values.len());
+    must(
+        "elman_get_parameters",
+        elman_get_parameters(Some(network), pointer, count),
+    );
+    values
+}
+
+fn set_parameters(network: &mut Network, values: &[f32]) {
+    let status = elman_set_parameters(Some(network), values.as_ptr(), values.len());
+    must("elman_set_parameters", status);
+}
+
+fn address(network: &mut Network) -> *mut f32 {
+    let mut address = std::ptr::null_mut();
+    let status = elman_gradients(Some(network), &raw mut address, std::ptr::null_mut());
+    must("elman_gradients", status);
+    address
+}
+
+pub fn gradients(network: &mut Network) -> Vec<f32> {
+    let count = elman_parameter_count(Some(network));
+    given(address(network).cast_const(), count)
+}
+
+fn write_gradients(network: &mut Network, values: &[f32]) {
+    let address = address(network);
+    assert_eq!(elman_parameter_count(Some(network)), values.len());
+    // SAFETY: the block has one place for each parameter, and nothing else uses the network.
+    unsafe { address.copy_from_nonoverlapping(values.as_ptr(), values.len()) }
+}
+
+/// Makes a network of some layers at once, so that there is one to do something with.
+pub fn build(world: &mut World, source: &mut Source<'_>) {
+    let slot = few(source);
+    build_in(world, source, slot);
+}
+
+pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
+    let input = source.pick(&WIDTHS);
+    let mut model = Model::new(input);
+    model.output = source.constant(2).min(1);
+    for _ in 0..source.below(5) {
+        let units = source.pick(&WIDTHS);
+        let activation = source.below(4) as u32;
+        model.layers.push(match source.below(6) {
+            0..3 => Layer::Rnn { units, activation },
+            3..5 => Layer::Dense { units, activation },
+            _ => Layer::Dropout {
+                rate: source.pick(&[0.5, 0.1, 0.9]),
+            },
+        });
+    }
+    let parameters = source.floats(model.parameter_count());
+    let handle = model.build(&parameters);
+    world.put_network(slot, Net::new(handle, model, &parameters));
+}
+
+pub fn make(world: &mut World, source: &mut Source<'_>) {
+    let slot = few(source);
+    let input = source.size_to_make(&WIDTHS);
+    let mut call = Call::new("elman_create", source);
+    call.wrong(ELMAN_ERROR_ZERO_SIZE, input == 0);
+    call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, input as u128 > LIMIT);
+    let out = call.write(1);
+    let done = call.run(&mut world.record, |p| elman_create(input, p.get(out)));
+    if let Some(network) = done.and_then(|done| made(&done, out)) {
+        world.put_network(slot, Net::new(network, Model::new(input), &[]));
+    }
+}
+
+/// The object that a call has made.
+pub fn made<T: 'static>(done: &Done, out: Argument<*mut T>) -> Option<Box<T>> {
+    done.is_ok().then(|| done.result(out).map(adopt)).flatten()
+}
+
+pub fn add(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let layer = match source.below(8) {
+        0..3 => Layer::Rnn {
+            units: source.size_to_make(&WIDTHS),
+            activation: source.constant(4),
+        },
+        3..6 => Layer::Dense {
+            units: source.size_to_make(&WIDTHS),
+            activation: source.constant(4),
+        },
+        _ => Layer::Dropout {
+            rate: source.float().abs() * source.pick(&[1.0, 1.0, -1.0]),
+        },
+    };
+    let mut call = Call::new(layer.function(), source);
+    call.starve(source);
+    let mut net = world.networks[slot].as_mut();
+    if net.as_ref().is_some_and(|net| net.model.layers.len() >= 6) {
+        return;
+    }
+    call.handle(net.as_ref());
+    match layer {
+        Layer::Rnn { units, activation } | Layer::Dense { units, activation } => {
+            call.wrong(ELMAN_ERROR_ZERO_SIZE, units == 0);
+            call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, activation > 3);
+        }
+        Layer::Dropout { rate } => {
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !(0.0..1.0).contains(&rate));
+        }
+    }
+    let inputs = net.as_ref().map_or(1, |net| net.model.output_size());
+    let count = layer.parameter_count(inputs as u128);
+    call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, count > LIMIT);
+    let handle = net.as_mut().map(|net| &mut *net.handle);
+    let done = call.run(&mut world.record, |_| layer.add(handle));
+    if let (Some(net), Some(true)) = (net, done.map(|done| done.is_ok())) {
+        let (parameters, gradients) = (parameters(&net.twin), gradients(&mut net.twin));
+        net.model.layers.push(layer);
+        net.follow(layer.function(), |twin| layer.add(Some(twin)));
+        net.gradients = None;
+        // What was there before stays, and what is new is 0.
+        let grown = |mut values: Vec<f32>| {
+            values.resize(net.model.parameter_count(), 0.0);
+            values
+        };
+        assert!(same(&self::parameters(&net.twin), &grown(parameters)));
+        assert!(same(&self::gradients(&mut net.twin), &grown(gradients)));
+    }
+}
+
+pub fn set_output(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let mode = source.constant(2);
+    let mut call = Call::new("elman_set_output", source);
+    call.starve(source);
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, mode > 1);
+    world.change(
+        slot,
+        call,
+        |network, _| elman_set_output(network, mode),
+        |net| {
+            net.model.output = mode;
+            net.follow("elman_set_output", |twin| {
+                elman_set_output(Some(twin), mode)
+            });
+        },
+    );
+}
+
+pub fn set_threads(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let threads = source.pick(&[1, 2, 3, 4, 0, 2, 1025, usize::MAX]);
+    let mut call = Call::new("elman_set_threads", source);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, threads > 1024);
+    // A pool keeps a little memory for good, and its threads end when they like.
+    world.threads |= threads != 1;
+    world.change(
+        slot,
+        call,
+        |network, _| elman_set_threads(network, threads),
+        |net| {
+            net.threads = match threads {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                threads => threads,
+            };
+            // Otherwise nothing that is small enough for this program would use them.
+            let status = elman_set_parallel_threshold(Some(&mut net.handle), 0);
+            must("elman_set_parallel_threshold", status);
+        },
+    );
+}
+
+pub fn set_threshold(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let operations = source.pick(&[0, 1, 1000, usize::MAX]);
+    let call = Call::new("elman_set_parallel_threshold", source);
+    let set = |network: Option<&mut Network>| elman_set_parallel_threshold(network, operations);
+    world.change(slot, call, |network, _| set(network), |_| ());
+}
+
+pub fn set_seed(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let seed = source.seed();
+    let call = Call::new("elman_set_seed", source);
+    world.change(
+        slot,
+        call,
+        |network, _| elman_set_seed(network, seed),
+        |net| {
+            net.seed = Some(seed);
+        },
+    );
+}
+
+pub fn initialize(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let scheme = source.constant(9);
+    let scale = source.float();
+    let seed = source.seed();
+    let mut call = Call::new("elman_initialize", source);
+    call.starve(source);
+    let signed = scheme == ELMAN_INIT_CONSTANT || scheme == ELMAN_INIT_IDENTITY;
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, scheme > ELMAN_INIT_CONSTANT);
+    let in_range = scale.is_finite() && (signed || scale >= 0.0);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !in_range);
+    let initialize = |network: Option<&mut Network>| elman_initialize(network, scheme, scale, seed);
+    world.change(
+        slot,
+        call,
+        |network, _| initialize(network),
+        |net| {
+            net.follow("elman_initialize", |twin| initialize(Some(twin)));
+            let values = parameters(&net.handle);
+            if scheme == ELMAN_INIT_CONSTANT {
+                assert!(
+                    values
+                        .iter()
+                        .all(|value| value.to_bits() == scale.to_bits())
+                );
+            }
+        },
+    );
+}
+
+pub fn set_standardization(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let input = world.networks[slot]
+        .as_ref()
+        .map_or(1, |net| net.model.input);
+    let count = match source.below(16) {
+        15 => source.size(&WIDTHS),
+        _ => input,
+    };
+    let (with_mean, with_deviation) =
+        source.pick(&[(true, true), (true, true), (true, false), (false, false)]);
+    let mut call = Call::new("elman_set_standardization", source);
+    call.starve(source);
+    // Its length is wrong before its size is.
+    let len = if count as u128 > LIMIT {
+        0
+    } else {
+        call.len(&[count])
+    };
+    let (mean, mut deviation) = (source.floats(len), source.floats(len));
+    if !source.rarely(4) {
+        deviation
+            .iter_mut()
+            .for_each(|value| *value = value.abs() + 1e-3);
+    }
+    let to_mean = call.read_optional(with_mean.then_some(&mean[..]));
+    let to_deviation = call.read_optional(with_deviation.then_some(&deviation[..]));
+    let given = (call.gives(to_mean), call.gives(to_deviation));
+    if given != (false, false) {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let inverts = |value: &f32| *value > 0.0 && (1.0 / value).is_finite();
+        call.wrong(ELMAN_ERROR_NULL, given.0 != given.1);
+        call.wrong(ELMAN_ERROR_LENGTH, count != input);
+        call.wrong(
+            ELMAN_ERROR_NOT_FINITE,
+            !finite(&mean) || !finite(&deviation),
+        );
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !deviation.iter().all(inverts));
+    }
+    let standardization = (given == (true, true)).then_some([mean, deviation]);
+    world.change(
+        slot,
+        call,
+        |network, p| elman_set_standardization(network, p.get(to_mean), p.get(to_deviation), count),
+        |net| {
+            net.model.standardization = standardization;
+            let [mean, deviation] = match &net.model.standardization {
+                Some(values) => values.each_ref().map(|values| values.as_ptr()),
+                None => [std::ptr::null(); 2],
+            };
+            net.follow("elman_set_standardization", |twin| {
+                elman_set_standardization(Some(twin), mean, deviation, count)
+            });
+        },
+    );
+}
+
+pub fn get_standardization(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let input = world.networks[slot]
+        .as_ref()
+        .map_or(1, |net| net.model.input);
+    let count = match source.below(8) {
+        7 => source.size(&WIDTHS),
+        _ => input,
+    };
+    let mut call = Call::new("elman_get_standardization", source);
+    call.wrong(ELMAN_ERROR_LENGTH, count != input);
+    let len = if count as u128 > LIMIT {
+        0
+    } else {
+        call.len(&[count])
+    };
+    let mean = call.write_optional(len, !source.rarely(4));
+    let deviation = call.write_optional(len, !source.rarely(4));
+    let net = world.networks[slot].as_ref();
+    let network = call.handle(net.map(|net| &*net.handle));
+    let done = call.run(&mut world.record, |p| {
+        elman_get_standardization(network, p.get(mean), p.get(deviation), count)
+    });
+    if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
+        let default = [vec![0.0; count], vec![1.0; count]];
+        let [means, deviations] = net.model.standardization.as_ref().unwrap_or(&default);
+        assert!(
+            done.values::<f32>(mean)
+                .is_none_or(|values| same(&values, means))
+        );
+        assert!(
+            done.values::<f32>(deviation)
+                .is_none_or(|values| same(&values, deviations))
+        );
+    }
+}
+
+/// A number of elements that is mostly right.
+fn count_near(source: &mut Source<'_>, right: usize) -> usize {
+    match source.below(16) {
+        13 => right + 1,
+        14 => right.saturating_sub(1),
+        15 => source.size(&WIDTHS),
+        _ => right,
+    }
+}
+
+/// As [`Call::len`], where the number is expected to be `right`.
+pub fn counted(call: &mut Call, source: &mut Source<'_>, right: usize) -> (usize, usize) {
+    let count = count_near(source, right);
+    call.wrong(ELMAN_ERROR_LENGTH, count != right);
+    (count, call.len(&[count]))
+}
+
+pub fn get_parameters(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let net = world.networks[slot].as_ref();
+    let mut call = Call::new("elman_get_parameters", source);
+    let network = call.handle(net.map(|net| &*net.handle));
+    let right = net.map_or(0, |net| net.model.parameter_count());
+    let (count, len) = counted(&mut call, source, right);
+    let values = call.write(len);
+    let done = call.run(&mut world.record, |p| {
+        elman_get_parameters(network, p.get(values), count)
+    });
+    if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
+        assert!(same(
+            &done.values(values).unwrap_or_default(),
+            &parameters(&net.twin)
+        ));
+    }
+}
+
+pub fn change_parameters(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let mut call = Call::new("elman_set_parameters", source);
+    call.starve(source);
+    let net = world.networks[slot].as_ref();
+    let right = net.map_or(0, |net| net.model.parameter_count());
+    let (count, len) = counted(&mut call, source, right);
+    let values = source.floats(len);
+    let from = call.read(&values);
+    world.change(
+        slot,
+        call,
+        |network, p| elman_set_parameters(network, p.get(from), count),
+        |net| {
+            assert!(same(&parameters(&net.handle), &values));
+            net.follow("elman_set_parameters", |twin| {
+                elman_set_parameters(Some(twin), values.as_ptr(), count)
+            });
+        },
+    );
+}
+
+/// Takes the gradients' address, and writes there as a reduction over processes would.
+pub fn reduce_gradients(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let mut call = Call::new("elman_gradients", source);
+    let values = call.write(1);
+    let count = call.write_optional(1, !source.rarely(4));
+    let scribble = source.rarely(4).then(|| source.below(256));
+    let known = world.networks[slot]
+        .as_mut()
+        .map(|net| address(&mut net.handle));
+    let done = world.change(
+        slot,
+        call,
+        |network, p| elman_gradients(network, p.get(values), p.get(count)),
+        |_| (),
+    );
+    let net = world.networks[slot].as_mut();
+    if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
+        let right = net.model.parameter_count();
+        assert_eq!(done.result(values), known);
+        assert!(done.result(count).is_none_or(|count: usize| count == right));
+        if scribble.is_some() {
+            let gradients = source.floats(right);
+            write_gradients(&mut net.handle, &gradients);
+            write_gradients(&mut net.twin, &gradients);
+        }
+    }
+}
+
+pub fn clear_gradients(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let call = Call::new("elman_clear_gradients", source);
+    world.change(
+        slot,
+        call,
+        |network, _| elman_clear_gradients(network),
+        |net| {
+            must(
+                "elman_clear_gradients",
+                elman_clear_gradients(Some(&mut net.twin)),
+            );
+            let zeros = vec![0.0; net.model.parameter_count()];
+            assert!(same(&gradients(&mut net.handle), &zeros));
+        },
+    );
+}
+
+pub fn clip_by_norm(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let max = source.double(&[1.0, 0.1, 1e-3, f64::INFINITY]);
+    let mut call = Call::new("elman_clip_gradients_by_norm", source);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, max.is_nan() || max <= 0.0);
+    let norm = call.write_optional(1, !source.rarely(4));
+    let before = world.gradients(slot);
+    call.wrong(
+        ELMAN_ERROR_NOT_FINITE,
+        !before.iter().all(|value| value.is_finite()),
+    );
+    let square = |values: &[f32]| {
+        values
+            .iter()
+            .map(|&value| f64::from(value).powi(2))
+            .sum::<f64>()
+    };
+    let expected = square(&before).sqrt();
+    let done = world.change(
+        slot,
+        call,
+        |network, p| elman_clip_gradients_by_norm(network, max, p.get(norm)),
+        |net| {
+            let twin = Some(&mut *net.twin);
+            let status = elman_clip_gradients_by_norm(twin, max, std::ptr::null_mut());
+            must("elman_clip_gradients_by_norm", status);
+            let after = gradients(&mut net.handle);
+            if expected <= max {
+                assert!(same(&after, &before));
+            } else {
+                let slack = 1e-6 * max + 1e-44 * (after.len() as f64);
+                assert!(square(&after).sqrt() <= max + slack);
+            }
+        },
+    );
+    if let Some(found) = done.and_then(|done| done.is_ok().then(|| done.result(norm)).flatten()) {
+        let found: f64 = found;
+        assert!((found - expected).abs() <= 1e-12 * expected);
+    }
+}
+
+pub fn clip_by_value(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let limit = source.double(&[1.0, 0.1, 1e-3]);
+    let mut call = Call::new("elman_clip_gradients_by_value", source);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, limit.is_nan() || limit <= 0.0);
+    let before = world.gradients(slot);
+    world.change(
+        slot,
+        call,
+        |network, _| elman_clip_gradients_by_value(network, limit),
+        |net| {
+            let twin = Some(&mut *net.twin);
+            must(
+                "elman_clip_gradients_by_value",
+                elman_clip_gradients_by_value(twin, limit),
+            );
+            let bound = limit as f32;
+            let nearest = |value: &f32| value.clamp(-bound, bound);
+            let nearest: Vec<_> = before.iter().map(nearest).collect();
+            assert!(same(&gradients(&mut net.handle), &nearest));
+        },
+    );
+}
+
+/// What there is to know of no network.
+pub fn ask_nothing() {
+    assert_eq!(elman_input_size(None), 0);
+    assert_eq!(elman_output_size(None), 0);
+    assert_eq!(elman_state_size(None), 0);
+    assert_eq!(elman_output(None), ELMAN_OUTPUT_LAST);
+    assert_eq!(elman_threads(None), 0);
+    assert_eq!(elman_parameter_count(None), 0);
+    elman_destroy(None);
+}
