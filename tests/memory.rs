@@ -16,8 +16,12 @@ use elman::optimizer::{Optimizer, Rule};
 use elman::train::{FitOptions, evaluate, fit, predict};
 use elman::{Activation, Batch, Error, Network, Output, Result, Session};
 
-/// Smaller allocations are those of an object itself and of the header of a file: they never fail here.
+/// Smaller allocations are those of an object itself and of the header of a file: they never fail here, unless they are
+/// buffers of elements.
 const LARGE: usize = 2048;
+
+/// By this alignment buffers of elements are told.
+const CACHE_LINE: usize = 64;
 
 thread_local! {
     /// Large allocations of the thread that still succeed; [`usize::MAX`]: all do. The threads of a network allocate only
@@ -34,9 +38,9 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 struct Failing;
 
 impl Failing {
-    /// Whether an allocation of `size` bytes is to fail.
-    fn refuses(&self, size: usize) -> bool {
-        if size < LARGE {
+    /// Whether an allocation is to fail.
+    fn refuses(&self, layout: Layout) -> bool {
+        if layout.size() < LARGE && layout.align() < CACHE_LINE {
             return false;
         }
         LARGE_ONES.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +64,7 @@ impl Failing {
 // SAFETY: everything is left to the system's allocator; null is a failure.
 unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if self.refuses(layout.size()) {
+        if self.refuses(layout) {
             return ptr::null_mut();
         }
         // SAFETY: as the caller has promised.
@@ -98,6 +102,14 @@ fn starved<T>(allowed: usize, for_good: bool, work: impl FnOnce() -> T) -> (T, b
     let result = work();
     ALLOWED.set(usize::MAX);
     (result, FAILED.load(Ordering::Relaxed) > before)
+}
+
+/// Makes what a call takes, with all the memory that this takes.
+fn unstarved<T>(make: impl FnOnce() -> T) -> T {
+    let allowed = ALLOWED.replace(usize::MAX);
+    let made = make();
+    ALLOWED.set(allowed);
+    made
 }
 
 /// Lets every allocation of `work` fail in turn; each time it must work the next time, as if nothing had been.
@@ -307,6 +319,87 @@ fn layers_and_parameters() {
         |(network, _)| network.set_output(Output::All),
         |(network, _)| parameters(network),
     );
+}
+
+/// What can be seen of a network, and where its gradients lie.
+#[derive(PartialEq)]
+struct Seen {
+    parameters: Vec<f32>,
+    gradients: Vec<f32>,
+    gradients_at: *const f32,
+    output: Output,
+    state_size: usize,
+    mean: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl Seen {
+    fn of(network: &Network) -> Self {
+        let x = ramp(INPUTS);
+        let mut y = vec![0.0; network.output_len(1, 1).unwrap()];
+        let one = batch(&x, (1, 1));
+        network.predict(one, None, Some(&mut y), None).unwrap();
+        Self {
+            parameters: network.parameters().to_vec(),
+            gradients: network.gradients().to_vec(),
+            gradients_at: network.gradients().as_ptr(),
+            output: network.output(),
+            state_size: network.state_size(),
+            mean: network.standardization().unwrap().mean().to_vec(),
+            y,
+        }
+    }
+}
+
+type Change = fn(&mut Network) -> Result<()>;
+
+const CHANGES: [(&str, Change); 8] = [
+    ("add_rnn", |network| network.add_rnn(30, Activation::Relu)),
+    ("add_dense", |network| {
+        network.add_dense(30, Activation::Relu)
+    }),
+    ("add_dropout", |network| network.add_dropout(0.5)),
+    ("set_output", |network| network.set_output(Output::All)),
+    ("initialize", |network| network.initialize(INITIALIZER, 2)),
+    ("set_parameters", |network| {
+        let ones = unstarved(|| vec![1.0; network.parameter_count()]);
+        network.set_parameters(&ones)
+    }),
+    ("set_standardization", |network| {
+        let [mean, deviation] = unstarved(|| [vec![1.0; INPUTS], vec![3.0; INPUTS]]);
+        let standardization = Standardization::new(mean, deviation)?;
+        network.set_standardization(Some(standardization))
+    }),
+    ("update", |network| {
+        network.update(&mut Optimizer::new(Rule::ADAM, 0.1).unwrap())
+    }),
+];
+
+/// A change that finds no memory is none, also where a session shares the parameters.
+fn changes() {
+    for (name, change) in CHANGES {
+        for allowed in 0.. {
+            let mut caller = Caller::new(1, Output::Last, SHAPES[0]);
+            caller.forward().unwrap();
+            caller.backward().unwrap();
+            let mut network = caller.network;
+            let _session = Session::new(&network).unwrap();
+            let before = Seen::of(&network);
+            let (result, failed) = starved(allowed, false, || change(&mut network));
+            if !failed {
+                assert!(allowed > 0, "{name} needs no memory");
+                result.unwrap();
+                break;
+            }
+            let error = result.expect_err(name);
+            assert!(
+                matches!(error, Error::OutOfMemory { .. }),
+                "{name}: {error}"
+            );
+            assert!(Seen::of(&network) == before, "{name}, {allowed}");
+            change(&mut network).unwrap();
+        }
+    }
 }
 
 fn passes() {
@@ -596,6 +689,7 @@ fn main() {
     // What the process makes once and keeps.
     live();
     layers_and_parameters();
+    changes();
     passes();
     sessions();
     files();

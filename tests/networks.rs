@@ -3,9 +3,8 @@
 use elman::gradient_check::check_gradients;
 use elman::init::Initializer;
 use elman::optimizer::{Optimizer, Rule};
-use elman::{Activation, Batch, Network, Output};
-use rayon::prelude::*;
 use elman::{Activation, Batch, Error, Network, Output};
+use rayon::prelude::*;
 
 const STEPS: usize = 4;
 const X: [f64; 2 * STEPS] = [0.5, -0.25, 1.0, 0.75, -0.5, 0.0, 0.25, 2.0];
@@ -61,6 +60,9 @@ fn a_host_may_call_from_the_threads_of_its_own_pool() {
             }
         });
     });
+}
+
+#[test]
 fn initializers_out_of_range_are_errors_without_parameters_too() {
     let mut network = Network::<f64>::new(2).unwrap();
     let error = network.initialize(Initializer::Gaussian { sigma: -1.0 }, 0);
