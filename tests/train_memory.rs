@@ -133,8 +133,12 @@ impl Case {
         let (batch, rows) = (self.batch(), self.rows());
         let (threads, parameters) = (network.threads(), network.parameter_count());
         let units = || self.recurrent.iter().copied().chain(self.dense);
-        let least = 16384.max(parameters / 2) / units().sum::<usize>();
-        let limit = (rows / 10).clamp(least.min(512), 512);
+        let columns: usize = units().sum();
+        let (least, most) = (
+            16384.max(parameters / 2) / columns,
+            512.max(32768 / columns),
+        );
+        let limit = (rows / 10).clamp(least.min(512), most);
         let is_ragged = self.lengths.iter().any(|&length| length != self.steps());
         let is_shared = threads > 1 && batch >= 8;
         let window = if is_ragged || !is_shared {

@@ -149,16 +149,23 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Floating-point operations of a window of a backward pass that `threads` threads can share, about: they come together
-    /// for each window. Where one thread runs all rows, the others only help with the gradients of the parameters.
+    /// Floating-point operations of a backward pass that `threads` threads can share, about: none where its windows, for each
+    /// of which they come together, are too small. Where one thread runs all rows, the others only help with the gradients of
+    /// the parameters.
     pub fn operations(&self, model: &Model<E>, threads: usize) -> usize {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
         let rows = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
         let rows = rows.max(ROWS_AS_FAST_AS_ONE);
         let is_alone = self.used == 1 && !model.splits_units(batch, threads);
-        rows.saturating_mul(model.operations())
-            .saturating_mul(if is_alone { 1 } else { 2 })
+        let each = model
+            .operations()
+            .saturating_mul(if is_alone { 1 } else { 2 });
+        if rows.saturating_mul(each) < WORTH_MEETING {
+            return 0;
+        }
+        let all = self.layout.total().max(ROWS_AS_FAST_AS_ONE);
+        all.saturating_mul(each)
     }
 
     /// Adds the gradients of the parameters to `sums`, in room that [`Gradient::prepare`] has made.
@@ -385,13 +392,20 @@ impl<E: Element> Shared<'_, E> {
 /// Elements of a window's gradients below which smaller windows cost time.
 const SMALL_WINDOW: usize = 16 << 10;
 
+/// Elements of a window's gradients up to which it may have more than [`WINDOW_ROWS`] rows: threads meet less often.
+const LARGE_WINDOW: usize = 32 << 10;
+
+/// Floating-point operations of a window from which it is worth more than one thread, which are awake.
+const WORTH_MEETING: usize = 400_000;
+
 /// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
 /// fifth of the elements of the activations. But not so few that time is lost: the gradients of a window have at least
 /// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes.
 fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
     let columns: usize = model.places.iter().map(Place::columns).sum();
     let least = SMALL_WINDOW.max(model.parameters.len() / 2) / columns.max(1);
-    (layout.total() / 10).clamp(least.min(WINDOW_ROWS), WINDOW_ROWS)
+    let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
+    (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most)
 }
 
 /// The gradient of the last steps arrives where the sequences end, and nothing does elsewhere.
