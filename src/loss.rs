@@ -7,6 +7,9 @@
 //! Where sequences of different lengths are padded to one length, [`Padding`] says which steps count. The others are
 //! not read, and their gradient is 0.
 //!
+//! The functions run on the tier that the process uses ([`Tier::active`](crate::Tier::active)). The training loop computes
+//! its losses on the tier of the network that it trains.
+//!
 //! ```
 //! use elman::loss::{mean_squared_error, softmax_cross_entropy};
 //!

@@ -65,11 +65,12 @@ pub fn binary_cross_entropy_with_logits<E: Element>(
     padding: Option<Padding<'_>>,
     dlogits: Option<&mut [E]>,
 ) -> Result<f64> {
-    binary_cross_entropy_total(logits, targets, padding, dlogits).map(Total::mean)
+    binary_cross_entropy_total(Tier::active()?, logits, targets, padding, dlogits).map(Total::mean)
 }
 
-/// [`binary_cross_entropy_with_logits`] before the division; the gradient is that of the mean.
+/// [`binary_cross_entropy_with_logits`] before the division, on a tier; the gradient is that of the mean.
 pub(crate) fn binary_cross_entropy_total<E: Element>(
+    tier: Tier,
     logits: &[E],
     targets: &[E],
     padding: Option<Padding<'_>>,
@@ -80,7 +81,6 @@ pub(crate) fn binary_cross_entropy_total<E: Element>(
     for run in runs.counted() {
         expect_probabilities(&targets[run])?;
     }
-    let tier = Tier::active()?;
     Ok(runs.each(dlogits, |logits, targets, gradient, share| {
         let mut losses = [E::ZERO; CHUNK];
         let losses = &mut losses[..logits.len()];

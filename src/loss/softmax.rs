@@ -51,11 +51,13 @@ pub fn softmax_cross_entropy<E: Element>(
     padding: Option<Padding<'_>>,
     dlogits: Option<&mut [E]>,
 ) -> Result<f64> {
-    cross_entropy_total(logits, classes, labels, ignored, padding, dlogits).map(Total::mean)
+    let tier = Tier::active()?;
+    cross_entropy_total(tier, logits, classes, labels, ignored, padding, dlogits).map(Total::mean)
 }
 
-/// [`softmax_cross_entropy`] before the division; the gradient is that of the mean.
+/// [`softmax_cross_entropy`] before the division, on a tier; the gradient is that of the mean.
 pub(crate) fn cross_entropy_total<E: Element>(
+    tier: Tier,
     logits: &[E],
     classes: usize,
     labels: &[usize],
@@ -85,7 +87,6 @@ pub(crate) fn cross_entropy_total<E: Element>(
         }
         total.count += 1;
     }
-    let tier = Tier::active()?;
 
     let share = 1.0 / total.count as f64;
     for (run, behind) in runs(rows, padding) {

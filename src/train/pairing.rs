@@ -3,12 +3,14 @@
 use super::Score;
 use crate::dataset::{Dataset, MiniBatch, Targets};
 use crate::loss::{self, Loss, Padding, Total};
-use crate::{Element, Error, Network, Output, Result};
+use crate::{Element, Error, Network, Output, Result, Tier};
 
 /// A network, a data set and a loss that fit each other.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairing {
     loss: Loss,
+    /// The network's.
+    tier: Tier,
     /// Whether every step has its target, or every sequence.
     per_step: bool,
     /// Outputs per step.
@@ -76,6 +78,7 @@ impl Pairing {
         }
         Ok(Self {
             loss,
+            tier: network.tier(),
             per_step: wanted.per_step,
             width: wanted.size,
         })
@@ -91,11 +94,12 @@ impl Pairing {
         let padding = self.padding(batch);
         match self.loss {
             Loss::SoftmaxCrossEntropy { ignored } => {
-                loss::cross_entropy_total(y, self.width, &batch.labels, ignored, padding, dy)
+                let (tier, labels) = (self.tier, &batch.labels);
+                loss::cross_entropy_total(tier, y, self.width, labels, ignored, padding, dy)
             }
             Loss::MeanSquaredError => loss::squared_error_total(y, &batch.values, padding, dy),
             Loss::BinaryCrossEntropy => {
-                loss::binary_cross_entropy_total(y, &batch.values, padding, dy)
+                loss::binary_cross_entropy_total(self.tier, y, &batch.values, padding, dy)
             }
         }
     }
