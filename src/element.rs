@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use crate::compiled::Compiled;
 use crate::simd::OnTier;
 
 /// `f32` or `f64`.
@@ -11,7 +12,8 @@ use crate::simd::OnTier;
 /// `f32` is the fast one and the one of the C ABI. `f64` runs through the same drivers and layers and serves gradient
 /// checks and exact reproduction.
 pub trait Element:
-    OnTier
+    Compiled
+    + OnTier
     + Copy
     + Debug
     + Default

@@ -77,6 +77,11 @@ impl LayerSpec {
 
     /// The layer, on `inputs` features. The spec has been checked.
     pub fn build<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
+        E::layer(self, inputs)
+    }
+
+    /// [`Self::build`], compiled where it is called.
+    pub fn build_here<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
         match *self {
             Self::Rnn { units, activation } => Box::new(Rnn::new(inputs, units, activation)),
             Self::Dense { units, activation } => Box::new(Dense::new(inputs, units, activation)),

@@ -60,6 +60,7 @@ mod activation;
 mod arena;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;
+mod compiled;
 mod element;
 mod error;
 mod layer;

@@ -25,26 +25,45 @@
 //! # Ok::<(), elman::Error>(())
 //! ```
 
-use crate::kernels::map::{Function, Map};
+use crate::kernels::map::{self, Map};
 use crate::simd::Math;
 use crate::{Element, Tier};
 
 macro_rules! functions {
-    ($($(#[$doc:meta])* $name:ident, $type:ident;)*) => {$(
-        struct $type;
+    ($($(#[$doc:meta])* $name:ident, $type:ident;)*) => {
+        /// Not for users of the crate, who have the functions themselves.
+        mod name {
+            /// The functions of this module by name.
+            #[derive(Clone, Copy, Debug)]
+            pub enum Function {
+                $(#[doc = concat!("[`super::", stringify!($name), "`]")] $type,)*
+            }
+        }
+        pub(crate) use name::Function;
 
-        impl<E: Element> Function<E> for $type {
-            #[inline(always)]
-            fn apply<S: Math<E>>(token: S, x: S::Vector) -> S::Vector {
-                token.$name(x)
+        /// Replaces every element by the function of it, compiled where it is called.
+        pub(crate) fn map_here<E: Element>(function: Function, tier: Tier, values: &mut [E]) {
+            match function {
+                $(Function::$type => tier.run(Map::<E, $type>::new(values)),)*
             }
         }
 
-        $(#[$doc])*
-        pub fn $name<E: Element>(tier: Tier, values: &mut [E]) {
-            tier.run(Map::<E, $type>::new(values));
-        }
-    )*};
+        $(
+            struct $type;
+
+            impl<E: Element> map::Function<E> for $type {
+                #[inline(always)]
+                fn apply<S: Math<E>>(token: S, x: S::Vector) -> S::Vector {
+                    token.$name(x)
+                }
+            }
+
+            $(#[$doc])*
+            pub fn $name<E: Element>(tier: Tier, values: &mut [E]) {
+                E::map(Function::$type, tier, values);
+            }
+        )*
+    };
 }
 
 functions! {

@@ -369,7 +369,7 @@ impl<E: Element> Network<E> {
         };
         let workspace = &mut self.workspace;
         self.parallel.enter(operations, |crew| {
-            workspace.forward(model, crew, call, Some(training))
+            E::forward(workspace, model, crew, call, Some(training))
         })?;
         self.state = State::Forward(training);
         self.passes += 1;
@@ -422,7 +422,7 @@ impl<E: Element> Network<E> {
         let gradients = &mut self.gradients[..];
         let operations = workspace.operations(model, threads);
         self.parallel.enter(operations, |crew| {
-            workspace.backward(model, crew, training, gradient, flow, gradients)
+            E::backward(workspace, model, crew, training, gradient, flow, gradients)
         })
     }
 
@@ -465,7 +465,7 @@ impl<E: Element> Network<E> {
         Workspace::check(model, &call)?;
         let mut workspace = self.idle().pop().unwrap_or_default();
         let result = self.parallel.enter(operations, |crew| {
-            workspace.forward(model, crew, call, None)
+            E::forward(&mut workspace, model, crew, call, None)
         });
         self.idle().push(workspace);
         result

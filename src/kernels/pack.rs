@@ -222,13 +222,21 @@ impl<'a, E: Element> Part<'a, E> {
     /// Where `from` has no such element, or none of the source's strides is 1.
     pub fn pack(self, from: &[E], source: Source) {
         if self.depth > 0 && self.columns > 0 {
-            source.check(self.depth, self.columns, from.len());
-            self.tier.run(Pack {
-                part: self,
-                from,
-                source,
-            });
+            E::pack(self, from, source);
         }
+    }
+
+    /// [`Self::pack`], compiled where it is called, of a part that is not empty.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn pack_here(self, from: &[E], source: Source) {
+        source.check(self.depth, self.columns, from.len());
+        self.tier.run(Pack {
+            part: self,
+            from,
+            source,
+        });
     }
 }
 

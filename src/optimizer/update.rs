@@ -45,6 +45,11 @@ impl<'a, E: Element> Step<'a, E> {
     /// Where there are not as many gradients.
     pub fn run(self, tier: Tier, parameters: &mut [E], gradients: &[E]) {
         assert_eq!(parameters.len(), gradients.len());
+        E::update(self, tier, parameters, gradients);
+    }
+
+    /// [`Self::run`], compiled where it is called.
+    pub fn run_here(self, tier: Tier, parameters: &mut [E], gradients: &[E]) {
         tier.run(Update {
             step: self,
             parameters,

@@ -1,0 +1,109 @@
+//! What the engine compiles once for each element type.
+//!
+//! Generic code is compiled in the crate that first names a type for it. Without this trait that would be every program
+//! and every test that uses a network, and each of them would spend half a minute on all kernels for all tiers. The
+//! functions below are the doors between what is generic and the kernels: they are implemented for `f32` and `f64`, so
+//! what lies behind them is compiled with this crate and only linked elsewhere.
+
+use crate::kernels::pack::{Part, Source};
+use crate::layer::{Layer, LayerSpec};
+use crate::math::{self, Function};
+use crate::model::Model;
+use crate::optimizer::Step;
+use crate::parallel::Crew;
+use crate::pass::{Call, Flow, Gradient, Training, Workspace};
+use crate::simd::Tier;
+use crate::{Element, Result};
+
+/// See the module's documentation. The part of [`Element`] that is implemented type by type.
+pub trait Compiled: Sized {
+    /// [`LayerSpec::build_here`]: the layer and all that it computes.
+    fn layer(spec: &LayerSpec, inputs: usize) -> Box<dyn Layer<Self>>
+    where
+        Self: Element;
+
+    /// [`Workspace::forward`]
+    fn forward(
+        workspace: &mut Workspace<Self>,
+        model: &Model<Self>,
+        crew: Crew<'_>,
+        call: Call<'_, Self>,
+        training: Option<Training>,
+    ) -> Result<()>
+    where
+        Self: Element;
+
+    /// [`Workspace::backward`]
+    fn backward(
+        workspace: &mut Workspace<Self>,
+        model: &Model<Self>,
+        crew: Crew<'_>,
+        training: Training,
+        gradient: &mut Gradient<Self>,
+        flow: Flow<'_, Self>,
+        sums: &mut [Self],
+    ) -> Result<()>
+    where
+        Self: Element;
+
+    /// [`Part::pack_here`]
+    fn pack(part: Part<'_, Self>, from: &[Self], source: Source)
+    where
+        Self: Element;
+
+    /// [`Step::run_here`]
+    fn update(step: Step<'_, Self>, tier: Tier, parameters: &mut [Self], gradients: &[Self])
+    where
+        Self: Element;
+
+    /// [`math::map_here`]
+    fn map(function: Function, tier: Tier, values: &mut [Self])
+    where
+        Self: Element;
+}
+
+macro_rules! compiled {
+    ($($element:ident)*) => {$(
+        impl Compiled for $element {
+            fn layer(spec: &LayerSpec, inputs: usize) -> Box<dyn Layer<Self>> {
+                spec.build_here(inputs)
+            }
+            fn forward(
+                workspace: &mut Workspace<Self>,
+                model: &Model<Self>,
+                crew: Crew<'_>,
+                call: Call<'_, Self>,
+                training: Option<Training>,
+            ) -> Result<()> {
+                workspace.forward(model, crew, call, training)
+            }
+            fn backward(
+                workspace: &mut Workspace<Self>,
+                model: &Model<Self>,
+                crew: Crew<'_>,
+                training: Training,
+                gradient: &mut Gradient<Self>,
+                flow: Flow<'_, Self>,
+                sums: &mut [Self],
+            ) -> Result<()> {
+                workspace.backward(model, crew, training, gradient, flow, sums)
+            }
+            fn pack(part: Part<'_, Self>, from: &[Self], source: Source) {
+                part.pack_here(from, source);
+            }
+            fn update(
+                step: Step<'_, Self>,
+                tier: Tier,
+                parameters: &mut [Self],
+                gradients: &[Self],
+            ) {
+                step.run_here(tier, parameters, gradients);
+            }
+            fn map(function: Function, tier: Tier, values: &mut [Self]) {
+                math::map_here(function, tier, values);
+            }
+        }
+    )*};
+}
+
+compiled!(f32 f64);
