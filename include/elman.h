@@ -52,8 +52,8 @@
  * What holds everywhere, unless a function says otherwise:
  *
  * Objects. A function with _create in its name, elman_create() and elman_load() make an object and give it to the
- * caller; the _destroy function of its kind takes it back. Objects do not refer to each other: they may be destroyed in
- * any order.
+ * caller; the _destroy function of its kind takes it back. A pointer to an object is NULL or one that the library gave
+ * and has not taken back. Objects do not refer to each other: they may be destroyed in any order.
  *
  * Buffers. They are the caller's, are as large as their [shape] says, row-major, and are only used during the call. A
  * pointer must not be NULL unless its description says that it may. Buffers that are read may overlap each other; one

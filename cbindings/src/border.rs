@@ -2,7 +2,9 @@
 //!
 //! Handles need nothing from here but [`require`]: `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>` are pointers
 //! that may be null, and the types say who owns what. Buffers and results come as raw pointers, which [`Caller`] checks
-//! for null, alignment, size and overlap before it makes a slice of them.
+//! for null, alignment, size and overlap before it makes a slice of them. What it can't check, the caller of an entry
+//! has promised: so the entry is an `unsafe fn`, and so are the methods that follow its pointers.
+#![deny(unsafe_op_in_unsafe_fn)] // the other files have no unsafe operations but calls into this one
 
 use std::any::Any;
 use std::ffi::{CStr, c_char};
@@ -118,11 +120,11 @@ impl Network {
 /// The most buffers and results that one entry takes.
 const MOST_BUFFERS: usize = 8;
 
-/// The C caller of an entry, during that entry: it has promised that a buffer is as large as the entry's documentation
-/// says, and that nobody else writes to it (or reads what is written) meanwhile.
+/// The C caller of an entry, during that entry.
 ///
-/// Only pointers that the entry got from its caller may be given to the methods. The slices that they return end with
-/// the entry.
+/// The methods take pointers that the entry got from its caller, and follow them as far as the entry's documentation has
+/// told that caller: what is under "Safety" at a method is what the caller of the entry has promised. The references that
+/// they return end with the entry.
 pub struct Caller<'call> {
     buffers: [Buffer; MOST_BUFFERS],
     count: usize,
@@ -154,7 +156,12 @@ impl<'call> Caller<'call> {
     }
 
     /// A buffer of `sizes` elements to read.
-    pub fn read<T: Plain>(
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or the buffer has that many elements.
+    /// - Nobody else writes to it before the entry ends.
+    pub unsafe fn read<T: Plain>(
         &mut self,
         name: &'static str,
         pointer: *const T,
@@ -164,15 +171,20 @@ impl<'call> Caller<'call> {
         self.enter(name, pointer, len, false)?;
         // SAFETY:
         // - `enter` has found the pointer to be aligned and not null.
-        // - `product` has limited the size to what a slice may have; the caller has promised that the buffer has it.
+        // - `product` has limited the size to what a slice may have; the caller promises that the buffer has it.
         // - Every bit pattern is a value of `T`.
         // - No one writes to it meanwhile: not the entry, because it overlaps none of the entry's results, and nobody
-        //   else, which the caller has promised.
+        //   else, which the caller promises.
         Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
     }
 
     /// A buffer of `sizes` elements to write.
-    pub fn write<T: Plain>(
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or the buffer has room for that many elements.
+    /// - Nobody else reads or writes it before the entry ends.
+    pub unsafe fn write<T: Plain>(
         &mut self,
         name: &'static str,
         pointer: *mut T,
@@ -185,51 +197,83 @@ impl<'call> Caller<'call> {
     }
 
     /// As [`Self::read`], of a buffer that may be missing.
-    pub fn read_optional<T: Plain>(
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn read_optional<T: Plain>(
         &mut self,
         name: &'static str,
         pointer: *const T,
         sizes: &[usize],
     ) -> Result<Option<&'call [T]>> {
-        let given = !pointer.is_null();
-        given.then(|| self.read(name, pointer, sizes)).transpose()
+        if pointer.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: what the caller promises here is what it promises there.
+        unsafe { self.read(name, pointer, sizes) }.map(Some)
     }
 
     /// As [`Self::write`], of a buffer that may be missing.
-    pub fn write_optional<T: Plain>(
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn write_optional<T: Plain>(
         &mut self,
         name: &'static str,
         pointer: *mut T,
         sizes: &[usize],
     ) -> Result<Option<&'call mut [T]>> {
-        let given = !pointer.is_null();
-        given.then(|| self.write(name, pointer, sizes)).transpose()
+        if pointer.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: what the caller promises here is what it promises there.
+        unsafe { self.write(name, pointer, sizes) }.map(Some)
     }
 
     /// The place for one result, to be written once nothing can go wrong any more.
-    pub fn result<T: Copy>(
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or has room for a `T`.
+    /// - Nobody else reads or writes there before the entry ends.
+    pub unsafe fn result<T: Copy>(
         &mut self,
         name: &'static str,
         pointer: *mut T,
     ) -> Result<&'call mut MaybeUninit<T>> {
         self.enter(name, pointer, 1, true)?;
         // SAFETY: `enter` has found the pointer to be aligned, not null and apart from all other slices of the entry;
-        // the caller has promised that there is room for a `T`. It need not hold a value.
+        // the caller promises that there is room for a `T`. It need not hold a value.
         Ok(unsafe { &mut *pointer.cast() })
     }
 
     /// As [`Self::result`], of a result that the caller may not want.
-    pub fn result_optional<T: Copy>(
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn result_optional<T: Copy>(
         &mut self,
         name: &'static str,
         pointer: *mut T,
     ) -> Result<Option<&'call mut MaybeUninit<T>>> {
-        let given = !pointer.is_null();
-        given.then(|| self.result(name, pointer)).transpose()
+        if pointer.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: what the caller promises here is what it promises there.
+        unsafe { self.result(name, pointer) }.map(Some)
     }
 
     /// A struct of the header that starts with its own size, a `size_t`; it may be missing.
-    pub fn versioned<T: Copy>(
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or the struct is as large as its size says.
+    /// - Its fields have the types of the header.
+    /// - Nobody else writes to it before the entry ends.
+    pub unsafe fn versioned<T: Copy>(
         &mut self,
         name: &'static str,
         pointer: *const T,
@@ -238,28 +282,43 @@ impl<'call> Caller<'call> {
             return Ok(None);
         }
         self.enter(name, pointer, 1, false)?;
-        // SAFETY: `enter` has found the pointer to be aligned and not null; every version of the struct starts with a
-        // size.
+        // SAFETY: `enter` has found the pointer to be aligned and not null; the caller promises a struct, and every
+        // version of it starts with a size.
         let size = unsafe { pointer.cast::<usize>().read() };
         expect_size::<T>("the size field of options", size)?;
-        // SAFETY: the struct has the size of a `T`, and the caller has promised that its fields have their types.
+        // SAFETY: the struct has the size of a `T`; the caller promises that its fields have their types, and that nobody
+        // writes to it meanwhile.
         Ok(Some(unsafe { &*pointer }))
     }
 
     /// The object behind a handle that lies in a struct of the caller's; it may be missing.
-    pub fn object<T>(&mut self, handle: *const T) -> Option<&'call T> {
-        // SAFETY: the caller has promised that a handle which is not null is one of the library's, not destroyed, and
-        // that nothing changes it meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// - The handle is NULL, or one of the library's for a `T` that is not destroyed before the entry ends.
+    /// - Nobody changes the object before the entry ends.
+    pub unsafe fn object<T>(&mut self, handle: *const T) -> Option<&'call T> {
+        // SAFETY: the library's handles are aligned pointers to a `T`, and the caller promises that this one is alive and
+        // that nobody changes the object meanwhile.
         unsafe { handle.as_ref() }
     }
 
     /// The path of a file, a string that ends with 0.
-    pub fn path(&mut self, name: &'static str, pointer: *const c_char) -> Result<&'call Path> {
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or the string ends with 0.
+    /// - Nobody else writes to it before the entry ends.
+    pub unsafe fn path(
+        &mut self,
+        name: &'static str,
+        pointer: *const c_char,
+    ) -> Result<&'call Path> {
         if pointer.is_null() {
             return Err(Failure::Null { name });
         }
-        // SAFETY: the pointer is not null, and the caller has promised a string that ends with 0 and that nobody writes
-        // to meanwhile.
+        // SAFETY: the pointer is not null, and the caller promises a string that ends with 0 and that nobody writes to
+        // meanwhile.
         let text = unsafe { CStr::from_ptr(pointer) };
         path_of_bytes(text.to_bytes())
     }

@@ -46,8 +46,13 @@ pub const ELMAN_TARGETS_STEP_VALUES: u32 = 4;
 ///
 /// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, NOT_FINITE, OUT_OF_MEMORY.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `x` and `lengths` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_create(
+pub unsafe extern "C" fn elman_dataset_create(
     input_size: usize,
     x: *const f32,
     lengths: *const usize,
@@ -70,8 +75,13 @@ pub extern "C" fn elman_dataset_create(
 ///
 /// Errors: those of elman_dataset_create(), UNKNOWN_CONSTANT, and OUT_OF_RANGE for a label.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `x`, `lengths` and `labels` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_create_classes(
+pub unsafe extern "C" fn elman_dataset_create_classes(
     input_size: usize,
     x: *const f32,
     lengths: *const usize,
@@ -112,8 +122,13 @@ pub extern "C" fn elman_dataset_create_classes(
 ///
 /// Errors: those of elman_dataset_create(), and UNKNOWN_CONSTANT.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `x`, `lengths` and `values` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_create_values(
+pub unsafe extern "C" fn elman_dataset_create_values(
     input_size: usize,
     x: *const f32,
     lengths: *const usize,
@@ -151,8 +166,16 @@ pub extern "C" fn elman_dataset_create_values(
 /// Errors: NULL, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
 /// set cannot hold: missing values, time stamps, numbers beyond float.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_read_ts(path: *const c_char, out: *mut *mut Dataset) -> Status {
+pub unsafe extern "C" fn elman_dataset_read_ts(
+    path: *const c_char,
+    out: *mut *mut Dataset,
+) -> Status {
     call(|caller| {
         let path = caller.path("path", path)?;
         let out = caller.result("out", out)?;
@@ -238,8 +261,12 @@ pub extern "C" fn elman_dataset_class_count(dataset: Option<&Dataset>) -> usize 
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `name` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_class_name(
+pub unsafe extern "C" fn elman_dataset_class_name(
     dataset: Option<&Dataset>,
     index: usize,
     name: *mut *const c_char,
@@ -269,8 +296,12 @@ pub extern "C" fn elman_dataset_class_name(
 ///
 /// Errors: NULL (dataset), OVERLAP, OUT_OF_RANGE.
 /// Threads: any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `x` and `length` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_sequence(
+pub unsafe extern "C" fn elman_dataset_sequence(
     dataset: Option<&Dataset>,
     index: usize,
     x: *mut *const f32,
@@ -305,8 +336,12 @@ pub extern "C" fn elman_dataset_sequence(
 ///
 /// Errors: NULL (dataset, labels), OVERLAP, MISMATCH where the targets are no classes.
 /// Threads: any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `labels` and `count` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_labels(
+pub unsafe extern "C" fn elman_dataset_labels(
     dataset: Option<&Dataset>,
     labels: *mut *const usize,
     count: *mut usize,
@@ -332,8 +367,12 @@ pub extern "C" fn elman_dataset_labels(
 ///
 /// Errors: NULL (dataset, values), OVERLAP, MISMATCH where the targets are no numbers.
 /// Threads: any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `values` and `count` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_dataset_values(
+pub unsafe extern "C" fn elman_dataset_values(
     dataset: Option<&Dataset>,
     values: *mut *const f32,
     count: *mut usize,
@@ -369,7 +408,12 @@ pub extern "C" fn elman_standardize(
     })
 }
 
-fn create(
+/// Makes a data set.
+///
+/// # Safety
+///
+/// As with [`Caller::read`] and [`Caller::result`].
+unsafe fn create(
     input_size: usize,
     x: *const f32,
     lengths: *const usize,
@@ -390,7 +434,12 @@ fn create(
     })
 }
 
-fn give_targets<T: Copy + 'static>(
+/// Gives the address and the number of targets of one kind.
+///
+/// # Safety
+///
+/// As with [`Caller::result`].
+unsafe fn give_targets<T: Copy + 'static>(
     name: &'static str,
     kind: &'static str,
     dataset: Option<&Dataset>,

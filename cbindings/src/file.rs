@@ -19,8 +19,12 @@ use crate::status::Status;
 ///
 /// Errors: NULL, IO; FORMAT where the path is something else than a file; OUT_OF_RANGE for tens of thousands of layers.
 /// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_save(network: Option<&Network>, path: *const c_char) -> Status {
+pub unsafe extern "C" fn elman_save(network: Option<&Network>, path: *const c_char) -> Status {
     call(|caller| {
         let network = require("network", network)?;
         let path = caller.path("path", path)?;
@@ -40,8 +44,13 @@ pub extern "C" fn elman_save(network: Option<&Network>, path: *const c_char) -> 
 /// Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
 /// with elman_create().
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_load(path: *const c_char, out: *mut *mut Network) -> Status {
+pub unsafe extern "C" fn elman_load(path: *const c_char, out: *mut *mut Network) -> Status {
     call(|caller| {
         let path = caller.path("path", path)?;
         let out = caller.result("out", out)?;

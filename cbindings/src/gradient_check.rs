@@ -20,8 +20,14 @@ use crate::status::{Result, Status};
 ///
 /// Errors: those of elman_predict(), and NULL (relative_error).
 /// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `x`, `lengths`, `state_in`, `dy` and `dstate_out` are NULL or as large as documented, and nobody writes to them
+///   during the call.
+/// - `relative_error` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_gradient_check(
+pub unsafe extern "C" fn elman_gradient_check(
     network: Option<&Network>,
     x: *const f32,
     batch: usize,

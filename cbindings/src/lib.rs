@@ -1,15 +1,23 @@
 //! The C ABI of elman.
 //!
 //! One file per section of `include/elman.h`, in the order of the header; the header is generated from them. Every
-//! exported function is a thin layer: [`border`] turns what the caller gave into references, slices and one result, the
-//! engine does the work.
+//! exported function is a thin layer: `border` turns what the caller gave into references, slices and results, the engine
+//! does the work.
+//!
+//! A function that follows a pointer is unsafe: no one but its caller knows what the pointer leads to. What the caller owes
+//! is said under "Safety" there. Handles among the arguments are references and boxes, whose types ask the same of a caller
+//! in Rust; a caller in C owes that they are NULL or come from this library, are not destroyed, and are used by one thread
+//! at a time unless the function takes them as pointers to const.
 #![deny(unsafe_code)]
+// Unsafe functions of other files pass on to the border's what their own callers owe, which is all that they do with it.
+#![allow(unsafe_op_in_unsafe_fn)]
 #![allow(clippy::too_many_arguments)] // a call from C has no other way to pass a batch
 
 #[allow(unsafe_code)] // the caller's pointers
 mod border;
 
-// What these files need permission for is `#[unsafe(no_mangle)]`; a test sees to it that they contain nothing else.
+// What these files need permission for is `#[unsafe(no_mangle)]` and signatures; a test sees to it that they contain
+// nothing else.
 #[allow(unsafe_code)]
 pub mod dataset;
 #[allow(unsafe_code)]

@@ -24,8 +24,13 @@ const SIZE_MAX: usize = usize::MAX;
 ///
 /// Errors: NULL, OVERLAP, ZERO_SIZE, SIZE_OVERFLOW.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits` is NULL or as large as documented, and nobody writes to it during the call.
+/// - `probabilities` is NULL or as large as documented, and nobody else touches it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_softmax(
+pub unsafe extern "C" fn elman_softmax(
     logits: *const f32,
     rows: usize,
     classes: usize,
@@ -49,8 +54,14 @@ pub extern "C" fn elman_softmax(
 ///
 /// Errors: NULL (logits, labels), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits` and `labels` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_softmax_cross_entropy(
+pub unsafe extern "C" fn elman_softmax_cross_entropy(
     logits: *const f32,
     labels: *const usize,
     rows: usize,
@@ -85,8 +96,14 @@ pub extern "C" fn elman_softmax_cross_entropy(
 ///
 /// Errors: as there, and NULL (lengths), OUT_OF_RANGE for a length.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits`, `labels` and `lengths` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_softmax_cross_entropy_padded(
+pub unsafe extern "C" fn elman_softmax_cross_entropy_padded(
     logits: *const f32,
     labels: *const usize,
     batch: usize,
@@ -122,8 +139,14 @@ pub extern "C" fn elman_softmax_cross_entropy_padded(
 ///
 /// Errors: NULL (y, targets), OVERLAP, SIZE_OVERFLOW.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `y` and `targets` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dy` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_mean_squared_error(
+pub unsafe extern "C" fn elman_mean_squared_error(
     y: *const f32,
     targets: *const f32,
     count: usize,
@@ -146,8 +169,14 @@ pub extern "C" fn elman_mean_squared_error(
 ///
 /// Errors: as there, and NULL (lengths), ZERO_SIZE, OUT_OF_RANGE for a length.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `y`, `targets` and `lengths` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dy` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_mean_squared_error_padded(
+pub unsafe extern "C" fn elman_mean_squared_error_padded(
     y: *const f32,
     targets: *const f32,
     batch: usize,
@@ -175,8 +204,14 @@ pub extern "C" fn elman_mean_squared_error_padded(
 ///
 /// Errors: NULL (logits, targets), OVERLAP, SIZE_OVERFLOW, OUT_OF_RANGE for a target.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits` and `targets` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_binary_cross_entropy_with_logits(
+pub unsafe extern "C" fn elman_binary_cross_entropy_with_logits(
     logits: *const f32,
     targets: *const f32,
     count: usize,
@@ -199,8 +234,14 @@ pub extern "C" fn elman_binary_cross_entropy_with_logits(
 ///
 /// Errors: as there, and NULL (lengths), ZERO_SIZE, OUT_OF_RANGE for a length.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits`, `targets` and `lengths` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_binary_cross_entropy_with_logits_padded(
+pub unsafe extern "C" fn elman_binary_cross_entropy_with_logits_padded(
     logits: *const f32,
     targets: *const f32,
     batch: usize,
@@ -225,7 +266,12 @@ pub extern "C" fn elman_binary_cross_entropy_with_logits_padded(
     })
 }
 
-fn padding<'call>(
+/// The real steps of a padded batch.
+///
+/// # Safety
+///
+/// As with [`Caller::read`].
+unsafe fn padding<'call>(
     caller: &mut Caller<'call>,
     batch: usize,
     steps: usize,
@@ -235,7 +281,12 @@ fn padding<'call>(
     Ok(Padding { steps, lengths })
 }
 
-fn cross_entropy(
+/// The loss of labels.
+///
+/// # Safety
+///
+/// As with [`Caller::read`], [`Caller::write`] and [`Caller::result`].
+unsafe fn cross_entropy(
     caller: &mut Caller<'_>,
     logits: *const f32,
     labels: *const usize,
@@ -280,7 +331,12 @@ const BINARY: Elementwise = Elementwise {
 };
 
 impl Elementwise {
-    fn run(
+    /// The loss of numbers.
+    ///
+    /// # Safety
+    ///
+    /// As with [`Caller::read`], [`Caller::write`] and [`Caller::result`].
+    unsafe fn run(
         &self,
         caller: &mut Caller<'_>,
         output: *const f32,

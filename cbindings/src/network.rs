@@ -60,8 +60,12 @@ pub const ELMAN_INIT_CONSTANT: u32 = 8;
 ///
 /// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW; TIER where the environment variable ELMAN_TIER is wrong.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_create(input_size: usize, out: *mut *mut Network) -> Status {
+pub unsafe extern "C" fn elman_create(input_size: usize, out: *mut *mut Network) -> Status {
     call(|caller| {
         let out = caller.result("out", out)?;
         let network = elman_engine::Network::new(input_size)?;
@@ -226,8 +230,12 @@ pub extern "C" fn elman_initialize(
 ///
 /// Errors: NULL for one buffer alone, LENGTH, NOT_FINITE, OUT_OF_RANGE, OUT_OF_MEMORY.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `mean` and `deviation` are NULL or as large as documented, and nobody writes to them during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_set_standardization(
+pub unsafe extern "C" fn elman_set_standardization(
     network: Option<&mut Network>,
     mean: *const f32,
     deviation: *const f32,
@@ -255,8 +263,12 @@ pub extern "C" fn elman_set_standardization(
 ///
 /// Errors: NULL (network), LENGTH, OVERLAP.
 /// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `mean` and `deviation` are NULL or as large as documented, and nobody else touches them during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_get_standardization(
+pub unsafe extern "C" fn elman_get_standardization(
     network: Option<&Network>,
     mean: *mut f32,
     deviation: *mut f32,

@@ -26,8 +26,12 @@ pub struct Optimizer(pub(crate) elman_engine::optimizer::Optimizer<f32>);
 ///
 /// Errors: NULL, OUT_OF_RANGE, UNKNOWN_CONSTANT.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_sgd_create(
+pub unsafe extern "C" fn elman_sgd_create(
     learning_rate: f64,
     momentum: f64,
     nesterov: u32,
@@ -51,8 +55,12 @@ pub extern "C" fn elman_sgd_create(
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_adagrad_create(
+pub unsafe extern "C" fn elman_adagrad_create(
     learning_rate: f64,
     epsilon: f64,
     out: *mut *mut Optimizer,
@@ -70,8 +78,12 @@ pub extern "C" fn elman_adagrad_create(
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_rmsprop_create(
+pub unsafe extern "C" fn elman_rmsprop_create(
     learning_rate: f64,
     alpha: f64,
     epsilon: f64,
@@ -99,8 +111,12 @@ pub extern "C" fn elman_rmsprop_create(
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_adam_create(
+pub unsafe extern "C" fn elman_adam_create(
     learning_rate: f64,
     beta1: f64,
     beta2: f64,
@@ -121,8 +137,12 @@ pub extern "C" fn elman_adam_create(
 /// AdamW (Loshchilov & Hutter 2019): p *= 1 - r weight_decay, then Adam without weight decay.
 ///
 /// Arguments, errors and threads as with elman_adam_create(); weight_decay is usually 0.01. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_adamw_create(
+pub unsafe extern "C" fn elman_adamw_create(
     learning_rate: f64,
     beta1: f64,
     beta2: f64,
@@ -153,8 +173,12 @@ pub extern "C" fn elman_adamw_create(
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_rprop_create(
+pub unsafe extern "C" fn elman_rprop_create(
     learning_rate: f64,
     eta_minus: f64,
     eta_plus: f64,
@@ -183,8 +207,12 @@ pub extern "C" fn elman_rprop_create(
 ///
 /// Errors: NULL, OUT_OF_RANGE.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_rprop_unbounded_create(
+pub unsafe extern "C" fn elman_rprop_unbounded_create(
     learning_rate: f64,
     eta_minus: f64,
     eta_plus: f64,
@@ -246,7 +274,12 @@ pub extern "C" fn elman_optimizer_reset(optimizer: Option<&mut Optimizer>) -> St
     })
 }
 
-fn create(
+/// Makes an optimizer.
+///
+/// # Safety
+///
+/// As with [`Caller::result`](border::Caller::result).
+unsafe fn create(
     learning_rate: f64,
     out: *mut *mut Optimizer,
     rule: impl FnOnce() -> Result<Rule>,

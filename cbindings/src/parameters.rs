@@ -24,8 +24,12 @@ pub extern "C" fn elman_parameter_count(network: Option<&Network>) -> usize {
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW.
 /// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `parameters` is NULL or as large as documented, and nobody else touches it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_get_parameters(
+pub unsafe extern "C" fn elman_get_parameters(
     network: Option<&Network>,
     parameters: *mut f32,
     count: usize,
@@ -48,8 +52,12 @@ pub extern "C" fn elman_get_parameters(
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW, OUT_OF_MEMORY.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `parameters` is NULL or as large as documented, and nobody writes to it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_set_parameters(
+pub unsafe extern "C" fn elman_set_parameters(
     network: Option<&mut Network>,
     parameters: *const f32,
     count: usize,
@@ -72,8 +80,12 @@ pub extern "C" fn elman_set_parameters(
 ///
 /// Errors: NULL (network, values), OVERLAP.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `values` and `count` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_gradients(
+pub unsafe extern "C" fn elman_gradients(
     network: Option<&mut Network>,
     values: *mut *mut f32,
     count: *mut usize,
@@ -110,8 +122,12 @@ pub extern "C" fn elman_clear_gradients(network: Option<&mut Network>) -> Status
 /// Errors: NULL (network), OUT_OF_RANGE; NOT_FINITE where the norm is infinite or not a number, which is how
 /// an exploded backward pass shows.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `norm` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_clip_gradients_by_norm(
+pub unsafe extern "C" fn elman_clip_gradients_by_norm(
     network: Option<&mut Network>,
     max_norm: f64,
     norm: *mut f64,

@@ -19,8 +19,13 @@ use crate::status::Status;
 ///
 /// Arguments and errors as with elman_predict(). What an earlier call has kept is dropped.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `x`, `lengths` and `state_in` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `y` and `state_out` are NULL or as large as documented, and nobody else touches them during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_forward(
+pub unsafe extern "C" fn elman_forward(
     network: Option<&mut Network>,
     x: *const f32,
     batch: usize,
@@ -54,8 +59,13 @@ pub extern "C" fn elman_forward(
 /// Errors: NULL (network), OVERLAP, OUT_OF_MEMORY; CALL_ORDER where there was no forward pass or the network
 /// has changed since.
 /// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `dy` and `dstate_out` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dx` and `dstate_in` are NULL or as large as documented, and nobody else touches them during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_backward(
+pub unsafe extern "C" fn elman_backward(
     network: Option<&mut Network>,
     dy: *const f32,
     dstate_out: *const f32,

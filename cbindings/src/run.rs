@@ -28,8 +28,13 @@ use crate::status::{Result, Status};
 ///
 /// Errors: NULL (network, x), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a length, OUT_OF_MEMORY.
 /// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `x`, `lengths` and `state_in` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `y` and `state_out` are NULL or as large as documented, and nobody else touches them during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_predict(
+pub unsafe extern "C" fn elman_predict(
     network: Option<&Network>,
     x: *const f32,
     batch: usize,
@@ -48,7 +53,11 @@ pub extern "C" fn elman_predict(
 }
 
 /// A batch from the arguments of elman_predict() and its like.
-pub(crate) fn batch_of<'call>(
+///
+/// # Safety
+///
+/// As with [`Caller::read`].
+pub(crate) unsafe fn batch_of<'call>(
     caller: &mut Caller<'call>,
     network: &elman_engine::Network<f32>,
     x: *const f32,
@@ -72,7 +81,11 @@ pub(crate) struct Ends<'call> {
 }
 
 /// The ends of a run over `batch`, from the arguments of elman_predict() and its like.
-pub(crate) fn ends_of<'call>(
+///
+/// # Safety
+///
+/// As with [`Caller::read`] and [`Caller::write`].
+pub(crate) unsafe fn ends_of<'call>(
     caller: &mut Caller<'call>,
     network: &elman_engine::Network<f32>,
     batch: &Batch<'_, f32>,

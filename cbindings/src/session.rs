@@ -18,8 +18,12 @@ pub struct Session(elman_engine::Session<f32>);
 ///
 /// Errors: NULL, OUT_OF_MEMORY.
 /// Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_session_create(
+pub unsafe extern "C" fn elman_session_create(
     network: Option<&Network>,
     out: *mut *mut Session,
 ) -> Status {
@@ -47,8 +51,13 @@ pub extern "C" fn elman_session_destroy(session: Option<Box<Session>>) {
 ///
 /// Errors: NULL, OVERLAP; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `x` is NULL or as large as documented, and nobody writes to it during the call.
+/// - `y` is NULL or as large as documented, and nobody else touches it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_session_step(
+pub unsafe extern "C" fn elman_session_step(
     session: Option<&mut Session>,
     x: *const f32,
     y: *mut f32,
@@ -80,8 +89,12 @@ pub extern "C" fn elman_session_reset(session: Option<&mut Session>) -> Status {
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW.
 /// Threads: any number on one session. Since 0.1.
+///
+/// # Safety
+///
+/// - `state` is NULL or as large as documented, and nobody else touches it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_session_get_state(
+pub unsafe extern "C" fn elman_session_get_state(
     session: Option<&Session>,
     state: *mut f32,
     count: usize,
@@ -100,8 +113,12 @@ pub extern "C" fn elman_session_get_state(
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `state` is NULL or as large as documented, and nobody writes to it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_session_set_state(
+pub unsafe extern "C" fn elman_session_set_state(
     session: Option<&mut Session>,
     state: *const f32,
     count: usize,

@@ -107,8 +107,12 @@ pub struct Options {
 ///
 /// Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
 /// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `options` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
+pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
     call(|caller| {
         let options = caller.result("options", options)?;
         border::expect_size::<Options>("size", size)?;
@@ -130,8 +134,13 @@ pub extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> 
 /// the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
 /// optimizer of another network; OUT_OF_MEMORY.
 /// Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
+/// - Its validation set is NULL or a data set that is not destroyed during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_fit(
+pub unsafe extern "C" fn elman_fit(
     network: Option<&mut Network>,
     dataset: Option<&Dataset>,
     optimizer: Option<&mut Optimizer>,
@@ -182,8 +191,14 @@ pub extern "C" fn elman_fit(
 /// Errors: NULL (network, dataset), OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
 /// MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
 /// Threads: any number on one network and one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
+/// - `confusion` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` and `accuracy` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_evaluate(
+pub unsafe extern "C" fn elman_evaluate(
     network: Option<&Network>,
     dataset: Option<&Dataset>,
     options: *const Options,
@@ -222,8 +237,12 @@ pub extern "C" fn elman_evaluate(
 /// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
 /// features than the network.
 /// Threads: any number on one network and one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `y` is NULL or as large as documented, and nobody else touches it during the call.
 #[unsafe(no_mangle)]
-pub extern "C" fn elman_predict_dataset(
+pub unsafe extern "C" fn elman_predict_dataset(
     network: Option<&Network>,
     dataset: Option<&Dataset>,
     batch_size: usize,
@@ -243,7 +262,11 @@ pub extern "C" fn elman_predict_dataset(
 }
 
 /// The options that a caller gave, or the defaults.
-fn options_of(caller: &mut Caller<'_>, options: *const Options) -> Result<Options> {
+///
+/// # Safety
+///
+/// As with [`Caller::versioned`].
+unsafe fn options_of(caller: &mut Caller<'_>, options: *const Options) -> Result<Options> {
     let given = caller.versioned("options", options)?;
     Ok(given.copied().unwrap_or_default())
 }

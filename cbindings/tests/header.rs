@@ -63,10 +63,23 @@ fn header() -> String {
         for line in about {
             writeln!(header, " *{line}").unwrap();
         }
-        write!(header, " */\n\n{}\n", compact(declarations.trim())).unwrap();
+        let declarations = compact(&without_safety(declarations.trim()));
+        write!(header, " */\n\n{declarations}\n").unwrap();
     }
     header.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
     header
+}
+
+/// Leaves out what ends the comments of unsafe functions: for C, where all functions are, the introduction says it once.
+fn without_safety(declarations: &str) -> String {
+    let mut parts = declarations.split("\n *\n * # Safety\n");
+    let mut text = parts.next().unwrap().to_string();
+    for part in parts {
+        let (_, behind) = part.split_once("\n */\n").unwrap();
+        text += "\n */\n";
+        text += behind;
+    }
+    text
 }
 
 /// Puts comments of one line on one line, and constants that have such comments together.

@@ -24,6 +24,8 @@ pub fn read(path: &str) -> String {
 pub struct Library {
     pub shared: PathBuf,
     pub archive: PathBuf,
+    /// The engine that both are made of, for the Rust compiler.
+    pub engine: PathBuf,
     /// Libraries of the system that the archive needs.
     pub native: Vec<String>,
 }
@@ -83,15 +85,12 @@ pub fn library() -> &'static Library {
             String::from_utf8_lossy(&output.stderr)
         );
 
-        let (mut files, mut native) = (Vec::new(), None);
+        let (mut files, mut native) = (Vec::<PathBuf>::new(), None);
         for message in messages.lines() {
             let message: serde_json::Value = serde_json::from_str(message).unwrap();
             if message["target"]["name"] == "elman" && message["reason"] == "compiler-artifact" {
                 let names = message["filenames"].as_array().unwrap();
-                files = names
-                    .iter()
-                    .map(|name| PathBuf::from(name.as_str().unwrap()))
-                    .collect();
+                files.extend(names.iter().map(|name| name.as_str().unwrap().into()));
             }
             let note = message["message"]["message"].as_str().unwrap_or_default();
             if let Some(list) = note.strip_prefix("native-static-libs: ") {
@@ -108,6 +107,7 @@ pub fn library() -> &'static Library {
         Library {
             shared: find(&["so", "dylib"]),
             archive: find(&["a"]),
+            engine: find(&["rlib"]),
             native: native.unwrap(),
         }
     })

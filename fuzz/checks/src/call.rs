@@ -513,6 +513,18 @@ pub fn given<T: Plain>(pointer: *const T, count: usize) -> Vec<T> {
     unsafe { std::slice::from_raw_parts(pointer, count) }.to_vec()
 }
 
+/// Calls a function that follows its pointers.
+macro_rules! c {
+    ($function:ident($($argument:expr),* $(,)?)) => {{
+        // SAFETY: whatever is given here as a pointer is what the function's documentation asks for: a place of a `Call`,
+        // made for exactly that many elements, or a vector or a variable of the surrounding code. No other thread knows it.
+        #[allow(unsafe_code)]
+        let answer = unsafe { $function($($argument),*) };
+        answer
+    }};
+}
+pub(crate) use c;
+
 /// Makes a call that has to succeed.
 pub fn must(name: &str, status: Status) {
     assert_eq!(status, ELMAN_OK, "{name}: {}", last_error());

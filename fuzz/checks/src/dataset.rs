@@ -7,7 +7,7 @@ use elman_abi::dataset::*;
 use elman_abi::network::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, LIMIT, adopt, given, must, same, text};
+use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same, text};
 use crate::network::{Model, made};
 use crate::source::Source;
 use crate::world::{World, few};
@@ -135,7 +135,7 @@ impl Content {
         let (x, lengths, count) = (self.x.as_ptr(), self.lengths.as_ptr(), self.lengths.len());
         let to = &raw mut out;
         let status = match &self.targets {
-            Targets::None => elman_dataset_create(self.input, x, lengths, count, to),
+            Targets::None => c!(elman_dataset_create(self.input, x, lengths, count, to)),
             Targets::Classes {
                 labels,
                 names,
@@ -143,9 +143,9 @@ impl Content {
             } => {
                 let (labels, classes) = (labels.as_ptr(), names.len());
                 let per_step = u32::from(*per_step);
-                elman_dataset_create_classes(
+                c!(elman_dataset_create_classes(
                     self.input, x, lengths, count, labels, classes, per_step, to,
-                )
+                ))
             }
             Targets::Values {
                 values,
@@ -154,9 +154,9 @@ impl Content {
             } => {
                 let per_step = u32::from(*per_step);
                 let values = values.as_ptr();
-                elman_dataset_create_values(
+                c!(elman_dataset_create_values(
                     self.input, x, lengths, count, values, *size, per_step, to,
-                )
+                ))
             }
         };
         must("a data set", status);
@@ -179,7 +179,12 @@ impl Series {
             let (mut x, mut length) = (ptr::null(), 0);
             must(
                 "elman_dataset_sequence",
-                elman_dataset_sequence(dataset, index, &raw mut x, &raw mut length),
+                c!(elman_dataset_sequence(
+                    dataset,
+                    index,
+                    &raw mut x,
+                    &raw mut length
+                )),
             );
             assert_eq!(length, content.lengths[index]);
             assert!(same(&given(x, length * content.input), sequence));
@@ -307,12 +312,12 @@ pub fn make(world: &mut World, source: &mut Source<'_>) {
     let done = call.run(&mut world.record, |p| {
         let (x, lengths, out) = (p.get(from.0), p.get(from.1), p.get(out));
         match arguments {
-            TargetArguments::None => elman_dataset_create(input, x, lengths, sequences, out),
+            TargetArguments::None => c!(elman_dataset_create(input, x, lengths, sequences, out)),
             TargetArguments::Classes {
                 labels,
                 classes,
                 per_step,
-            } => elman_dataset_create_classes(
+            } => c!(elman_dataset_create_classes(
                 input,
                 x,
                 lengths,
@@ -321,12 +326,12 @@ pub fn make(world: &mut World, source: &mut Source<'_>) {
                 classes,
                 per_step,
                 out,
-            ),
+            )),
             TargetArguments::Values {
                 values,
                 size,
                 per_step,
-            } => elman_dataset_create_values(
+            } => c!(elman_dataset_create_values(
                 input,
                 x,
                 lengths,
@@ -335,7 +340,7 @@ pub fn make(world: &mut World, source: &mut Source<'_>) {
                 size,
                 per_step,
                 out,
-            ),
+            )),
         }
     });
     if let Some(handle) = done.and_then(|done| made(&done, out)) {
@@ -448,7 +453,12 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
             let x = call.write_optional(1, !source.rarely(4));
             let length = call.write_optional(1, !source.rarely(4));
             let done = call.run(record, |p| {
-                elman_dataset_sequence(dataset, index, p.get(x), p.get(length))
+                c!(elman_dataset_sequence(
+                    dataset,
+                    index,
+                    p.get(x),
+                    p.get(length)
+                ))
             });
             if let (Some(content), Some(done)) = (content, done.filter(Done::is_ok)) {
                 let right = content.lengths[index];
@@ -473,7 +483,7 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
             call.wrong(ELMAN_ERROR_OUT_OF_RANGE, index >= names.len());
             let name = call.write(1);
             let done = call.run(record, |p| {
-                elman_dataset_class_name(dataset, index, p.get(name))
+                c!(elman_dataset_class_name(dataset, index, p.get(name)))
             });
             if let Some(name) = done.filter(Done::is_ok).and_then(|done| done.result(name)) {
                 assert_eq!(text(name), names[index]);
@@ -490,7 +500,7 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
             let labels = call.write(1);
             let count = call.write_optional(1, !source.rarely(4));
             let done = call.run(record, |p| {
-                elman_dataset_labels(dataset, p.get(labels), p.get(count))
+                c!(elman_dataset_labels(dataset, p.get(labels), p.get(count)))
             });
             if let (Some(right), Some(done)) = (right, done.filter(Done::is_ok)) {
                 assert!(
@@ -512,7 +522,7 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
             let values = call.write(1);
             let count = call.write_optional(1, !source.rarely(4));
             let done = call.run(record, |p| {
-                elman_dataset_values(dataset, p.get(values), p.get(count))
+                c!(elman_dataset_values(dataset, p.get(values), p.get(count)))
             });
             if let (Some(right), Some(done)) = (right, done.filter(Done::is_ok)) {
                 assert!(
@@ -549,7 +559,12 @@ pub fn standardize(world: &mut World, source: &mut Source<'_>) {
         let twin = Some(&*net.twin);
         must(
             "elman_get_standardization",
-            elman_get_standardization(twin, to_mean, to_deviation, input),
+            c!(elman_get_standardization(
+                twin,
+                to_mean,
+                to_deviation,
+                input
+            )),
         );
         for feature in 0..input {
             let column = || series.content.x[feature..].iter().step_by(input);

@@ -13,7 +13,7 @@ use elman_abi::file::*;
 use elman_abi::network::elman_destroy;
 use elman_abi::status::*;
 
-use crate::call::Call;
+use crate::call::{Call, c};
 use crate::dataset::{Content, Series};
 use crate::network::{Model, Net, made, parameters};
 use crate::source::Source;
@@ -126,7 +126,7 @@ pub fn save(world: &mut World, source: &mut Source<'_>) {
     call.wrong(ELMAN_ERROR_FORMAT, to == Where::Directory);
     call.wrong(ELMAN_ERROR_IO, to == Where::Nowhere);
     let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-    let done = call.run(&mut world.record, |_| elman_save(network, pointer));
+    let done = call.run(&mut world.record, |_| c!(elman_save(network, pointer)));
     if let (Some(net), Some(files), Where::File(index)) = (net, &mut world.files, to)
         && done.is_some_and(|done| done.is_ok())
     {
@@ -149,7 +149,7 @@ pub fn load(world: &mut World, source: &mut Source<'_>) {
     call.possible(ELMAN_ERROR_FORMAT, matches!(file, Some(File::Garbage)));
     let out = call.write(1);
     let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-    let done = call.run(&mut world.record, |p| elman_load(pointer, p.get(out)));
+    let done = call.run(&mut world.record, |p| c!(elman_load(pointer, p.get(out))));
     if let Some(network) = done.and_then(|done| made(&done, out)) {
         match file {
             Some(File::Network(model, parameters)) => {
@@ -179,7 +179,7 @@ pub fn read_ts(world: &mut World, source: &mut Source<'_>) {
     let out = call.write(1);
     let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
     let done = call.run(&mut world.record, |p| {
-        elman_dataset_read_ts(pointer, p.get(out))
+        c!(elman_dataset_read_ts(pointer, p.get(out)))
     });
     if let Some(handle) = done.and_then(|done| made(&done, out)) {
         match file {

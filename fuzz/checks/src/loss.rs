@@ -3,7 +3,7 @@
 use elman_abi::loss::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done};
+use crate::call::{Argument, Call, Done, c};
 use crate::source::Source;
 use crate::world::World;
 
@@ -77,7 +77,7 @@ pub fn softmax(world: &mut World, source: &mut Source<'_>) {
     let from = call.read(&logits);
     let to = call.write(len);
     let done = call.run(&mut world.record, |p| {
-        elman_softmax(p.get(from), rows, classes, p.get(to))
+        c!(elman_softmax(p.get(from), rows, classes, p.get(to)))
     });
     if let Some(done) = done
         .filter(Done::is_ok)
@@ -176,11 +176,18 @@ pub fn cross_entropy(world: &mut World, source: &mut Source<'_>) {
         match (&padding, lengths) {
             (Some(Padding { batch, steps, .. }), Some(lengths)) => {
                 let lengths = p.get(lengths);
-                elman_softmax_cross_entropy_padded(
+                c!(elman_softmax_cross_entropy_padded(
                     logits, labels, *batch, *steps, lengths, classes, loss, gradient,
-                )
+                ))
             }
-            _ => elman_softmax_cross_entropy(logits, labels, row_sizes[0], classes, loss, gradient),
+            _ => c!(elman_softmax_cross_entropy(
+                logits,
+                labels,
+                row_sizes[0],
+                classes,
+                loss,
+                gradient
+            )),
         }
     });
     let Some(done) = done.filter(Done::is_ok) else {
@@ -275,16 +282,29 @@ pub fn elementwise(world: &mut World, source: &mut Source<'_>) {
         let (y, targets) = (p.get(from), p.get(to_targets));
         let (loss, dy) = (p.get(loss), p.get(gradient));
         match (&padding, kind) {
-            (None, Elementwise::Squared) => elman_mean_squared_error(y, targets, size, loss, dy),
+            (None, Elementwise::Squared) => {
+                c!(elman_mean_squared_error(y, targets, size, loss, dy))
+            }
             (None, Elementwise::Binary) => {
-                elman_binary_cross_entropy_with_logits(y, targets, size, loss, dy)
+                c!(elman_binary_cross_entropy_with_logits(
+                    y, targets, size, loss, dy
+                ))
             }
             (Some((Padding { batch, steps, .. }, lengths)), kind) => {
                 let function = match kind {
                     Elementwise::Squared => elman_mean_squared_error_padded,
                     Elementwise::Binary => elman_binary_cross_entropy_with_logits_padded,
                 };
-                function(y, targets, *batch, *steps, p.get(*lengths), size, loss, dy)
+                c!(function(
+                    y,
+                    targets,
+                    *batch,
+                    *steps,
+                    p.get(*lengths),
+                    size,
+                    loss,
+                    dy
+                ))
             }
         }
     });

@@ -4,7 +4,7 @@ use elman_abi::network::*;
 use elman_abi::parameters::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, LIMIT, adopt, given, must, same};
+use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same};
 use crate::source::Source;
 use crate::world::{World, few};
 
@@ -91,7 +91,12 @@ impl Model {
         if let Some([mean, deviation]) = &self.standardization {
             let (mean_values, deviations) = (mean.as_ptr(), deviation.as_ptr());
             let network = Some(&mut *network);
-            let status = elman_set_standardization(network, mean_values, deviations, mean.len());
+            let status = c!(elman_set_standardization(
+                network,
+                mean_values,
+                deviations,
+                mean.len()
+            ));
             must("elman_set_standardization", status);
         }
         set_parameters(&mut network, parameters);
@@ -233,7 +238,12 @@ impl Net {
         let (mut mean, mut deviation) = (vec![f32::NAN; input], vec![f32::NAN; input]);
         let (to_mean, to_deviation) = (mean.as_mut_ptr(), deviation.as_mut_ptr());
         let network = Some(&*self.handle);
-        let status = elman_get_standardization(network, to_mean, to_deviation, input);
+        let status = c!(elman_get_standardization(
+            network,
+            to_mean,
+            to_deviation,
+            input
+        ));
         must("elman_get_standardization", status);
         match &self.model.standardization {
             None => assert!(same(&mean, &vec![0.0; input]) && same(&deviation, &vec![1.0; input])),
@@ -244,7 +254,7 @@ impl Net {
 
 pub fn create(input: usize) -> Box<Network> {
     let mut network = std::ptr::null_mut();
-    must("elman_create", elman_create(input, &raw mut network));
+    must("elman_create", c!(elman_create(input, &raw mut network)));
     adopt(network)
 }
 
@@ -253,19 +263,27 @@ pub fn parameters(network: &Network) -> Vec<f32> {
     let (pointer, count) = (values.as_mut_ptr(), values.len());
     must(
         "elman_get_parameters",
-        elman_get_parameters(Some(network), pointer, count),
+        c!(elman_get_parameters(Some(network), pointer, count)),
     );
     values
 }
 
 fn set_parameters(network: &mut Network, values: &[f32]) {
-    let status = elman_set_parameters(Some(network), values.as_ptr(), values.len());
+    let status = c!(elman_set_parameters(
+        Some(network),
+        values.as_ptr(),
+        values.len()
+    ));
     must("elman_set_parameters", status);
 }
 
 fn address(network: &mut Network) -> *mut f32 {
     let mut address = std::ptr::null_mut();
-    let status = elman_gradients(Some(network), &raw mut address, std::ptr::null_mut());
+    let status = c!(elman_gradients(
+        Some(network),
+        &raw mut address,
+        std::ptr::null_mut()
+    ));
     must("elman_gradients", status);
     address
 }
@@ -315,7 +333,7 @@ pub fn make(world: &mut World, source: &mut Source<'_>) {
     call.wrong(ELMAN_ERROR_ZERO_SIZE, input == 0);
     call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, input as u128 > LIMIT);
     let out = call.write(1);
-    let done = call.run(&mut world.record, |p| elman_create(input, p.get(out)));
+    let done = call.run(&mut world.record, |p| c!(elman_create(input, p.get(out))));
     if let Some(network) = done.and_then(|done| made(&done, out)) {
         world.put_network(slot, Net::new(network, Model::new(input), &[]));
     }
@@ -514,7 +532,14 @@ pub fn set_standardization(world: &mut World, source: &mut Source<'_>) {
     world.change(
         slot,
         call,
-        |network, p| elman_set_standardization(network, p.get(to_mean), p.get(to_deviation), count),
+        |network, p| {
+            c!(elman_set_standardization(
+                network,
+                p.get(to_mean),
+                p.get(to_deviation),
+                count
+            ))
+        },
         |net| {
             net.model.standardization = standardization;
             let [mean, deviation] = match &net.model.standardization {
@@ -522,7 +547,12 @@ pub fn set_standardization(world: &mut World, source: &mut Source<'_>) {
                 None => [std::ptr::null(); 2],
             };
             net.follow("elman_set_standardization", |twin| {
-                elman_set_standardization(Some(twin), mean, deviation, count)
+                c!(elman_set_standardization(
+                    Some(twin),
+                    mean,
+                    deviation,
+                    count
+                ))
             });
         },
     );
@@ -549,7 +579,12 @@ pub fn get_standardization(world: &mut World, source: &mut Source<'_>) {
     let net = world.networks[slot].as_ref();
     let network = call.handle(net.map(|net| &*net.handle));
     let done = call.run(&mut world.record, |p| {
-        elman_get_standardization(network, p.get(mean), p.get(deviation), count)
+        c!(elman_get_standardization(
+            network,
+            p.get(mean),
+            p.get(deviation),
+            count
+        ))
     });
     if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
         let default = [vec![0.0; count], vec![1.0; count]];
@@ -591,7 +626,7 @@ pub fn get_parameters(world: &mut World, source: &mut Source<'_>) {
     let (count, len) = counted(&mut call, source, right);
     let values = call.write(len);
     let done = call.run(&mut world.record, |p| {
-        elman_get_parameters(network, p.get(values), count)
+        c!(elman_get_parameters(network, p.get(values), count))
     });
     if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
         assert!(same(
@@ -613,11 +648,11 @@ pub fn change_parameters(world: &mut World, source: &mut Source<'_>) {
     world.change(
         slot,
         call,
-        |network, p| elman_set_parameters(network, p.get(from), count),
+        |network, p| c!(elman_set_parameters(network, p.get(from), count)),
         |net| {
             assert!(same(&parameters(&net.handle), &values));
             net.follow("elman_set_parameters", |twin| {
-                elman_set_parameters(Some(twin), values.as_ptr(), count)
+                c!(elman_set_parameters(Some(twin), values.as_ptr(), count))
             });
         },
     );
@@ -636,7 +671,7 @@ pub fn reduce_gradients(world: &mut World, source: &mut Source<'_>) {
     let done = world.change(
         slot,
         call,
-        |network, p| elman_gradients(network, p.get(values), p.get(count)),
+        |network, p| c!(elman_gradients(network, p.get(values), p.get(count))),
         |_| (),
     );
     let net = world.networks[slot].as_mut();
@@ -691,10 +726,14 @@ pub fn clip_by_norm(world: &mut World, source: &mut Source<'_>) {
     let done = world.change(
         slot,
         call,
-        |network, p| elman_clip_gradients_by_norm(network, max, p.get(norm)),
+        |network, p| c!(elman_clip_gradients_by_norm(network, max, p.get(norm))),
         |net| {
             let twin = Some(&mut *net.twin);
-            let status = elman_clip_gradients_by_norm(twin, max, std::ptr::null_mut());
+            let status = c!(elman_clip_gradients_by_norm(
+                twin,
+                max,
+                std::ptr::null_mut()
+            ));
             must("elman_clip_gradients_by_norm", status);
             let after = gradients(&mut net.handle);
             if expected <= max {

@@ -3,7 +3,7 @@
 use elman_abi::optimizer::*;
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, adopt, must, same_double};
+use crate::call::{Call, Done, adopt, c, must, same_double};
 use crate::network::made;
 use crate::source::Source;
 use crate::world::{World, few};
@@ -110,14 +110,14 @@ impl Order {
                 Self {
                     known: nesterov < 2,
                     ..Self::new("elman_sgd_create", in_range && ahead, move |out| {
-                        elman_sgd_create(rate, momentum, nesterov, decay, out)
+                        c!(elman_sgd_create(rate, momentum, nesterov, decay, out))
                     })
                 }
             }
             1 => {
                 let epsilon = number(&[1e-10, 1e-8]);
                 Self::new("elman_adagrad_create", is_positive(epsilon), move |out| {
-                    elman_adagrad_create(rate, epsilon, out)
+                    c!(elman_adagrad_create(rate, epsilon, out))
                 })
             }
             2 => {
@@ -125,7 +125,7 @@ impl Order {
                 let epsilon = number(&[1e-8]);
                 let in_range = is_fraction(alpha) && is_positive(epsilon) && is_fraction(momentum);
                 Self::new("elman_rmsprop_create", in_range, move |out| {
-                    elman_rmsprop_create(rate, alpha, epsilon, momentum, out)
+                    c!(elman_rmsprop_create(rate, alpha, epsilon, momentum, out))
                 })
             }
             3 | 4 => {
@@ -135,10 +135,10 @@ impl Order {
                 let in_range = fractions && is_positive(epsilon) && is_not_negative(decay);
                 match kind {
                     3 => Self::new("elman_adam_create", in_range, move |out| {
-                        elman_adam_create(rate, beta1, beta2, epsilon, decay, out)
+                        c!(elman_adam_create(rate, beta1, beta2, epsilon, decay, out))
                     }),
                     _ => Self::new("elman_adamw_create", in_range, move |out| {
-                        elman_adamw_create(rate, beta1, beta2, epsilon, decay, out)
+                        c!(elman_adamw_create(rate, beta1, beta2, epsilon, decay, out))
                     }),
                 }
             }
@@ -148,14 +148,14 @@ impl Order {
                 let bounds = is_not_negative(min) && is_not_negative(max) && max >= min;
                 let in_range = are_factors(minus, plus) && bounds;
                 Self::new("elman_rprop_create", in_range, move |out| {
-                    elman_rprop_create(rate, minus, plus, min, max, out)
+                    c!(elman_rprop_create(rate, minus, plus, min, max, out))
                 })
             }
             _ => {
                 let (minus, plus) = (number(&[0.5, 0.9]), number(&[1.2, 2.0]));
                 let in_range = are_factors(minus, plus);
                 Self::new("elman_rprop_unbounded_create", in_range, move |out| {
-                    elman_rprop_unbounded_create(rate, minus, plus, out)
+                    c!(elman_rprop_unbounded_create(rate, minus, plus, out))
                 })
             }
         }

@@ -8,7 +8,7 @@ use elman_abi::pass::*;
 use elman_abi::run::elman_predict;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, must, same, same_double};
+use crate::call::{Argument, Call, Done, c, must, same, same_double};
 use crate::network::{Layer, Model, Net, Pass, gradients, parameters};
 use crate::optimizer::Seen;
 use crate::source::Source;
@@ -122,7 +122,7 @@ pub fn predict_one(network: &Network, x: &[f32], state: &[f32]) -> (Vec<f32>, Ve
     let mut y = vec![f32::NAN; rows * elman_output_size(Some(network))];
     let mut end = vec![f32::NAN; state.len()];
     let (x, from, to, lengths) = (x.as_ptr(), state.as_ptr(), end.as_mut_ptr(), ptr::null());
-    let status = elman_predict(
+    let status = c!(elman_predict(
         Some(network),
         x,
         1,
@@ -131,7 +131,7 @@ pub fn predict_one(network: &Network, x: &[f32], state: &[f32]) -> (Vec<f32>, Ve
         from,
         y.as_mut_ptr(),
         to,
-    );
+    ));
     must("elman_predict", status);
     (y, end)
 }
@@ -197,7 +197,9 @@ pub fn predict(world: &mut World, source: &mut Source<'_>) {
         let (x, lengths) = (p.get(arguments.x), p.get(arguments.lengths));
         let [y, state_out] = to.map(|argument| p.get(argument));
         let state_in = p.get(arguments.state_in);
-        elman_predict(network, x, batch, steps, lengths, state_in, y, state_out)
+        c!(elman_predict(
+            network, x, batch, steps, lengths, state_in, y, state_out
+        ))
     });
     if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
         let (y, ends) = predict_apart(&net.twin, &net.model, &sequences);
@@ -225,7 +227,9 @@ fn forward_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         let (x, lengths) = (p.get(arguments.x), p.get(arguments.lengths));
         let [y, state_out] = to.map(|argument| p.get(argument));
         let state_in = p.get(arguments.state_in);
-        elman_forward(network, x, batch, steps, lengths, state_in, y, state_out)
+        c!(elman_forward(
+            network, x, batch, steps, lengths, state_in, y, state_out
+        ))
     });
     let (Some(net), Some(done)) = (net, done) else {
         return;
@@ -244,7 +248,9 @@ fn forward_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     let (to_y, to_ends) = (y.as_mut_ptr(), ends.as_mut_ptr());
     let twin = Some(net.twin_to_train());
     let (x, from, state_in) = (x.as_ptr(), lengths.as_ptr(), states.as_ptr());
-    let status = elman_forward(twin, x, batch, steps, from, state_in, to_y, to_ends);
+    let status = c!(elman_forward(
+        twin, x, batch, steps, from, state_in, to_y, to_ends
+    ));
     must("elman_forward", status);
     expect_results(&done, to, (&y, &ends));
     if !net.model.drops() {
@@ -300,7 +306,13 @@ pub fn backward(world: &mut World, source: &mut Source<'_>) {
     let network = net.as_mut().map(|net| &mut *net.handle);
     let done = call.run(&mut world.record, |p| {
         let [dy, dstate_out] = from.map(|argument| p.get(argument));
-        elman_backward(network, dy, dstate_out, p.get(dx), p.get(dstate_in))
+        c!(elman_backward(
+            network,
+            dy,
+            dstate_out,
+            p.get(dx),
+            p.get(dstate_in)
+        ))
     });
     let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) else {
         return;
@@ -317,7 +329,13 @@ pub fn backward(world: &mut World, source: &mut Source<'_>) {
     let (dy, dstate_out) = (dy.as_ptr(), dstate_out.as_ptr());
     let (pointer_x, pointer_state) = (to_x.as_mut_ptr(), to_state.as_mut_ptr());
     let twin = Some(&mut *net.twin);
-    let status = elman_backward(twin, dy, dstate_out, pointer_x, pointer_state);
+    let status = c!(elman_backward(
+        twin,
+        dy,
+        dstate_out,
+        pointer_x,
+        pointer_state
+    ));
     must("elman_backward", status);
     expect_results(&done, [dx, dstate_in], (&to_x, &to_state));
     if to_x.iter().all(|value| value.is_finite()) {
@@ -396,7 +414,7 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
         let (x, lengths) = (p.get(arguments.x), p.get(arguments.lengths));
         let [dy, dstate_out] = from.map(|argument| p.get(argument));
         let state_in = p.get(arguments.state_in);
-        elman_gradient_check(
+        c!(elman_gradient_check(
             network,
             x,
             batch,
@@ -406,7 +424,7 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
             dy,
             dstate_out,
             p.get(error),
-        )
+        ))
     });
     let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) else {
         return;
@@ -425,7 +443,9 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
     let (x, lengths, state_in) = (clean.as_ptr(), lengths.as_ptr(), states.as_ptr());
     let twin = Some(&*net.twin_to_train());
     let to = &raw mut again;
-    let status = elman_gradient_check(twin, x, batch, steps, lengths, state_in, dy, dstate_out, to);
+    let status = c!(elman_gradient_check(
+        twin, x, batch, steps, lengths, state_in, dy, dstate_out, to
+    ));
     must("elman_gradient_check", status);
     assert!(same_double(found, again));
     let tame = |values: &[f32]| values.iter().all(|value| value.abs() <= 1.0);

@@ -5,7 +5,7 @@ use elman_abi::network::*;
 use elman_abi::session::*;
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, must, same};
+use crate::call::{Call, Done, c, must, same};
 use crate::network::{Model, counted, made, parameters};
 use crate::pass::predict_one;
 use crate::source::Source;
@@ -69,7 +69,7 @@ pub fn make_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, input >= (1 << 60) - 15);
     let out = call.write(1);
     let done = call.run(&mut world.record, |p| {
-        elman_session_create(network, p.get(out))
+        c!(elman_session_create(network, p.get(out)))
     });
     let (Some(net), Some(done)) = (net, done) else {
         return;
@@ -108,7 +108,7 @@ pub fn step(world: &mut World, source: &mut Source<'_>) {
         let mut stream = stream;
         let session = stream.as_mut().map(|stream| &mut *stream.handle);
         let done = call.run(&mut world.record, |p| {
-            elman_session_step(session, p.get(from), p.get(y))
+            c!(elman_session_step(session, p.get(from), p.get(y)))
         });
         if let (Some(stream), Some(done)) = (stream, done.filter(Done::is_ok)) {
             let (expected, state) = predict_one(&stream.frozen, &x, &stream.state);
@@ -143,7 +143,7 @@ pub fn get_state(world: &mut World, source: &mut Source<'_>) {
     let (count, len) = counted(&mut call, source, right);
     let state = call.write(len);
     let done = call.run(&mut world.record, |p| {
-        elman_session_get_state(session, p.get(state), count)
+        c!(elman_session_get_state(session, p.get(state), count))
     });
     if let (Some(stream), Some(done)) = (stream, done.filter(Done::is_ok)) {
         assert!(same(&done.values(state).unwrap_or_default(), &stream.state));
@@ -161,7 +161,7 @@ pub fn set_state(world: &mut World, source: &mut Source<'_>) {
     let from = call.read(&state);
     let session = stream.as_mut().map(|stream| &mut *stream.handle);
     let done = call.run(&mut world.record, |p| {
-        elman_session_set_state(session, p.get(from), count)
+        c!(elman_session_set_state(session, p.get(from), count))
     });
     if let (Some(stream), Some(_)) = (stream, done.filter(Done::is_ok)) {
         stream.restart(state);
@@ -174,7 +174,11 @@ pub fn expect_state(stream: &Stream) {
     let session = Some(&*stream.handle);
     must(
         "elman_session_get_state",
-        elman_session_get_state(session, state.as_mut_ptr(), state.len()),
+        c!(elman_session_get_state(
+            session,
+            state.as_mut_ptr(),
+            state.len()
+        )),
     );
     assert!(same(&state, &stream.state));
 }

@@ -9,7 +9,7 @@ use elman_abi::optimizer::elman_optimizer_get_learning_rate;
 use elman_abi::status::*;
 use elman_abi::training::*;
 
-use crate::call::{Call, Done, same, same_double};
+use crate::call::{Call, Done, c, same, same_double};
 use crate::dataset::{Content, Series, Targets};
 use crate::loss::{Elementwise, class_loss, element_loss};
 use crate::network::{Model, gradients};
@@ -174,7 +174,7 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     let network = net.as_mut().map(|net| &mut *net.handle);
     let optimizer = trainer.as_mut().map(|trainer| &mut *trainer.handle);
     let done = call.run(&mut world.record, |p| {
-        elman_fit(network, dataset, optimizer, p.get(given))
+        c!(elman_fit(network, dataset, optimizer, p.get(given)))
     });
     let (Some(net), Some(trainer), Some(content), Some(done)) = (net, trainer, content, done)
     else {
@@ -197,12 +197,12 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
         ..read
     };
     let twin_optimizer = Some(&mut *trainer.twin);
-    let status = elman_fit(
+    let status = c!(elman_fit(
         Some(net.twin_to_train()),
         dataset,
         twin_optimizer,
         &raw mut twins,
-    );
+    ));
     assert_eq!(
         status,
         done.status(),
@@ -283,7 +283,7 @@ pub fn init_options(world: &mut World, source: &mut Source<'_>) {
     call.wrong(ELMAN_ERROR_MISMATCH, size != right);
     let options = call.write_structure();
     let done = call.run(&mut world.record, |p| {
-        elman_fit_options_init(p.get(options), size)
+        c!(elman_fit_options_init(p.get(options), size))
     });
     if let Some(done) = done.filter(Done::is_ok) {
         let options: Options = done.structure(options);
@@ -329,7 +329,12 @@ pub fn predict(world: &mut World, source: &mut Source<'_>) {
     let len = call.len(&sizes);
     let y = call.write(len);
     let done = call.run(&mut world.record, |p| {
-        elman_predict_dataset(network, dataset, batch_size, p.get(y))
+        c!(elman_predict_dataset(
+            network,
+            dataset,
+            batch_size,
+            p.get(y)
+        ))
     });
     if let (Some(net), Some(series), Some(done)) = (net, series, done.filter(Done::is_ok)) {
         let expected = outputs(&net.twin, &net.model, &series.content);
@@ -364,7 +369,14 @@ pub fn evaluate(world: &mut World, source: &mut Source<'_>) {
     let confusion = call.write_optional(classes * classes, !source.rarely(4));
     let done = call.run(&mut world.record, |p| {
         let (loss, accuracy, confusion) = (p.get(loss), p.get(accuracy), p.get(confusion));
-        elman_evaluate(network, dataset, p.get(given), loss, accuracy, confusion)
+        c!(elman_evaluate(
+            network,
+            dataset,
+            p.get(given),
+            loss,
+            accuracy,
+            confusion
+        ))
     });
     let (Some(net), Some(content), Some(done)) = (net, content, done.filter(Done::is_ok)) else {
         return;
