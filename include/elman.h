@@ -787,12 +787,13 @@ elman_status elman_dataset_create(size_t input_size,
  *
  *   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the
  *               second's and so on; each less than `classes`
- *   classes     number of classes, at least 1
+ *   classes     number of classes, 1 to 2^24
  *   per_step    0: one class per sequence; 1: one class per step
  *
  * The other arguments are those of elman_dataset_create().
  *
- * Errors: those of elman_dataset_create(), UNKNOWN_CONSTANT, and OUT_OF_RANGE for a label.
+ * Errors: those of elman_dataset_create(), UNKNOWN_CONSTANT, and OUT_OF_RANGE for a label; of `classes`, ZERO_SIZE,
+ * SIZE_OVERFLOW or OUT_OF_MEMORY, the latter for more than 2^24. Labels are looked at before memory is asked for.
  * Threads: any. Since 0.1.
  */
 elman_status elman_dataset_create_classes(size_t input_size,

@@ -4,6 +4,7 @@
 //! afterwards. Training takes padded mini-batches from it ([`Dataset::gather`]) and, where the features differ in
 //! scale, the [`Standardization`] that it measures ([`Dataset::standardization`]).
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use crate::{Element, Error, Result, shape};
@@ -45,20 +46,35 @@ pub enum Targets<E> {
     },
 }
 
+/// More of them are taken for a mistake, such as a negative number, before their names take a gigabyte.
+const MOST_NUMBERED_CLASSES: usize = 1 << 24;
+
 impl<E: Element> Targets<E> {
-    /// [`Targets::Classes`] named by their numbers, 0 to `classes - 1`.
+    /// [`Targets::Classes`] named by their numbers, 0 to `classes - 1`, once the labels are found to be among them.
     ///
     /// # Errors
-    /// [`Error::SizeOverflow`] or [`Error::OutOfMemory`] where memory cannot hold that many names. The labels are
+    /// [`Error::ZeroSize`] for no classes; [`Error::Label`] for a label that is none of them; [`Error::SizeOverflow`] or
+    /// [`Error::OutOfMemory`] where memory cannot hold that many names, or they are more than 2^24. The number of labels is
     /// checked by [`Dataset::new`].
     pub fn numbered_classes(labels: Vec<usize>, classes: usize) -> Result<Self> {
+        check_labels(&labels, classes, labels.len())?;
+        let what = "class names";
+        let bytes = shape::product(what, &[classes])?.saturating_mul(size_of::<String>());
+        let out_of_memory = |bytes| Error::OutOfMemory { what, bytes };
+        if classes > MOST_NUMBERED_CLASSES {
+            return Err(out_of_memory(bytes));
+        }
         let mut names = Vec::new();
-        reserve(
-            "class names",
-            &mut names,
-            shape::product("class names", &[classes])?,
-        )?;
-        names.extend((0..classes).map(|class| class.to_string()));
+        reserve(what, &mut names, classes)?;
+        for class in 0..classes {
+            let digits = class.checked_ilog10().unwrap_or(0) as usize + 1;
+            let mut name = String::new();
+            name.try_reserve_exact(digits)
+                .map_err(|_| out_of_memory(digits))?;
+            // Room has been made, so this can't fail.
+            let _ = write!(name, "{class}");
+            names.push(name);
+        }
         Ok(Self::Classes { labels, names })
     }
 

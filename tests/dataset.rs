@@ -93,7 +93,7 @@ fn every_argument_of_a_dataset_is_checked() {
     );
 
     let classes = |labels: &[usize], count: usize| {
-        small(Targets::numbered_classes(labels.to_vec(), count).unwrap())
+        Targets::numbered_classes(labels.to_vec(), count).and_then(small)
     };
     assert_eq!(
         message(classes(&[0, 0, 0], 0)),
@@ -153,12 +153,29 @@ fn every_argument_of_a_dataset_is_checked() {
 
 #[test]
 fn more_classes_than_memory_can_hold_are_an_error() {
-    let names = |count| Targets::<f32>::numbered_classes(vec![], count).unwrap_err();
-    assert!(matches!(names(usize::MAX), Error::SizeOverflow { .. }));
-    assert!(matches!(
-        names(isize::MAX as usize / 8),
-        Error::OutOfMemory { .. }
-    ));
+    let error = |labels: &[usize], count| {
+        Targets::<f32>::numbered_classes(labels.to_vec(), count).unwrap_err()
+    };
+    for count in [usize::MAX, usize::MAX / 2, isize::MAX as usize / 8 + 1] {
+        assert!(matches!(error(&[0], count), Error::SizeOverflow { .. }));
+    }
+    for count in [
+        isize::MAX as usize / 8,
+        1 << 40,
+        (1 << 32) - 1,
+        (1 << 24) + 1,
+    ] {
+        assert!(matches!(error(&[0], count), Error::OutOfMemory { .. }));
+        // Labels are looked at before memory is.
+        let wrong = error(&[0, count], count);
+        assert!(matches!(wrong, Error::Label { index: 1, .. }));
+    }
+    let names = |count| match Targets::<f32>::numbered_classes(vec![], count).unwrap() {
+        Targets::Classes { names, .. } => names,
+        other => unreachable!("{other:?}"),
+    };
+    let expected: Vec<_> = (0..1001).map(|class| class.to_string()).collect();
+    assert_eq!(names(1001), expected);
 }
 
 #[test]

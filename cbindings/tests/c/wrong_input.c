@@ -302,7 +302,7 @@ static void datasets(void) {
     elman_dataset *out = dataset;
     const size_t too_long[2] = {SIZE_MAX, 2}, zero[2] = {3, 0}, wrong[2] = {1, 2};
     const float broken[4] = {1, 2, INFINITY, 4};
-    const size_t one = 1, two = 2;
+    const size_t one = 1, two = 2, wrong_by_far[] = {0, SIZE_MAX - 1};
     FAILS(elman_dataset_create(2, x, lengths, 2, NULL), NULL, "out is NULL");
     FAILS(elman_dataset_create(2, NULL, lengths, 2, &out), NULL, "x is NULL");
     FAILS(elman_dataset_create(2, x, NULL, 2, &out), NULL, "lengths is NULL");
@@ -323,6 +323,12 @@ static void datasets(void) {
           "the size of class names overflows");
     FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, (size_t)1 << 50, 0, &out), OUT_OF_MEMORY,
           "out of memory: 27021597764222976 bytes for class names");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, (size_t)1 << 40, 0, &out), OUT_OF_MEMORY,
+          "out of memory: 26388279066624 bytes for class names");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, UINT32_MAX, 0, &out), OUT_OF_MEMORY,
+          "out of memory: 103079215080 bytes for class names");
+    FAILS(elman_dataset_create_classes(2, x, lengths, 2, wrong_by_far, (size_t)1 << 50, 0, &out), OUT_OF_RANGE,
+          "labels[1] is 18446744073709551614, expected less than 1125899906842624, the number of classes");
     FAILS(elman_dataset_create_classes(2, x, lengths, 2, labels, 2, 3, &out), UNKNOWN_CONSTANT,
           "per_step is 3, which names nothing; known are 0 and 1");
     FAILS(elman_dataset_create_values(2, x, lengths, 2, NULL, 1, 0, &out), NULL, "values is NULL");
