@@ -8,16 +8,20 @@ use crate::{Error, Result};
 /// The product of `sizes`, as the number of elements of `what`.
 ///
 /// The product times 8 bytes (the largest element type) must fit in an `isize`: no allocation can be larger, and byte
-/// counts of a checked size can be computed without a further check.
+/// counts of a checked size can be computed without a further check. Where one of the sizes is 0, so is the product, wherever
+/// it stands and however large the others are.
 ///
 /// # Errors
 /// [`Error::SizeOverflow`] where it does not.
 pub fn product(what: &'static str, sizes: &[usize]) -> Result<usize> {
     const LIMIT: usize = isize::MAX as usize / 8;
+    if sizes.contains(&0) {
+        return Ok(0);
+    }
     sizes
         .iter()
         .try_fold(1_usize, |total, &size| total.checked_mul(size))
-        .filter(|&total| total <= LIMIT || sizes.contains(&0))
+        .filter(|&total| total <= LIMIT)
         .ok_or(Error::SizeOverflow { what })
 }
 
@@ -69,11 +73,24 @@ mod tests {
     fn products_that_fit_are_exact_and_others_are_errors() {
         assert_eq!(product("x", &[3, 5, 7]).unwrap(), 105);
         assert_eq!(product("x", &[]).unwrap(), 1);
-        assert_eq!(product("x", &[usize::MAX, 0]).unwrap_or(0), 0);
         assert!(product("x", &[usize::MAX / 2, 3]).is_err());
         assert!(product("x", &[isize::MAX as usize / 8 + 1]).is_err());
         assert!(product("x", &[isize::MAX as usize / 8]).is_ok());
         assert!(sum("x", &[usize::MAX, 1]).is_err());
         assert_eq!(sum("x", &[2, 3]).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_zero_makes_a_product_zero_wherever_it_stands() {
+        for sizes in [
+            [0, usize::MAX, 2],
+            [usize::MAX, 0, 2],
+            [usize::MAX, 2, 0],
+            [3, 5, 0],
+        ] {
+            assert_eq!(product("x", &sizes).unwrap(), 0, "{sizes:?}");
+        }
+        assert_eq!(product("x", &[0]).unwrap(), 0);
+        assert!(product("x", &[usize::MAX, 2, 1]).is_err());
     }
 }
