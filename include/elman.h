@@ -95,7 +95,8 @@ extern "C" {
  * --------------------
  *
  * Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has
- * written to none of its result pointers, and the objects it was given are as they were.
+ * written to none of its result pointers, and the objects it was given are as they were, unless the function says
+ * otherwise, as elman_fit() does.
  */
 
 /** What a call says about itself: ELMAN_OK or an ELMAN_ERROR_ constant. Later versions may add constants. */

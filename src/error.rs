@@ -6,7 +6,10 @@ use std::path::PathBuf;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A broken precondition or a fault of the outside world. The message names the argument, what it was and what was
-/// expected. A function that returns one has changed nothing.
+/// expected.
+///
+/// A function that returns one has changed nothing, unless its own documentation says otherwise, as that of
+/// [`fit`](crate::train::fit) does: it may fail when it has trained for a while.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -172,4 +175,76 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+}
+
+impl Error {
+    /// What kind of error it is.
+    ///
+    /// ```
+    /// use elman::{ErrorKind, Network};
+    ///
+    /// let error = Network::<f32>::new(0).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ZeroSize);
+    /// ```
+    // Each error is named, so that a new one does not compile until it has a kind.
+    #[deny(
+        clippy::wildcard_enum_match_arm,
+        clippy::match_wildcard_for_single_variants
+    )]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ZeroSize { .. } => ErrorKind::ZeroSize,
+            Self::SizeOverflow { .. } => ErrorKind::SizeOverflow,
+            Self::Length { .. } => ErrorKind::Length,
+            Self::SequenceLength { .. }
+            | Self::OutOfRange { .. }
+            | Self::IndexOutOfRange { .. }
+            | Self::Label { .. } => ErrorKind::OutOfRange,
+            Self::UnknownConstant { .. } => ErrorKind::UnknownConstant,
+            Self::CallOrder { .. } => ErrorKind::CallOrder,
+            Self::Mismatch { .. } => ErrorKind::Mismatch,
+            Self::NotFinite { .. } | Self::NotFiniteAt { .. } => ErrorKind::NotFinite,
+            Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+            Self::Threads { .. } => ErrorKind::Threads,
+            Self::UnknownTier { .. } | Self::UnavailableTier { .. } => ErrorKind::Tier,
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Parse { .. } => ErrorKind::Parse,
+            Self::Format { .. } => ErrorKind::Format,
+        }
+    }
+}
+
+/// The kinds of errors: one for each status of the C library.
+///
+/// Each [`Error`] has one of these, and a version that adds errors of a new kind is a new minor version at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// A size is 0 that must be at least 1.
+    ZeroSize,
+    /// Sizes multiply to more than memory can hold.
+    SizeOverflow,
+    /// A buffer has the wrong number of elements.
+    Length,
+    /// A number, an index, a label or the length of a sequence is outside its range, or not a number.
+    OutOfRange,
+    /// A constant names nothing.
+    UnknownConstant,
+    /// A call came before the one that it builds on, or after something made that one void.
+    CallOrder,
+    /// Two objects that are used together do not fit each other.
+    Mismatch,
+    /// A number is infinite or not a number where only finite ones make sense.
+    NotFinite,
+    /// Memory ran out.
+    OutOfMemory,
+    /// Threads could not be started.
+    Threads,
+    /// `ELMAN_TIER` names no tier, or one that this CPU does not have.
+    Tier,
+    /// A file could not be opened, read or written.
+    Io,
+    /// A text file breaks its format.
+    Parse,
+    /// A saved network is damaged, or is none.
+    Format,
 }

@@ -93,7 +93,7 @@ pub mod train;
 
 pub use activation::Activation;
 pub use element::Element;
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use model::Output;
 pub use network::Network;
 pub use pass::Batch;

@@ -1,13 +1,14 @@
 //! Status and errors
 //!
 //! Whatever can fail returns an elman_status: ELMAN_OK (0), or one of the constants below. A call that fails has
-//! written to none of its result pointers, and the objects it was given are as they were.
+//! written to none of its result pointers, and the objects it was given are as they were, unless the function says
+//! otherwise, as elman_fit() does.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write};
 
-use elman_engine::Error;
+use elman_engine::{Error, ErrorKind};
 
 /// What a call says about itself: ELMAN_OK or an ELMAN_ERROR_ constant. Later versions may add constants.
 pub type Status = i32;
@@ -146,32 +147,32 @@ pub(crate) fn renamed<T>(name: &'static str, result: elman_engine::Result<T>) ->
 }
 
 impl Failure {
+    // Each kind of error is named, so that a new one does not compile until it has a status.
+    #[deny(
+        clippy::wildcard_enum_match_arm,
+        clippy::match_wildcard_for_single_variants
+    )]
     fn status(&self) -> Status {
         match self {
             Self::Null { .. } => ELMAN_ERROR_NULL,
             Self::Misaligned { .. } => ELMAN_ERROR_ALIGNMENT,
             Self::Overlap { .. } => ELMAN_ERROR_OVERLAP,
             Self::Panic { .. } => ELMAN_ERROR_INTERNAL,
-            Self::Engine(error) => match error {
-                Error::ZeroSize { .. } => ELMAN_ERROR_ZERO_SIZE,
-                Error::SizeOverflow { .. } => ELMAN_ERROR_SIZE_OVERFLOW,
-                Error::Length { .. } => ELMAN_ERROR_LENGTH,
-                Error::SequenceLength { .. }
-                | Error::OutOfRange { .. }
-                | Error::IndexOutOfRange { .. }
-                | Error::Label { .. } => ELMAN_ERROR_OUT_OF_RANGE,
-                Error::UnknownConstant { .. } => ELMAN_ERROR_UNKNOWN_CONSTANT,
-                Error::CallOrder { .. } => ELMAN_ERROR_CALL_ORDER,
-                Error::Mismatch { .. } => ELMAN_ERROR_MISMATCH,
-                Error::NotFinite { .. } | Error::NotFiniteAt { .. } => ELMAN_ERROR_NOT_FINITE,
-                Error::OutOfMemory { .. } => ELMAN_ERROR_OUT_OF_MEMORY,
-                Error::Threads { .. } => ELMAN_ERROR_THREADS,
-                Error::UnknownTier { .. } | Error::UnavailableTier { .. } => ELMAN_ERROR_TIER,
-                Error::Io { .. } => ELMAN_ERROR_IO,
-                Error::Parse { .. } => ELMAN_ERROR_PARSE,
-                Error::Format { .. } => ELMAN_ERROR_FORMAT,
-                // The engine may learn of new errors before this table does.
-                _ => ELMAN_ERROR_INTERNAL,
+            Self::Engine(error) => match error.kind() {
+                ErrorKind::ZeroSize => ELMAN_ERROR_ZERO_SIZE,
+                ErrorKind::SizeOverflow => ELMAN_ERROR_SIZE_OVERFLOW,
+                ErrorKind::Length => ELMAN_ERROR_LENGTH,
+                ErrorKind::OutOfRange => ELMAN_ERROR_OUT_OF_RANGE,
+                ErrorKind::UnknownConstant => ELMAN_ERROR_UNKNOWN_CONSTANT,
+                ErrorKind::CallOrder => ELMAN_ERROR_CALL_ORDER,
+                ErrorKind::Mismatch => ELMAN_ERROR_MISMATCH,
+                ErrorKind::NotFinite => ELMAN_ERROR_NOT_FINITE,
+                ErrorKind::OutOfMemory => ELMAN_ERROR_OUT_OF_MEMORY,
+                ErrorKind::Threads => ELMAN_ERROR_THREADS,
+                ErrorKind::Tier => ELMAN_ERROR_TIER,
+                ErrorKind::Io => ELMAN_ERROR_IO,
+                ErrorKind::Parse => ELMAN_ERROR_PARSE,
+                ErrorKind::Format => ELMAN_ERROR_FORMAT,
             },
         }
     }
