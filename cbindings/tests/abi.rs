@@ -8,6 +8,7 @@ mod common;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use common::soname::soname;
 use common::{
     Compiler, Declaration, Language, Linkage, compile, compile_by, declarations, read, run,
 };
@@ -52,6 +53,56 @@ fn every_function_documents_threads_and_version() {
             "{name}"
         );
     }
+}
+
+/// What programs remember is what a version may not change, for the library and for what `make install` leaves.
+#[test]
+fn the_shared_library_is_named_after_the_versions_that_fit() {
+    let versions = [
+        ("0.1.0", "0.1"),
+        ("0.1.7", "0.1"),
+        ("0.12.3", "0.12"),
+        ("0.2.0-rc.1", "0.2"),
+        ("1.0.0", "1"),
+        ("1.2.3", "1"),
+        ("10.0.4", "10"),
+        ("2.0.0-rc.1", "2"),
+    ];
+    for (version, abi) in versions {
+        let linux = (
+            "Linux",
+            format!("libelman.so.{version}"),
+            format!("libelman.so.{abi}"),
+            "libelman.so",
+        );
+        let macos = (
+            "Darwin",
+            format!("libelman.{version}.dylib"),
+            format!("libelman.{abi}.dylib"),
+            "libelman.dylib",
+        );
+        for (system, file, remembered, linked) in [linux, macos] {
+            let os = if system == "Darwin" { "macos" } else { "linux" };
+            assert_eq!(soname(os, version).unwrap(), remembered);
+            let output = std::process::Command::new("make")
+                .args(["--dry-run", "install", "PREFIX=/p", "DESTDIR=/d"])
+                .args([format!("VERSION={version}"), format!("SYSTEM={system}")])
+                .current_dir(common::package())
+                .output()
+                .unwrap();
+            let commands = String::from_utf8(output.stdout).unwrap();
+            let links: Vec<_> = commands
+                .lines()
+                .filter(|line| line.starts_with("ln "))
+                .collect();
+            let expected = [
+                format!("ln -sf {file} /d/p/lib/{remembered}"),
+                format!("ln -sf {remembered} /d/p/lib/{linked}"),
+            ];
+            assert_eq!(links, expected);
+        }
+    }
+    assert_eq!(soname("windows", "1.2.3"), None);
 }
 
 /// A program that takes the address of every function of the header, and prints how many have none.

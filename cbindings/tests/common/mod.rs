@@ -9,6 +9,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[path = "../../soname.rs"]
+pub mod soname;
+
 /// The directory of this package.
 pub fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -177,14 +180,7 @@ pub enum Linkage {
 /// A directory in which programs find the shared library by the name that they remember.
 fn run_directory() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", build().profile));
-    let (major, minor) = (
-        env!("CARGO_PKG_VERSION_MAJOR"),
-        env!("CARGO_PKG_VERSION_MINOR"),
-    );
-    let name = match env::consts::OS {
-        "macos" => format!("libelman.{major}.{minor}.dylib"),
-        _ => format!("libelman.so.{major}.{minor}"),
-    };
+    let name = soname::soname(env::consts::OS, env!("CARGO_PKG_VERSION")).unwrap();
     fs::create_dir_all(&directory).unwrap();
     match std::os::unix::fs::symlink(&library().shared, directory.join(name)) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
