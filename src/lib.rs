@@ -1,15 +1,14 @@
 //! A CPU engine that trains and runs recurrent neural networks inside somebody else's program.
 //!
 //! ```
-//! use elman::init::Initializer;
 //! use elman::optimizer::{Optimizer, Rule};
 //! use elman::{Activation, Batch, Network, Session};
 //!
 //! // Sequences of 2 features; 16 tanh units; one output, taken at the last step.
 //! let mut network = Network::<f32>::new(2)?;
+//! network.set_seed(42); // where the layers draw their parameters from
 //! network.add_rnn(16, Activation::Tanh)?;
 //! network.add_dense(1, Activation::Linear)?;
-//! network.initialize(Initializer::PyTorch { gain: 1.0 }, 42)?;
 //!
 //! // Two sequences of up to three steps, row-major [batch][steps][features]; the second one ends after two.
 //! let x = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9, 0.8, 0.7, 0.6, 0.0, 0.0];
@@ -95,7 +94,7 @@ pub use activation::Activation;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use model::Output;
-pub use network::Network;
+pub use network::{LayerInfo, LayerKind, Network, TensorInfo};
 pub use pass::Batch;
 pub use session::Session;
 pub use simd::Tier;

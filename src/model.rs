@@ -131,16 +131,26 @@ impl<E: Element> Model<E> {
 
     /// Adds a layer whose settings have been checked; its parameters are 0. On an error the model is as it was.
     pub fn add(&mut self, spec: LayerSpec) -> Result<()> {
+        self.add_with(spec, |_, _| Ok(()))
+    }
+
+    /// As [`Self::add`], with the parameters that `start` makes of zeros for the layer's tensors.
+    pub fn add_with(
+        &mut self,
+        spec: LayerSpec,
+        start: impl FnOnce(&[Tensor], &mut [E]) -> Result<()>,
+    ) -> Result<()> {
         let total = self.parameter_count_with(&spec)?;
         let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
         let first_parameter = self.parameters.len();
         let state_size = shape::sum("the state", &[self.state_size, layer.state_size()])?;
-        let zeros = Buffer::zeroed("the parameters", total - first_parameter)?;
+        let mut values = Buffer::zeroed("the parameters", total - first_parameter)?;
         let tensors = layer.tensors();
+        start(&tensors, &mut values)?;
         let mut weights = Vec::new();
-        pack_forward(self.tier, &tensors, &zeros, &mut weights)?;
+        pack_forward(self.tier, &tensors, &values, &mut weights)?;
         self.parameters.resize("the parameters", total)?;
-        self.parameters[first_parameter..].fill(E::ZERO);
+        self.parameters[first_parameter..].copy_from_slice(&values);
         self.weights.push(weights);
         self.places.push(Place {
             spec,

@@ -1,13 +1,17 @@
 //! Networks: layers on top of each other, their parameters and gradients, and how to train and run them.
 
+mod copy;
+mod layers;
+mod parameters;
+
+pub use layers::{LayerInfo, LayerKind, TensorInfo};
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::dataset::Standardization;
-use crate::init::{self, Initializer, Rng};
+use crate::init::Rng;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
-use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
@@ -18,8 +22,9 @@ use crate::{Element, Error, Result, shape};
 
 /// A recurrent neural network.
 ///
-/// It starts with an input size and no layers. Each layer that is added takes the outputs of the one before. Parameters
-/// start at 0 until they are [initialised](Self::initialize), [set](Self::set_parameters) or loaded.
+/// It starts with an input size and no layers. Each layer that is added takes the outputs of the one before, and draws its
+/// parameters as PyTorch does, from the [seed](Self::set_seed). [`initialize`](Self::initialize) draws them all anew, in
+/// that way or another.
 ///
 /// Training is [`forward`](Self::forward), a loss, [`backward`](Self::backward), [`update`](Self::update). Inference is
 /// [`predict`](Self::predict), which many threads may call on one network, or a [`Session`](crate::Session) for a
@@ -44,6 +49,8 @@ pub struct Network<E: Element = f32> {
     gradient: Gradient<E>,
     state: State,
     seed: u64,
+    /// Where the parameters of the next layer come from.
+    start: Rng,
     /// Training passes so far.
     passes: u64,
     /// Workspaces of `predict`, as many as calls have run at the same time.
@@ -53,9 +60,10 @@ pub struct Network<E: Element = f32> {
 /// What a backward pass would find.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    NoForward,
+    /// A forward pass.
     Forward(Training),
-    Changed,
+    /// Nothing, and why.
+    Void(&'static str),
 }
 
 impl<E: Element> Network<E> {
@@ -83,49 +91,12 @@ impl<E: Element> Network<E> {
             parallel: Parallel::caller(),
             workspace: Workspace::default(),
             gradient: Gradient::default(),
-            state: State::NoForward,
+            state: State::Void("there has been no forward pass"),
             seed: 0,
+            start: Rng::new(0),
             passes: 0,
             idle: Mutex::new(Vec::new()),
         })
-    }
-
-    /// Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b).
-    ///
-    /// # Errors
-    /// [`Error::ZeroSize`], [`Error::SizeOverflow`], [`Error::OutOfMemory`]
-    pub fn add_rnn(&mut self, units: usize, activation: Activation) -> Result<()> {
-        self.add(LayerSpec::Rnn { units, activation })
-    }
-
-    /// Adds a dense layer y = f(x W + b), which sees each step by itself.
-    ///
-    /// # Errors
-    /// As [`Self::add_rnn`].
-    pub fn add_dense(&mut self, units: usize, activation: Activation) -> Result<()> {
-        self.add(LayerSpec::Dense { units, activation })
-    }
-
-    /// Adds dropout: in [`forward`](Self::forward), an element is 0 with probability `rate` and else divided by
-    /// `1 - rate`. Elsewhere it does nothing. Which elements are dropped follows from the [seed](Self::set_seed) and the
-    /// number of forward passes.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`] where `rate` is not at least 0 and below 1.
-    pub fn add_dropout(&mut self, rate: f64) -> Result<()> {
-        self.add(LayerSpec::Dropout { rate })
-    }
-
-    fn add(&mut self, spec: LayerSpec) -> Result<()> {
-        spec.check()?;
-        let model = Self::unshared(&mut self.model)?;
-        // Where the gradients lie is known outside: they stay there until nothing can fail any more.
-        let mut gradients = Buffer::zeroed("the gradients", model.parameter_count_with(&spec)?)?;
-        model.add(spec)?;
-        gradients[..self.gradients.len()].copy_from_slice(&self.gradients);
-        self.gradients = gradients;
-        self.changed();
-        Ok(())
     }
 
     /// Sets what the network gives for a sequence.
@@ -187,43 +158,21 @@ impl<E: Element> Network<E> {
         self.parallel.threads()
     }
 
-    /// Sets where the random numbers of dropout start.
+    /// Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are
+    /// added. The default is 0.
+    ///
+    /// It draws nothing anew. Layers that are all added after it start as [`initialize`](Self::initialize) with
+    /// `Initializer::PyTorch { gain: 1.0 }` and this seed would start them; one that is set between two layers starts the
+    /// numbers again for those that follow.
     pub fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
+        self.start = Rng::new(seed);
         self.passes = 0;
     }
 
-    /// Where the random numbers of dropout start.
+    /// Where random numbers start.
     pub fn seed(&self) -> u64 {
         self.seed
-    }
-
-    /// Draws all parameters anew. The same seed gives the same parameters on every machine.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`] where the initializer's number is out of range, [`Error::OutOfMemory`].
-    pub fn initialize(&mut self, initializer: Initializer, seed: u64) -> Result<()> {
-        // A network without parameters fills nothing.
-        initializer.validate::<E>()?;
-        let mut rng = Rng::new(seed);
-        self.change(|model| {
-            let mut values = model.parameters.try_clone("the parameters")?;
-            let mut rest = &mut values[..];
-            for tensor in model.places.iter().flat_map(|place| &place.tensors) {
-                let tensor_values;
-                (tensor_values, rest) = rest.split_at_mut(tensor.len());
-                init::fill(
-                    initializer,
-                    tensor.role,
-                    tensor.rows,
-                    tensor.columns,
-                    tensor_values,
-                    &mut rng,
-                )?;
-            }
-            model.parameters.copy_from_slice(&values);
-            model.pack()
-        })
     }
 
     /// Features of a step of the input.
@@ -265,59 +214,6 @@ impl<E: Element> Network<E> {
         self.model.tier
     }
 
-    /// Number of parameters.
-    pub fn parameter_count(&self) -> usize {
-        self.model.parameters.len()
-    }
-
-    /// All parameters in layer order: W_x `[input][units]`, W_h `[units][units]`, b `[units]` of a recurrent layer;
-    /// W `[input][units]`, b `[units]` of a dense one.
-    pub fn parameters(&self) -> &[E] {
-        &self.model.parameters
-    }
-
-    /// Replaces all parameters.
-    ///
-    /// # Errors
-    /// [`Error::Length`], [`Error::OutOfMemory`]
-    pub fn set_parameters(&mut self, parameters: &[E]) -> Result<()> {
-        shape::expect_len("parameters", parameters.len(), self.parameter_count())?;
-        self.change(|model| {
-            model.parameters.copy_from_slice(parameters);
-            model.pack()
-        })
-    }
-
-    /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
-    pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
-        self.model.parameter_place(index)
-    }
-
-    /// A network with the same layers, parameters, standardisation and seed in `f64`, on the calling thread alone.
-    ///
-    /// # Errors
-    /// [`Error::OutOfMemory`]
-    pub fn to_f64(&self) -> Result<Network<f64>> {
-        let mut network = Network::with_model(self.model.to_f64()?)?;
-        network.seed = self.seed;
-        Ok(network)
-    }
-
-    /// The gradients, in the order of the parameters.
-    pub fn gradients(&self) -> &[E] {
-        &self.gradients
-    }
-
-    /// The gradients, to scale, clip or reduce them over processes in place.
-    pub fn gradients_mut(&mut self) -> &mut [E] {
-        &mut self.gradients
-    }
-
-    /// Sets all gradients to 0.
-    pub fn clear_gradients(&mut self) {
-        self.gradients.fill(E::ZERO);
-    }
-
     /// Makes room for training on batches that are no larger than this one, whose `x` is not read: of no more sequences
     /// and, sorted by length, none longer. Their passes then allocate nothing.
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
@@ -332,9 +228,9 @@ impl<E: Element> Network<E> {
             .prepare(model, &mut self.workspace, threads, true, false)
     }
 
-    /// Drops what the last forward pass has kept.
+    /// Drops what the last forward pass has kept: it was one of `fit`'s.
     pub(crate) fn forget_pass(&mut self) {
-        self.state = State::NoForward;
+        self.state = State::Void("fit keeps no forward pass to go back through");
     }
 
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.
@@ -362,7 +258,7 @@ impl<E: Element> Network<E> {
             state_out,
         };
         Workspace::check(model, &call)?;
-        self.state = State::NoForward;
+        self.state = State::Void("the last forward pass has failed");
         let training = Training {
             seed: self.seed,
             pass: self.passes,
@@ -385,7 +281,8 @@ impl<E: Element> Network<E> {
     /// and of the states that the sequences started from.
     ///
     /// # Errors
-    /// [`Error::CallOrder`] where there was no forward pass, or the parameters have changed since,
+    /// [`Error::CallOrder`] where there is no forward pass to go back through: there was none,
+    /// it was one of [`fit`](crate::train::fit), it has failed, or the network has changed since;
     /// [`Error::Length`], [`Error::OutOfMemory`]
     pub fn backward(
         &mut self,
@@ -394,17 +291,11 @@ impl<E: Element> Network<E> {
         dx: Option<&mut [E]>,
         dstate_in: Option<&mut [E]>,
     ) -> Result<()> {
-        let out_of_order = |reason| Error::CallOrder {
-            call: "backward",
-            reason,
-        };
         let training = match self.state {
             State::Forward(training) => training,
-            State::NoForward => return Err(out_of_order("there has been no forward pass")),
-            State::Changed => {
-                return Err(out_of_order(
-                    "the network has changed since the forward pass",
-                ));
+            State::Void(reason) => {
+                let call = "backward";
+                return Err(Error::CallOrder { call, reason });
             }
         };
         let model = &*self.model;
@@ -507,8 +398,8 @@ impl<E: Element> Network<E> {
 
     /// What a forward pass has kept no longer fits the parameters.
     fn outdate_pass(&mut self) {
-        if !matches!(self.state, State::NoForward) {
-            self.state = State::Changed;
+        if matches!(self.state, State::Forward(_)) {
+            self.state = State::Void("the network has changed since the forward pass");
         }
     }
 }

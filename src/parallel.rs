@@ -70,6 +70,17 @@ impl Parallel {
         Ok(parallel)
     }
 
+    /// As many threads, with the same threshold.
+    ///
+    /// # Errors
+    /// [`Error::Threads`]
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self {
+            threshold: self.threshold,
+            ..Self::new(self.threads())?
+        })
+    }
+
     /// Sets the number of floating-point operations from which a call is worth more than one thread.
     pub fn set_threshold(&mut self, operations: usize) {
         self.threshold = operations;

@@ -377,12 +377,17 @@ const CHANGES: [(&str, Change); 8] = [
 
 /// A change that finds no memory is none, also where a session shares the parameters.
 fn changes() {
+    let start = || {
+        let mut caller = Caller::new(1, Output::Last, SHAPES[0]);
+        caller.forward().unwrap();
+        caller.backward().unwrap();
+        caller.network
+    };
     for (name, change) in CHANGES {
+        let mut changed = start();
+        change(&mut changed).unwrap();
         for allowed in 0.. {
-            let mut caller = Caller::new(1, Output::Last, SHAPES[0]);
-            caller.forward().unwrap();
-            caller.backward().unwrap();
-            let mut network = caller.network;
+            let mut network = start();
             let _session = Session::new(&network).unwrap();
             let before = Seen::of(&network);
             let (result, failed) = starved(allowed, false, || change(&mut network));
@@ -397,7 +402,13 @@ fn changes() {
                 "{name}: {error}"
             );
             assert!(Seen::of(&network) == before, "{name}, {allowed}");
+            // Nor has it drawn from the numbers that layers start with.
             change(&mut network).unwrap();
+            assert_eq!(
+                bits_of(network.parameters()),
+                bits_of(changed.parameters()),
+                "{name}, {allowed}"
+            );
         }
     }
 }
@@ -441,6 +452,15 @@ fn passes_of(threads: usize, output: Output, shape: (usize, usize)) {
 }
 
 fn sessions() {
+    exhaust(
+        "a copy of a network",
+        || (network(1, Output::Last), None),
+        |(network, copy)| {
+            *copy = Some(network.try_clone()?);
+            Ok(())
+        },
+        |(_, copy)| bits_of(copy.as_ref().unwrap().parameters()),
+    );
     exhaust(
         "a session",
         || (network(1, Output::Last), None),

@@ -11,6 +11,16 @@ pub struct Rng {
     spare: Option<f64>,
 }
 
+impl Clone for Rng {
+    /// A stream that goes on with the same numbers.
+    fn clone(&self) -> Self {
+        Self {
+            generator: ChaCha8Rng::deserialize_state(&self.generator.serialize_state()),
+            spare: self.spare,
+        }
+    }
+}
+
 impl Rng {
     /// The stream of `seed`: ChaCha with 8 rounds (Bernstein 2008) and the seed as the first 8 bytes of its key, the
     /// least significant first. Different seeds give unrelated streams.

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
+use crate::activation::Activation;
 use crate::arena::{Rows, RowsMut};
-use crate::layer::{Backward, Forward, Layer};
+use crate::init::Initializer;
+use crate::layer::{Backward, Forward, Layer, LayerSpec};
 use crate::model::Place;
 
 /// A layer without parameters that panics, forward or backward, where the first of its inputs is [`FAULT`].

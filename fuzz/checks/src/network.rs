@@ -124,6 +124,15 @@ impl Layer {
             .unwrap_or(u128::MAX)
     }
 
+    /// The bound of the numbers that its parameters start with.
+    fn largest_start(self, inputs: usize) -> f32 {
+        let count = match self {
+            Self::Rnn { units, .. } => units,
+            Self::Dense { .. } | Self::Dropout { .. } => inputs,
+        };
+        (count as f32).sqrt().recip()
+    }
+
     fn add(self, network: Option<&mut Network>) -> Status {
         match self {
             Self::Rnn { units, activation } => elman_add_rnn(network, units, activation),
@@ -385,13 +394,17 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
         net.model.layers.push(layer);
         net.follow(layer.function(), |twin| layer.add(Some(twin)));
         net.gradients = None;
-        // What was there before stays, and what is new is 0.
-        let grown = |mut values: Vec<f32>| {
-            values.resize(net.model.parameter_count(), 0.0);
-            values
-        };
-        assert!(same(&self::parameters(&net.twin), &grown(parameters)));
-        assert!(same(&self::gradients(&mut net.twin), &grown(gradients)));
+        // What was there before stays. What is new is drawn, from wherever the network's numbers have come to; its gradients
+        // are 0.
+        let drawn = self::parameters(&net.handle);
+        let (old, new) = drawn.split_at(parameters.len());
+        assert!(same(old, &parameters));
+        let most = layer.largest_start(inputs) * 1.001;
+        assert!(new.iter().all(|value| value.abs() <= most));
+        set_parameters(&mut net.twin, &drawn);
+        let mut gradients = gradients;
+        gradients.resize(net.model.parameter_count(), 0.0);
+        assert!(same(&self::gradients(&mut net.twin), &gradients));
     }
 }
 

@@ -1,0 +1,41 @@
+//! Copies of a network.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Network, State};
+use crate::pass::{Gradient, Workspace};
+use crate::{Element, Result};
+
+impl<E: Element> Network<E> {
+    /// A copy that goes on as this network would, bit for bit: layers, parameters, gradients, standardisation, output mode,
+    /// seed and what has been drawn from it, as many threads (of its own) and the work from which they are used. What the
+    /// last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Threads`](crate::Error::Threads)
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self {
+            model: Arc::new(self.model.try_clone()?),
+            gradients: self.gradients.try_clone("the gradients")?,
+            parallel: self.parallel.try_clone()?,
+            workspace: Workspace::default(),
+            gradient: Gradient::default(),
+            state: State::Void("a copy has none of the passes of its network"),
+            seed: self.seed,
+            start: self.start.clone(),
+            passes: self.passes,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// A network with the same layers, parameters, standardisation and seed in `f64`, on the calling thread alone.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory)
+    pub fn to_f64(&self) -> Result<Network<f64>> {
+        let mut network = Network::with_model(self.model.to_f64()?)?;
+        network.seed = self.seed;
+        network.start = self.start.clone();
+        Ok(network)
+    }
+}

@@ -1,0 +1,97 @@
+//! Parameters and gradients: how they are drawn, read, replaced and copied.
+
+use super::Network;
+use crate::init::{self, Initializer, Rng};
+use crate::layer::Tensor;
+use crate::{Element, Result, shape};
+
+impl<E: Element> Network<E> {
+    /// Draws all parameters anew. The same seed gives the same parameters on every machine. Where the parameters of layers
+    /// that are added later come from stays as it is.
+    ///
+    /// [`Initializer`] says which start suits which activation.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where the initializer's number is out of range,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn initialize(&mut self, initializer: Initializer, seed: u64) -> Result<()> {
+        // A network without parameters fills nothing.
+        initializer.validate::<E>()?;
+        let mut rng = Rng::new(seed);
+        self.change(|model| {
+            let mut values = model.parameters.try_clone("the parameters")?;
+            for place in &model.places {
+                let own = &mut values[place.parameters()];
+                draw(initializer, &place.tensors, own, &mut rng)?;
+            }
+            model.parameters.copy_from_slice(&values);
+            model.pack()
+        })
+    }
+
+    /// Number of parameters.
+    pub fn parameter_count(&self) -> usize {
+        self.model.parameters.len()
+    }
+
+    /// All parameters in layer order: W_x `[input][units]`, W_h `[units][units]`, b `[units]` of a recurrent layer;
+    /// W `[input][units]`, b `[units]` of a dense one.
+    pub fn parameters(&self) -> &[E] {
+        &self.model.parameters
+    }
+
+    /// Replaces all parameters.
+    ///
+    /// # Errors
+    /// [`Error::Length`](crate::Error::Length), [`Error::OutOfMemory`](crate::Error::OutOfMemory)
+    pub fn set_parameters(&mut self, parameters: &[E]) -> Result<()> {
+        shape::expect_len("parameters", parameters.len(), self.parameter_count())?;
+        self.change(|model| {
+            model.parameters.copy_from_slice(parameters);
+            model.pack()
+        })
+    }
+
+    /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
+    pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
+        self.model.parameter_place(index)
+    }
+
+    /// The gradients, in the order of the parameters.
+    pub fn gradients(&self) -> &[E] {
+        &self.gradients
+    }
+
+    /// The gradients, to scale, clip or reduce them over processes in place.
+    pub fn gradients_mut(&mut self) -> &mut [E] {
+        &mut self.gradients
+    }
+
+    /// Sets all gradients to 0.
+    pub fn clear_gradients(&mut self) {
+        self.gradients.fill(E::ZERO);
+    }
+}
+
+/// Draws the parameters of a layer, whose tensors lie one after the other in `values`.
+pub(super) fn draw<E: Element>(
+    initializer: Initializer,
+    tensors: &[Tensor],
+    values: &mut [E],
+    rng: &mut Rng,
+) -> Result<()> {
+    // The first one meets the layer's input.
+    let inputs = tensors.first().map_or(0, |tensor| tensor.rows);
+    let mut rest = values;
+    for tensor in tensors {
+        let own;
+        (own, rest) = rest.split_at_mut(tensor.len());
+        let fan_in = if tensor.is_matrix() {
+            tensor.rows
+        } else {
+            inputs
+        };
+        init::fill(initializer, tensor.role, fan_in, tensor.columns, own, rng)?;
+    }
+    Ok(())
+}
