@@ -118,7 +118,7 @@ typedef int32_t elman_status;
 #define ELMAN_ERROR_LENGTH 6
 /** A number, an index, a label or the length of a sequence is outside its range, or not a number. */
 #define ELMAN_ERROR_OUT_OF_RANGE 7
-/** A constant names nothing. */
+/** A constant, or the name of a function, names nothing. */
 #define ELMAN_ERROR_UNKNOWN_CONSTANT 8
 /** A call came before the one that it builds on, or after something made that one void. */
 #define ELMAN_ERROR_CALL_ORDER 9
@@ -154,8 +154,9 @@ const char *elman_status_string(elman_status status);
  * An empty string where none has failed yet.
  *
  * A call that succeeds leaves the message alone, as it leaves errno alone; so read it right after a call that returned
- * something other than ELMAN_OK. The string is the library's. It stays until another call on this thread fails or the
- * thread ends. A message beyond 1023 bytes is cut.
+ * something other than ELMAN_OK, and on the same thread: hosts that can't say on which thread they are (goroutines,
+ * Node's asynchronous calls) have elman_call(). The string is the library's. It stays until another call on this thread
+ * fails or the thread ends. A message beyond 1023 bytes is cut.
  *
  * Threads: each has its own message. Since 0.1.
  */
@@ -1451,6 +1452,48 @@ elman_status elman_gradient_check(const elman_network *network,
                                   const float *dy,
                                   const float *dstate_out,
                                   double *relative_error);
+
+
+/*
+ * 14. Calls that bring their message along
+ * ----------------------------------------
+ *
+ * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous
+ * call of Node's, a task of a thread pool may go on on another thread before it asks, and then gets no message, or that
+ * of another call. There, elman_call() makes the call and copies its message on the same thread. Where a call and the
+ * question for its message are made on one thread (C and C++, Python, a goroutine after runtime.LockOSThread()), or
+ * where the status is enough, call the functions themselves.
+ */
+
+/**
+ * Calls the function of that name and, where that fails, gives the message of that very call.
+ *
+ *   function      the name of a function of this header that returns an elman_status, or of a _destroy function; ends
+ *                 with 0
+ *   arguments     [count], the function's arguments in their order: pointers, size_t, uint32_t and uint64_t by their value,
+ *                 double by its bits, float by its bits in the low 32 of which the others are 0
+ *   count         the number of the function's arguments
+ *   message       receives the message, which ends with 0 and is cut between characters where it does not fit, or an
+ *                 empty one where the call succeeds, [message_size]; may be NULL
+ *   message_size  a message is no longer than 1024 bytes, its 0 among them; of 0 bytes nothing is written
+ *
+ * The call is the same as without this function, and asks the same of its arguments; none of them may point into
+ * `arguments` or `message`. The status is that of the function, or of a fault of this one, which then calls nothing.
+ *
+ *     uint64_t arguments[] = {(uintptr_t)network, 8, ELMAN_TANH};
+ *     char message[1024];
+ *     if (elman_call("elman_add_rnn", arguments, 3, message, sizeof message) != ELMAN_OK)
+ *         puts(message);
+ *
+ * Errors: those of the function; NULL (function, arguments); UNKNOWN_CONSTANT where no such function has the name; LENGTH
+ * where it has not `count` arguments; OUT_OF_RANGE where one of them does not fit its type; OVERLAP.
+ * Threads: as with the function; any number may call at the same time. Since 0.1.
+ */
+elman_status elman_call(const char *function,
+                        const uint64_t *arguments,
+                        size_t count,
+                        char *message,
+                        size_t message_size);
 
 #ifdef __cplusplus
 }

@@ -144,7 +144,9 @@ struct Buffer {
 pub trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for f64 {}
+impl Plain for u64 {}
 impl Plain for usize {}
+impl Plain for c_char {}
 
 impl<'call> Caller<'call> {
     fn new() -> Self {
@@ -303,23 +305,37 @@ impl<'call> Caller<'call> {
         unsafe { handle.as_ref() }
     }
 
-    /// The path of a file, a string that ends with 0.
+    /// A string that ends with 0.
     ///
     /// # Safety
     ///
     /// - The pointer is NULL, or the string ends with 0.
     /// - Nobody else writes to it before the entry ends.
-    pub unsafe fn path(
+    pub unsafe fn string(
         &mut self,
         name: &'static str,
         pointer: *const c_char,
-    ) -> Result<&'call Path> {
+    ) -> Result<&'call CStr> {
         if pointer.is_null() {
             return Err(Failure::Null { name });
         }
         // SAFETY: the pointer is not null, and the caller promises a string that ends with 0 and that nobody writes to
         // meanwhile.
-        let text = unsafe { CStr::from_ptr(pointer) };
+        Ok(unsafe { CStr::from_ptr(pointer) })
+    }
+
+    /// The path of a file, a string that ends with 0.
+    ///
+    /// # Safety
+    ///
+    /// As with [`Self::string`].
+    pub unsafe fn path(
+        &mut self,
+        name: &'static str,
+        pointer: *const c_char,
+    ) -> Result<&'call Path> {
+        // SAFETY: what the caller promises here is what it promises there.
+        let text = unsafe { self.string(name, pointer) }?;
         path_of_bytes(text.to_bytes())
     }
 
@@ -381,5 +397,99 @@ fn path_of_bytes(bytes: &[u8]) -> Result<&Path> {
             source: std::io::Error::new(std::io::ErrorKind::InvalidInput, fault),
         }
         .into()),
+    }
+}
+
+/// An argument of an entry that has come as 64 bits.
+pub trait Word: Sized {
+    /// The argument of that name; an error where the bits are none of its type.
+    ///
+    /// # Safety
+    ///
+    /// A handle is NULL or one of the library's for an object that is alive, and is used as the type says for as long as
+    /// the argument is.
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self>;
+}
+
+impl Word for u32 {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        word.try_into().map_err(|_| Failure::Word {
+            name,
+            word,
+            expected: "a uint32_t, at most 4294967295",
+        })
+    }
+}
+
+impl Word for u64 {
+    unsafe fn from_word(_: &'static str, word: u64) -> Result<Self> {
+        Ok(word)
+    }
+}
+
+impl Word for usize {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        word.try_into().map_err(|_| Failure::Word {
+            name,
+            word,
+            expected: "a size or an address of this platform",
+        })
+    }
+}
+
+impl Word for f32 {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        let bits = word.try_into().map_err(|_| Failure::Word {
+            name,
+            word,
+            expected: "the bits of a float in the low 32, and no others",
+        })?;
+        Ok(f32::from_bits(bits))
+    }
+}
+
+impl Word for f64 {
+    unsafe fn from_word(_: &'static str, word: u64) -> Result<Self> {
+        Ok(f64::from_bits(word))
+    }
+}
+
+impl<T> Word for *mut T {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        // SAFETY: a number asks for nothing.
+        let address = unsafe { usize::from_word(name, word) }?;
+        Ok(ptr::with_exposed_provenance_mut(address))
+    }
+}
+
+impl<T> Word for *const T {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        // SAFETY: a pointer that is not followed asks for nothing.
+        Ok(unsafe { <*mut T>::from_word(name, word) }?.cast_const())
+    }
+}
+
+impl<T> Word for Option<&T> {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        // SAFETY: the library's handles are aligned pointers to a `T`; the caller promises that this one is alive and that
+        // nobody changes the object meanwhile.
+        Ok(unsafe { <*const T>::from_word(name, word)?.as_ref() })
+    }
+}
+
+impl<T> Word for Option<&mut T> {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        // SAFETY: as above; and the caller promises that nobody else uses the object meanwhile.
+        Ok(unsafe { <*mut T>::from_word(name, word)?.as_mut() })
+    }
+}
+
+impl<T> Word for Option<Box<T>> {
+    unsafe fn from_word(name: &'static str, word: u64) -> Result<Self> {
+        // SAFETY: the library's handles come from boxes; the caller promises that this one is alive and gives it up.
+        Ok(unsafe {
+            let pointer = <*mut T>::from_word(name, word)?;
+            (!pointer.is_null()).then(|| Box::from_raw(pointer))
+        })
     }
 }

@@ -29,7 +29,7 @@ pub const ELMAN_ERROR_SIZE_OVERFLOW: Status = 5;
 pub const ELMAN_ERROR_LENGTH: Status = 6;
 /// A number, an index, a label or the length of a sequence is outside its range, or not a number.
 pub const ELMAN_ERROR_OUT_OF_RANGE: Status = 7;
-/// A constant names nothing.
+/// A constant, or the name of a function, names nothing.
 pub const ELMAN_ERROR_UNKNOWN_CONSTANT: Status = 8;
 /// A call came before the one that it builds on, or after something made that one void.
 pub const ELMAN_ERROR_CALL_ORDER: Status = 9;
@@ -91,8 +91,9 @@ pub extern "C" fn elman_status_string(status: Status) -> *const c_char {
 /// An empty string where none has failed yet.
 ///
 /// A call that succeeds leaves the message alone, as it leaves errno alone; so read it right after a call that returned
-/// something other than ELMAN_OK. The string is the library's. It stays until another call on this thread fails or the
-/// thread ends. A message beyond 1023 bytes is cut.
+/// something other than ELMAN_OK, and on the same thread: hosts that can't say on which thread they are (goroutines,
+/// Node's asynchronous calls) have elman_call(). The string is the library's. It stays until another call on this thread
+/// fails or the thread ends. A message beyond 1023 bytes is cut.
 ///
 /// Threads: each has its own message. Since 0.1.
 #[unsafe(no_mangle)]
@@ -118,6 +119,20 @@ pub(crate) enum Failure {
     },
     Panic {
         message: String,
+    },
+    /// A word that is no value of an argument.
+    Word {
+        name: &'static str,
+        word: u64,
+        expected: &'static str,
+    },
+    UnknownFunction {
+        name: String,
+    },
+    ArgumentCount {
+        count: usize,
+        function: &'static str,
+        arguments: &'static [&'static str],
     },
 }
 
@@ -147,6 +162,14 @@ pub(crate) fn renamed<T>(name: &'static str, result: elman_engine::Result<T>) ->
 }
 
 impl Failure {
+    /// The complaint about a name that may have any length.
+    pub(crate) fn unknown_function(name: &[u8]) -> Self {
+        let start = &name[..name.len().min(64)];
+        Self::UnknownFunction {
+            name: String::from_utf8_lossy(start).into_owned(),
+        }
+    }
+
     // Each kind of error is named, so that a new one does not compile until it has a status.
     #[deny(
         clippy::wildcard_enum_match_arm,
@@ -158,6 +181,9 @@ impl Failure {
             Self::Misaligned { .. } => ELMAN_ERROR_ALIGNMENT,
             Self::Overlap { .. } => ELMAN_ERROR_OVERLAP,
             Self::Panic { .. } => ELMAN_ERROR_INTERNAL,
+            Self::Word { .. } => ELMAN_ERROR_OUT_OF_RANGE,
+            Self::UnknownFunction { .. } => ELMAN_ERROR_UNKNOWN_CONSTANT,
+            Self::ArgumentCount { .. } => ELMAN_ERROR_LENGTH,
             Self::Engine(error) => match error.kind() {
                 ErrorKind::ZeroSize => ELMAN_ERROR_ZERO_SIZE,
                 ErrorKind::SizeOverflow => ELMAN_ERROR_SIZE_OVERFLOW,
@@ -195,6 +221,25 @@ impl fmt::Display for Failure {
                 write!(f, "{name} overlaps {other}, expected separate buffers")
             }
             Self::Panic { message } => write!(f, "internal error: {message}"),
+            Self::Word {
+                name,
+                word,
+                expected,
+            } => write!(f, "{name} is {word}, expected {expected}"),
+            Self::UnknownFunction { name } => write!(
+                f,
+                "function is '{name}', expected the name of one that returns a status or destroys an object"
+            ),
+            Self::ArgumentCount {
+                count,
+                function,
+                arguments,
+            } => write!(
+                f,
+                "count is {count}, expected {} for {function}({})",
+                arguments.len(),
+                arguments.join(", ")
+            ),
         }
     }
 }
@@ -208,6 +253,28 @@ pub(crate) fn record(failure: &Failure) -> Status {
         message.bytes[message.len] = 0;
     });
     failure.status()
+}
+
+/// Copies what a call that has just returned `status` on this thread says: the thread's last message, or nothing after
+/// success. What does not fit is cut between characters.
+pub(crate) fn copy_message(status: Status, room: &mut [c_char]) {
+    MESSAGE.with_borrow(|message| {
+        let text = match status {
+            ELMAN_OK => "",
+            _ => message.text(),
+        };
+        let Some(most) = room.len().checked_sub(1) else {
+            return;
+        };
+        let mut len = text.len().min(most);
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        for (to, &from) in room.iter_mut().zip(&text.as_bytes()[..len]) {
+            *to = from as c_char;
+        }
+        room[len] = 0;
+    });
 }
 
 thread_local! {
@@ -224,6 +291,12 @@ thread_local! {
 struct Message {
     bytes: [u8; 1024],
     len: usize,
+}
+
+impl Message {
+    fn text(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.len]).expect("it consists of characters")
+    }
 }
 
 impl Write for Message {
@@ -249,7 +322,8 @@ mod tests {
     fn last_error() -> String {
         MESSAGE.with_borrow(|message| {
             let text = CStr::from_bytes_until_nul(&message.bytes).unwrap();
-            text.to_str().unwrap().to_string()
+            assert_eq!(text.to_str(), Ok(message.text()));
+            message.text().to_string()
         })
     }
 

@@ -46,7 +46,7 @@ fn the_header_declares_what_the_list_says() {
 
 #[test]
 fn every_function_documents_threads_and_version() {
-    for Declaration { name, comment } in declarations() {
+    for Declaration { name, comment, .. } in declarations() {
         assert!(comment.contains("Since 0."), "{name}");
         assert!(
             comment.contains("Threads: ") || comment.contains("threads as with"),
@@ -135,6 +135,54 @@ fn c_and_cpp_link_every_symbol_with_both_libraries() {
             }
         }
     }
+}
+
+/// A program that calls every function of the header by its name, with more arguments than any of them has.
+fn every_name() -> PathBuf {
+    let mut program = String::from(
+        "#include <elman.h>\n#include <stdio.h>\n\nint main(void) {\n    \
+         const uint64_t arguments[99] = {0};\n    char message[1024];\n    elman_status status;\n",
+    );
+    for Declaration { name, .. } in declarations() {
+        writeln!(
+            program,
+            "    status = elman_call(\"{name}\", arguments, 99, message, sizeof message);\n    \
+             printf(\"%d %s\\n\", (int)status, message);"
+        )
+        .unwrap();
+    }
+    program.push_str("    return 0;\n}\n");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("every_name.c");
+    std::fs::write(&path, program).unwrap();
+    path
+}
+
+/// Where this fails for a new function, `ENTRIES` in src/by_name.rs lacks a line.
+#[test]
+fn every_function_with_a_status_can_be_called_by_name() {
+    let output = run(&compile(&every_name(), Language::C11, Linkage::Shared), &[]);
+    let mut answers = output.lines();
+    for Declaration {
+        name,
+        result,
+        arguments,
+        ..
+    } in declarations()
+    {
+        let has_a_status = result == "elman_status" && name != "elman_call";
+        let expected = match has_a_status || result == "void" {
+            true => format!(
+                "6 count is 99, expected {} for {name}({})",
+                arguments.len(),
+                arguments.join(", ")
+            ),
+            false => format!(
+                "8 function is '{name}', expected the name of one that returns a status or destroys an object"
+            ),
+        };
+        assert_eq!(answers.next(), Some(expected.as_str()));
+    }
+    assert_eq!(answers.next(), None);
 }
 
 /// The names of the header's constants.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config};
 
 /// The sections of the header: the files of `src`, in the order of a manual.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "status",
     "version",
     "network",
@@ -20,6 +20,7 @@ const SECTIONS: [&str; 13] = [
     "loss",
     "parameters",
     "gradient_check",
+    "by_name",
 ];
 
 fn package() -> &'static Path {

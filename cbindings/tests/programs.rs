@@ -56,6 +56,17 @@ fn callers_may_have_threads_and_fork() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_message_is_the_own_one_of_its_call_on_whichever_thread() {
+    check("moving.c", &[]);
+    // The same program would notice: all its calls that fail are asked about on another thread.
+    let program = package().join("tests/c/moving.c");
+    let program = compile(&program, Language::C11, Linkage::Static);
+    let output = run(&program, &["last_error"]);
+    assert_eq!(output, "2400 messages are not those of their calls\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn networks_come_and_go_and_memory_does_not_grow() {
     check("soak.c", &["3"]);
 }

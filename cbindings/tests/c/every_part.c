@@ -368,6 +368,71 @@ static void real_data(const char *directory) {
     elman_dataset_destroy(test);
 }
 
+static void by_name(const char *function, const uint64_t *arguments, size_t count) {
+    char message[100] = "before";
+    OK(elman_call(function, arguments, count, message, sizeof message));
+    CHECK(strcmp(message, "") == 0);
+}
+
+#define BY_NAME(function, ...) by_name(function, (const uint64_t[]){__VA_ARGS__}, COUNT(((const uint64_t[]){__VA_ARGS__})))
+
+static uint64_t bits_of_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static uint64_t bits_of_double(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static uint64_t address(const void *pointer) {
+    return (uintptr_t)pointer;
+}
+
+/* Calls by name, with arguments of every type, do what the functions do. */
+static void names(void) {
+    elman_network *network, *other = network_of(ELMAN_OUTPUT_ALL);
+    BY_NAME("elman_create", INPUT, address(&network));
+    BY_NAME("elman_add_rnn", address(network), 5, ELMAN_TANH);
+    BY_NAME("elman_add_rnn", address(network), 4, ELMAN_SIGMOID);
+    BY_NAME("elman_add_dropout", address(network), bits_of_float(0.25f));
+    BY_NAME("elman_add_dense", address(network), 3, ELMAN_RELU);
+    BY_NAME("elman_add_dense", address(network), 2, ELMAN_LINEAR);
+    BY_NAME("elman_set_output", address(network), ELMAN_OUTPUT_ALL);
+    BY_NAME("elman_initialize", address(network), ELMAN_INIT_GLOROT_UNIFORM, bits_of_float(-0.0f), UINT64_MAX);
+    BY_NAME("elman_initialize", address(network), ELMAN_INIT_GLOROT_UNIFORM, bits_of_float(1.0f), 7);
+    const float mean[INPUT] = {0.1f, 0.2f, 0.3f}, deviation[INPUT] = {1.0f, 2.0f, 0.5f};
+    BY_NAME("elman_set_standardization", address(network), address(mean), address(deviation), INPUT);
+
+    elman_optimizer *one, *two;
+    BY_NAME("elman_sgd_create", bits_of_double(0.1), bits_of_double(0.5), 1, bits_of_double(1e-3), address(&one));
+    OK(elman_sgd_create(0.1, 0.5, 1, 1e-3, &two));
+    const size_t count = BATCH * STEPS * 2;
+    float *y = floats(count), *same = floats(count);
+    const uint64_t batch = address(x), sizes = address(lengths);
+    for (int round = 0; round < 3; round++) {
+        BY_NAME("elman_forward", address(network), batch, BATCH, STEPS, sizes, 0, address(y), 0);
+        BY_NAME("elman_backward", address(network), address(y), 0, 0, 0);
+        BY_NAME("elman_update", address(network), address(one));
+        OK(elman_forward(other, x, BATCH, STEPS, lengths, NULL, same, NULL));
+        OK(elman_backward(other, same, NULL, NULL, NULL));
+        OK(elman_update(other, two));
+        SAME(y, same, count);
+    }
+    BY_NAME("elman_predict", address(network), batch, BATCH, STEPS, sizes, 0, address(y), 0);
+    OK(elman_predict(other, x, BATCH, STEPS, lengths, NULL, same, NULL));
+    SAME(y, same, count);
+    BY_NAME("elman_optimizer_destroy", address(one));
+    BY_NAME("elman_destroy", address(network));
+    BY_NAME("elman_destroy", 0);
+    free(y), free(same);
+    elman_optimizer_destroy(two);
+    elman_destroy(other);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     for (size_t i = 0; i < X; i++) x[i] = sinf((float)i);
@@ -380,6 +445,7 @@ int main(int argc, char **argv) {
     losses();
     fit_is_a_loop();
     datasets();
+    names();
     real_data(argv[1]);
     puts("ok");
     return 0;

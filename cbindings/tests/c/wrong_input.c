@@ -571,6 +571,67 @@ static void files(void) {
     remove("wrong_input.safetensors");
 }
 
+/* A call by name: the message in the caller's room is the thread's last one. */
+static elman_status by_name(const char *function, const uint64_t *arguments, size_t number) {
+    char message[256];
+    memset(message, 'x', sizeof message);
+    const elman_status status = elman_call(function, arguments, number, message, sizeof message);
+    CHECK(strcmp(message, status == ELMAN_OK ? "" : elman_last_error()) == 0);
+    return status;
+}
+
+static void names(void) {
+    const uint64_t of = (uintptr_t)network;
+    const uint64_t wide[] = {of, 1, (uint64_t)1 << 32}, more[] = {of, 1, 0, 0};
+    FAILS(by_name(NULL, more, 3), NULL, "function is NULL");
+    FAILS(by_name("elman_add_rnn", NULL, 3), NULL, "arguments is NULL");
+    FAILS(by_name("", more, 3), UNKNOWN_CONSTANT,
+          "function is '', expected the name of one that returns a status or destroys an object");
+    FAILS(by_name("elman_add_rnn ", more, 3), UNKNOWN_CONSTANT,
+          "function is 'elman_add_rnn ', expected the name of one that returns a status or destroys an object");
+    FAILS(by_name("elman_add_dense_and_whatever_else_has_such_a_long_name_that_it_is_cut", more, 3), UNKNOWN_CONSTANT,
+          "function is 'elman_add_dense_and_whatever_else_has_such_a_long_name_that_it_i', expected the name of one that "
+          "returns a status or destroys an object");
+    FAILS(by_name("elman_add_rnn", more, 4), LENGTH, "count is 4, expected 3 for elman_add_rnn(network, units, activation)");
+    FAILS(by_name("elman_add_rnn", NULL, 0), LENGTH, "count is 0, expected 3 for elman_add_rnn(network, units, activation)");
+    FAILS(by_name("elman_add_rnn", wide, SIZE_MAX), LENGTH,
+          "count is 18446744073709551615, expected 3 for elman_add_rnn(network, units, activation)");
+    FAILS(by_name("elman_add_rnn", wide, 3), OUT_OF_RANGE,
+          "activation is 4294967296, expected a uint32_t, at most 4294967295");
+    const uint64_t bits[] = {of, UINT64_MAX};
+    FAILS(by_name("elman_add_dropout", bits, 2), OUT_OF_RANGE,
+          "rate is 18446744073709551615, expected the bits of a float in the low 32, and no others");
+    char text[100];
+    const void *at = misaligned();
+    snprintf(text, sizeof text, "arguments is at address %p, expected a multiple of 8", at);
+    FAILS(by_name("elman_add_rnn", at, 3), ALIGNMENT, text);
+
+    /* What the functions themselves say. */
+    const uint64_t unknown[] = {of, 1, 9}, none[] = {0, 1, 0};
+    FAILS(by_name("elman_add_rnn", none, 3), NULL, "network is NULL");
+    FAILS(by_name("elman_add_rnn", unknown, 3), UNKNOWN_CONSTANT,
+          "activation is 9, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR "
+          "(0 to 3)");
+
+    /* Room for the message: none, nothing, little, and where the arguments are. */
+    char message[] = "xxxxxxxxxxxx";
+    FAILS(elman_call("elman_add_rnn", none, 3, NULL, 100), NULL, "network is NULL");
+    FAILS(elman_call("elman_add_rnn", none, 3, message, 0), NULL, "network is NULL");
+    SAME(message, "xxxxxxxxxxxx", sizeof message);
+    FAILS(elman_call("elman_add_rnn", none, 3, message, 1), NULL, "network is NULL");
+    SAME(message, "\0xxxxxxxxxxx", sizeof message);
+    FAILS(elman_call("elman_add_rnn", none, 3, message, 8), NULL, "network is NULL");
+    SAME(message, "network\0xxxx", sizeof message);
+    FAILS(elman_call("\xc3\xa9", none, 3, message, 13), UNKNOWN_CONSTANT,
+          "function is '\xc3\xa9', expected the name of one that returns a status or destroys an object");
+    SAME(message, "function is ", sizeof message);
+    FAILS(elman_call("elman_add_rnn", none, 3, message, SIZE_MAX), SIZE_OVERFLOW, "the size of message overflows");
+    uint64_t shared[] = {0, 1, 0};
+    FAILS(elman_call("elman_add_rnn", shared, 3, (char *)(shared + 2), 8), OVERLAP,
+          "message overlaps arguments, expected separate buffers");
+    SAME(shared, none, 3);
+}
+
 int main(void) {
     CHECK(strcmp(elman_last_error(), "") == 0);
     OK(elman_create(2, &network));
@@ -599,6 +660,7 @@ int main(void) {
     fits();
     sessions();
     files();
+    names();
     CHECK(strcmp(elman_status_string(ELMAN_OK), "success") == 0);
     CHECK(strcmp(elman_status_string(-1), "unknown status") == 0);
     CHECK(strcmp(elman_status_string(ELMAN_ERROR_INTERNAL + 1), "unknown status") == 0);

@@ -299,6 +299,10 @@ pub fn run_with(program: &Path, command: &mut Command) -> String {
 pub struct Declaration {
     pub name: String,
     pub comment: String,
+    /// The type of what it returns.
+    pub result: String,
+    /// The names of its arguments.
+    pub arguments: Vec<String>,
 }
 
 /// The functions that the header declares, in order.
@@ -309,13 +313,23 @@ pub fn declarations() -> Vec<Declaration> {
         .filter_map(|block| block.split_once("*/\n"));
     documented
         .filter_map(|(comment, declaration)| {
-            let (before, _) = declaration.split_once('(')?;
-            let (_, name) = before.rsplit_once([' ', '*'])?;
+            let (before, behind) = declaration.split_once('(')?;
+            let (result, name) = before.rsplit_once([' ', '*'])?;
             let function = name.starts_with("elman_") && !before.starts_with("#define");
             function.then(|| Declaration {
                 name: name.to_string(),
                 comment: comment.to_string(),
+                result: result.to_string(),
+                arguments: arguments_of(behind),
             })
         })
         .collect()
+}
+
+/// The names of the arguments in what follows the bracket of a declaration.
+fn arguments_of(text: &str) -> Vec<String> {
+    let (list, _) = text.split_once(");").unwrap_or_default();
+    let names = list.split(',').filter(|argument| *argument != "void");
+    let names = names.map(|argument| argument.rsplit([' ', '*']).next().unwrap());
+    names.map(str::to_string).collect()
 }
