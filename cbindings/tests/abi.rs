@@ -57,7 +57,7 @@ fn every_function_documents_threads_and_version() {
 
 /// What programs remember is what a version may not change, for the library and for what `make install` leaves.
 #[test]
-fn the_shared_library_is_named_after_the_versions_that_fit() {
+fn the_library_is_named_after_its_abi() {
     let versions = [
         ("0.1.0", "0.1"),
         ("0.1.7", "0.1"),

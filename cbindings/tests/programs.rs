@@ -56,7 +56,7 @@ fn callers_may_have_threads_and_fork() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_message_is_the_own_one_of_its_call_on_whichever_thread() {
+fn a_message_is_that_of_its_call() {
     check("moving.c", &[]);
     // The same program would notice: all its calls that fail are asked about on another thread.
     let program = package().join("tests/c/moving.c");

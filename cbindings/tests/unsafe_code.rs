@@ -39,7 +39,7 @@ fn only_the_border_is_unsafe() {
 
 /// The compiler's list of what needs an unsafe function around it.
 #[test]
-fn unsafe_functions_do_nothing_unsafe_but_call_each_other() {
+fn unsafe_functions_only_call_each_other() {
     let common::Library { engine, .. } = common::library();
     let build = common::build();
     let profile = engine.ancestors().nth(2).unwrap().file_name().unwrap();

@@ -37,6 +37,7 @@ pub type Record = Vec<(&'static str, Status)>;
 pub trait Plain: Copy + 'static {}
 impl Plain for f32 {}
 impl Plain for f64 {}
+impl Plain for u64 {}
 impl Plain for usize {}
 impl<T: 'static> Plain for *mut T {}
 impl<T: 'static> Plain for *const T {}

@@ -11,7 +11,7 @@ use crate::network::{Net, gradients};
 use crate::optimizer::Trainer;
 use crate::session::{Stream, expect_state};
 use crate::source::Source;
-use crate::{dataset, file, loss, network, optimizer, pass, session, training};
+use crate::{by_name, dataset, file, loss, network, optimizer, pass, session, training};
 
 /// Some objects of each kind, or the lack of one: a null pointer.
 #[derive(Default)]
@@ -59,7 +59,7 @@ const OPERATIONS: [Operation; 64] = [
     pass::backward,
     pass::backward,
     pass::backward,
-    pass::backward,
+    by_name::make,
     pass::update,
     pass::update,
     pass::check_gradients,

@@ -20,7 +20,7 @@ fn files(kind: &str, target: &str) -> Vec<PathBuf> {
 
 /// Random strings of up to `longest` bytes.
 fn random_strings(longest: usize) -> impl Iterator<Item = Vec<u8>> {
-    let runs = std::env::var("ELMAN_FUZZ_RUNS").map_or(500, |runs| runs.parse().unwrap());
+    let runs = std::env::var("ELMAN_FUZZ_RUNS").map_or(1500, |runs| runs.parse().unwrap());
     let mut state = 1_u64;
     let mut next = move || {
         state = state
