@@ -10,10 +10,13 @@ use std::ops::Range;
 use crate::buffer::try_reserve;
 use crate::{Error, Result, shape};
 
-/// The shape of a batch. Row r stands for the caller's sequence `order[r]`.
+/// The shape of a batch, or of some of its rows. Row r stands for the caller's sequence `order[r]`.
 #[derive(Debug, Default)]
 pub struct Layout {
-    /// Sequence of each row: a permutation of `0..batch`.
+    /// Sequences of the caller's batch.
+    caller_batch: usize,
+    /// Sequence of each row, below `caller_batch` and none twice, whatever has been called and has panicked: unsafe code
+    /// relies on it.
     order: Vec<usize>,
     /// Length of each row's sequence, falling.
     lengths: Vec<usize>,
@@ -57,6 +60,7 @@ impl Layout {
     /// Takes the shape of a batch that [`Self::check`] has passed, in room that [`Self::reserve`] has made.
     pub fn set(&mut self, batch: usize, steps: usize, lengths: Option<&[usize]>) {
         self.order.clear();
+        self.caller_batch = batch;
         self.order.extend(0..batch);
         self.lengths.clear();
         match lengths {
@@ -74,6 +78,7 @@ impl Layout {
     /// Takes the shape of some rows of `whole`, in room that [`Self::reserve`] has made.
     pub fn set_part(&mut self, whole: &Self, rows: Range<usize>) {
         self.order.clear();
+        self.caller_batch = whole.caller_batch;
         self.order.extend_from_slice(&whole.order[rows.clone()]);
         self.lengths.clear();
         self.lengths.extend_from_slice(&whole.lengths[rows]);
@@ -83,6 +88,7 @@ impl Layout {
     /// Takes the shape of one step of every sequence of `layout`, in the same rows.
     pub fn set_one_step(&mut self, layout: &Self) {
         self.order.clear();
+        self.caller_batch = layout.caller_batch;
         self.order.extend_from_slice(&layout.order);
         self.lengths.clear();
         self.lengths.resize(layout.batch(), 1);
@@ -101,6 +107,11 @@ impl Layout {
             total += rows;
             self.offsets.push(total);
         }
+    }
+
+    /// Sequences of the caller's batch, of which [`Self::sequences`] are some.
+    pub fn caller_batch(&self) -> usize {
+        self.caller_batch
     }
 
     /// Number of sequences.

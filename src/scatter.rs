@@ -27,12 +27,12 @@ pub struct Scatter<'a, E> {
 unsafe impl<E: Element> Send for Scatter<'_, E> {}
 
 impl<'a, E: Element> Scatter<'a, E> {
-    /// The right to all sequences of a whole batch.
+    /// The right to all sequences of a layout in the buffer of a whole batch.
     ///
     /// # Panics
-    /// Where `buffer` has not `width` elements for each.
+    /// Where `buffer` has not `width` elements for each sequence of the caller's batch.
     pub fn new(buffer: &'a mut [E], width: usize, layout: &'a Layout) -> Self {
-        assert_eq!(buffer.len(), width * layout.batch());
+        assert_eq!(Some(buffer.len()), width.checked_mul(layout.caller_batch()));
         Self {
             base: buffer.as_mut_ptr(),
             width,
@@ -71,10 +71,11 @@ impl<'a, E: Element> Scatter<'a, E> {
     ) {
         let sequences = &self.layout.sequences()[self.rows.clone()];
         assert_eq!(sequences, from.layout().sequences());
-        assert!(self.width >= from.steps().end * width && width <= from.width(region));
+        let reach = from.steps().end.saturating_mul(width);
+        assert!(reach <= self.width && width <= from.width(region));
         let source = from.get(region, from.block());
-        // SAFETY: `new` has checked that every sequence lies in the buffer, and with it, as asserted, the steps; the
-        // layout's order is a permutation, so the sequences of these rows are this right's alone, and they have just been
+        // SAFETY: `new` has checked that every sequence of the caller's lies in the buffer, and with it, as asserted, the
+        // steps; the layout has none twice, so the sequences of these rows are this right's alone, and they have just been
         // found to be those of the window.
         unsafe {
             CopyRows::to_caller(
@@ -92,13 +93,16 @@ impl<'a, E: Element> Scatter<'a, E> {
         let row = self.rows.start + index;
         assert!(self.rows.contains(&row));
         let start = self.layout.sequences()[row] * self.width;
-        // SAFETY: as in `write`.
+        // SAFETY: `new` has checked that every sequence of the caller's lies in the buffer, and that of this row is this
+        // right's alone.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(start), self.width) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
     use crate::arena::Arena;
 
@@ -138,6 +142,64 @@ mod tests {
                 assert_eq!(y, if inside { x } else { -1.0 }, "{index}");
             }
         }
+    }
+
+    /// Runs what is wrong in one way with a right to the rows from the second on, of sequences of 3 steps of 2 elements.
+    fn refused(wrong: impl FnOnce(&mut Scatter<'_, f64>, &Layout)) {
+        let whole = layout(&[2, 3, 1]);
+        let mut buffer = [0.0; 18];
+        let (_, mut right) = Scatter::new(&mut buffer, 6, &whole).split_at(1);
+        let work = || wrong(&mut right, &whole);
+        assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
+    }
+
+    fn write(scatter: &mut Scatter<'_, f64>, layout: &Layout, steps: Range<usize>, width: usize) {
+        let mut arena = Arena::default();
+        let rows = layout.count(&steps);
+        arena.configure("test", [(4, 0)].into_iter(), rows).unwrap();
+        scatter.write(Tier::PORTABLE, &arena.rows(layout, steps), 0, width);
+    }
+
+    #[test]
+    fn what_is_not_this_right_s_is_not_reached() {
+        let part = |whole: &Layout, rows: Range<usize>| {
+            let mut part = Layout::default();
+            part.set_part(whole, rows);
+            part
+        };
+        refused(|right, whole| write(right, whole, 0..1, 2));
+        refused(|right, whole| write(right, &part(whole, 0..2), 0..1, 2));
+        refused(|right, whole| write(right, &part(whole, 1..2), 0..1, 2));
+        refused(|right, whole| write(right, &part(whole, 1..3), 0..2, 4));
+        refused(|right, whole| write(right, &part(whole, 1..3), 0..1, 5));
+        refused(|right, _| _ = right.get_mut(2));
+        refused(|right, _| _ = right.get_mut(usize::MAX));
+        let whole = layout(&[2, 3, 1]);
+        let mut buffer = [0.0; 18];
+        let (_, mut right) = Scatter::new(&mut buffer, 6, &whole).split_at(1);
+        write(&mut right, &part(&whole, 1..3), 0..2, 2);
+        assert_eq!(right.get_mut(1).len(), 6);
+    }
+
+    #[test]
+    fn a_buffer_has_all_sequences_of_the_caller() {
+        let whole = layout(&[2, 3, 1]);
+        let mut part = Layout::default();
+        part.set_part(&whole, 0..1);
+        let refused = |len: usize, width, layout: &Layout| {
+            let mut buffer = vec![0.0_f64; len];
+            let work = || _ = Scatter::new(&mut buffer, width, layout);
+            catch_unwind(AssertUnwindSafe(work)).is_err()
+        };
+        assert!(!refused(18, 6, &whole) && !refused(18, 6, &part));
+        assert!(refused(17, 6, &whole) && refused(19, 6, &whole));
+        // The one row of the part is the caller's second sequence.
+        assert!(refused(6, 6, &part));
+        // 2^63 elements for each of two sequences are none, where the product overflows.
+        assert!(refused(0, 1 << 63, &layout(&[1, 1])));
+        let mut buffer = [0.0_f64; 18];
+        let scatter = Scatter::new(&mut buffer, 6, &whole);
+        assert!(catch_unwind(AssertUnwindSafe(|| scatter.split_at(4))).is_err());
     }
 
     #[test]

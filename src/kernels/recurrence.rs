@@ -3,11 +3,13 @@
 //! Several threads may run it together. Each computes some columns of every step, whose part of `B` stays in its own
 //! second-level cache, and waits before each step until the others have done the one before.
 
+use std::ops::Range;
 use std::slice;
 
 use crate::Element;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Finish, Operands, Segment, Start, Sweep, operations};
+use crate::layout::Layout;
 use crate::parallel::{Crew, Member};
 use crate::simd::{Kernel, Math, Tier};
 
@@ -33,9 +35,20 @@ pub struct Recurrence<'a, E: Element> {
     pub depth: usize,
 }
 
+/// The steps of a window of a layout, one after the other. `C` has one row for each sequence, which the first of them starts
+/// from, and behind these the rows of the window.
+///
+/// They follow from the layout alone, each time that they are asked for: so what has been checked is what is run.
+#[derive(Clone, Debug)]
+pub struct Steps<'a> {
+    layout: &'a Layout,
+    window: Range<usize>,
+    backwards: bool,
+}
+
 /// Where the rows of a step are, by the indices of the first ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub(super) struct Step {
     /// Number of rows.
     pub rows: usize,
     /// `C_{t-1}` in `c`.
@@ -44,6 +57,60 @@ pub struct Step {
     pub next: usize,
     /// `X_t` in `x`, or the values in those of the finish.
     pub beside: usize,
+}
+
+impl<'a> Steps<'a> {
+    /// From the first step of a window to the last one: each starts from the step before it.
+    ///
+    /// # Panics
+    /// Where the layout has no such steps.
+    pub fn forwards(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, false)
+    }
+
+    /// From the last step of a window to the first one: each starts from the step after it, as far as that has rows.
+    ///
+    /// # Panics
+    /// As [`Self::forwards`].
+    pub fn backwards(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, true)
+    }
+
+    fn new(layout: &'a Layout, window: Range<usize>, backwards: bool) -> Self {
+        assert!(window.start <= window.end && window.end <= layout.steps());
+        Self {
+            layout,
+            window,
+            backwards,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    /// The `index`-th of them.
+    #[inline(always)]
+    fn get(&self, index: usize) -> Step {
+        let Self {
+            layout, ref window, ..
+        } = *self;
+        let beside = |step| layout.offset(step) - layout.offset(window.start);
+        let row = |step| layout.batch() + beside(step);
+        let (step, rows, before) = if self.backwards {
+            let step = window.end - 1 - index;
+            (step, layout.rows(step + 1), step + 1)
+        } else {
+            let step = window.start + index;
+            (step, layout.rows(step), step.wrapping_sub(1))
+        };
+        Step {
+            rows,
+            previous: if index == 0 { 0 } else { row(before) },
+            next: row(step),
+            beside: beside(step),
+        }
+    }
 }
 
 /// Floating-point operations of a step from which it is worth more than one thread: some 1.2 microseconds for one. Steps of
@@ -59,16 +126,11 @@ impl<'a, E: Element> Recurrence<'a, E> {
     /// Computes the steps, on the threads of a crew if they are worth it.
     ///
     /// # Panics
-    /// Where an operand is shorter than the steps say, a step has a row in both `C_{t-1}` and `C_t`, or `b` is packed for a
-    /// tier whose panels have another width.
-    pub fn run(
-        mut self,
-        tier: Tier,
-        crew: Crew<'_>,
-        steps: impl Iterator<Item = Step> + Clone + Sync,
-    ) {
+    /// Where an operand is shorter than the steps say, or `b` is packed for a tier whose panels have another width.
+    pub fn run(mut self, tier: Tier, crew: Crew<'_>, steps: &Steps<'_>) {
         let mut most = 0;
-        for step in steps.clone() {
+        for index in 0..steps.len() {
+            let step = steps.get(index);
             self.check(&step);
             most = most.max(step.rows);
         }
@@ -84,7 +146,6 @@ impl<'a, E: Element> Recurrence<'a, E> {
             recurrence: &self,
             c,
         };
-        let steps = &steps;
         crew.together(&|member| {
             tier.run(Loop {
                 shared,
@@ -94,7 +155,8 @@ impl<'a, E: Element> Recurrence<'a, E> {
         });
     }
 
-    fn check(&self, step: &Step) {
+    /// Panics unless all that a step reads and writes lies inside the operands, and what it writes is not what it reads.
+    pub(super) fn check(&self, step: &Step) {
         let Step {
             rows,
             previous,
@@ -141,13 +203,13 @@ struct Shared<'a, 'b, E: Element> {
 unsafe impl<E: Element> Sync for Shared<'_, '_, E> {}
 
 /// The part of a recurrence that one thread runs.
-struct Loop<'a, 'b, E: Element, I> {
+struct Loop<'a, 'b, E: Element> {
     shared: &'b Shared<'a, 'b, E>,
-    steps: &'b I,
+    steps: &'b Steps<'b>,
     member: Member<'b>,
 }
 
-impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E, I> {
+impl<E: Element> Kernel<E> for Loop<'_, '_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -157,12 +219,14 @@ impl<E: Element, I: Iterator<Item = Step> + Clone> Kernel<E> for Loop<'_, '_, E,
         let columns = recurrence
             .b
             .columns_of(self.member.index, self.member.count);
-        for (index, step) in self.steps.clone().enumerate() {
+        for index in 0..self.steps.len() {
+            let step = self.steps.get(index);
             if index > 0 {
                 self.member.wait();
             }
             if step.rows > 0 && !columns.is_empty() {
-                // SAFETY: `Recurrence::check` has passed every step, and all threads are at this one (see `Shared`).
+                // SAFETY: `Recurrence::check` has passed every step of these, and all threads are at this one (see
+                // `Shared`).
                 let (previous, c) = unsafe {
                     let len = (step.rows - 1) * stride + depth;
                     let previous = slice::from_raw_parts(c.add(step.previous * stride), len);

@@ -4,14 +4,19 @@
 //! these tiers is missing, which they could otherwise not tell from one that works.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::copy::CopyRows;
 use super::pack::{Packed, Source};
 use super::product::{Finish, Product, Segment, Start};
+use super::recurrence::{Recurrence, Step, Steps};
 use super::rows::{add_rows_backwards, scale_by_derivative};
 use crate::Element;
 use crate::activation::Activation;
 use crate::init::Rng;
+use crate::layout::Layout;
+use crate::parallel::{Crew, Parallel};
 use crate::simd::{Kernel, Math, Tier};
 
 const ROWS: [usize; 20] = [
@@ -215,6 +220,29 @@ fn pack<E: Element>(tier: Tier, depth: usize, columns: usize, matrix: &[E]) -> P
     packed
 }
 
+/// The tier's multiply-add of one element.
+fn multiply_add<E: Scalar>(tier: Tier, left: E, right: E, sum: E) -> E {
+    if tier.is_fused() {
+        E::fused(left, right, sum)
+    } else {
+        left * right + sum
+    }
+}
+
+/// What becomes of a sum.
+fn finished<E: Scalar>(tier: Tier, finish: Finish<'_, E>, sum: E, row: usize, column: usize) -> E {
+    match finish {
+        Finish::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
+        Finish::Store | Finish::Activate(Activation::Relu | Activation::Linear) => sum,
+        Finish::Activate(activation) => tier.run(One(activation, sum)),
+        Finish::TimesDerivative {
+            activation,
+            values,
+            stride,
+        } => times_derivative(activation, sum, values[row * stride + column]),
+    }
+}
+
 /// One product with operands, strides, start and finish of the generator's choice.
 fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: usize) {
     let parts: Vec<Part<E>> = (0..1 + numbers.below(2))
@@ -268,20 +296,9 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
                 .flat_map(|part| (0..part.depth).map(|k| part.get(row_index, k)));
             for (k, left) in left.enumerate() {
                 let right = matrix[(b_depth + k) * columns + column];
-                sum = if tier.is_fused() {
-                    E::fused(left, right, sum)
-                } else {
-                    left * right + sum
-                };
+                sum = multiply_add(tier, left, right, sum);
             }
-            *result = match finish {
-                Finish::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
-                Finish::Store | Finish::Activate(Activation::Relu | Activation::Linear) => sum,
-                Finish::Activate(activation) => tier.run(One(activation, sum)),
-                Finish::TimesDerivative { activation, .. } => {
-                    times_derivative(activation, sum, values[row_index * stride + column])
-                }
-            };
+            *result = finished(tier, finish, sum, row_index, column);
         }
     }
 
@@ -418,6 +435,221 @@ fn packing_puts_every_element_in_its_place() {
     for tier in tiers() {
         packings::<f32>(tier);
         packings::<f64>(tier);
+    }
+}
+
+/// The layout of sequences of these lengths.
+fn layout(lengths: &[usize]) -> Layout {
+    let steps = lengths.iter().copied().max().unwrap();
+    let mut layout = Layout::default();
+    layout.reserve(lengths.len(), steps).unwrap();
+    layout.set(lengths.len(), steps, Some(lengths));
+    layout
+}
+
+/// Some steps out of as many, none of them now and then.
+fn window(numbers: &mut Numbers, steps: usize) -> Range<usize> {
+    let start = numbers.below(steps + 1);
+    start..start + numbers.below(steps - start + 1)
+}
+
+/// A recurrence over a window of sequences of these lengths, the longest first, with operands, strides, start and finish of
+/// the generator's choice.
+fn recurrence<E: Scalar>(
+    tier: Tier,
+    crew: Crew<'_>,
+    numbers: &mut Numbers,
+    lengths: &[usize],
+    (depth, columns): (usize, usize),
+) {
+    let rows_of = |step| lengths.iter().filter(|&&length| length > step).count();
+    let steps = match numbers.below(4) {
+        0 => window(numbers, lengths[0]),
+        _ => 0..lengths[0],
+    };
+    let beside = |step| (steps.start..step).map(rows_of).sum::<usize>();
+    let (batch, rows) = (lengths.len(), beside(steps.end));
+    let x_depth = numbers.pick(&DEPTHS);
+    let (x_stride, stride) = (
+        x_depth + numbers.pick(&[0, 3]),
+        columns + numbers.pick(&[0, 3]),
+    );
+    let x: Vec<E> = numbers.vec(rows * x_stride);
+    let x = (numbers.below(2) == 0).then(|| Segment::rows(&x, x_stride, x_depth));
+    let depths = depth + x.map_or(0, |x| x.depth);
+    let b_depth = numbers.pick(&[0, 1, 5]);
+    let matrix: Vec<E> = numbers.vec((b_depth + depths) * columns);
+    let packed = pack(tier, b_depth + depths, columns, &matrix);
+    let (row, values): (Vec<E>, Vec<E>) = (numbers.vec(columns), numbers.vec(rows * stride));
+    let start = match numbers.below(3) {
+        0 => Start::Zero,
+        1 => Start::Row(&row[..]),
+        _ => Start::Result,
+    };
+    let activation = numbers.pick(&[Activation::Tanh, Activation::Sigmoid]);
+    let finish = match numbers.below(2) {
+        0 => Finish::Activate(activation),
+        _ => Finish::TimesDerivative {
+            activation,
+            values: &values,
+            stride,
+        },
+    };
+    let backwards = numbers.below(2) == 0;
+
+    let c_stride = depth.max(columns) + numbers.pick(&[0, 1, 5]);
+    let mut actual: Vec<E> = numbers.vec((batch + rows) * c_stride + 2 * MARGIN);
+    let mut expected = actual.clone();
+    let order: Vec<usize> = match backwards {
+        false => steps.clone().collect(),
+        true => steps.clone().rev().collect(),
+    };
+    let mut previous = 0;
+    for step in order {
+        let rows = rows_of(if backwards { step + 1 } else { step });
+        let next = batch + beside(step);
+        for index in 0..rows {
+            let row_of = |first| MARGIN + (first + index) * c_stride;
+            for column in 0..columns {
+                let place = row_of(next) + column;
+                let mut sum = match start {
+                    Start::Zero => E::ZERO,
+                    Start::Row(row) => row[column],
+                    Start::Result => expected[place],
+                };
+                let x = x.iter().flat_map(|x| {
+                    let first = (beside(step) + index) * x_stride;
+                    x.data[first..first + x_depth].to_vec()
+                });
+                let left: Vec<E> = x
+                    .chain(expected[row_of(previous)..][..depth].to_vec())
+                    .collect();
+                for (k, left) in left.into_iter().enumerate() {
+                    sum = multiply_add(tier, left, matrix[(b_depth + k) * columns + column], sum);
+                }
+                expected[place] = finished(tier, finish, sum, beside(step) + index, column);
+            }
+        }
+        previous = next;
+    }
+
+    let layout = layout(lengths);
+    let steps = match backwards {
+        false => Steps::forwards(&layout, steps),
+        true => Steps::backwards(&layout, steps),
+    };
+    let end = actual.len() - MARGIN;
+    Recurrence {
+        x,
+        b: &packed,
+        b_depth,
+        start,
+        finish,
+        c: &mut actual[MARGIN..end],
+        c_stride,
+        depth,
+    }
+    .run(tier, crew, &steps);
+    assert_same(&actual, &expected, || {
+        format!(
+            "{tier:?}, {}, {steps:?}, {depth} x {columns}, {start:?}, {finish:?}",
+            E::NAME
+        )
+    });
+}
+
+fn recurrences<E: Scalar>(tier: Tier, parallel: &Parallel) {
+    let mut numbers = Numbers::new(4);
+    for columns in columns::<E>(tier) {
+        for lengths in [
+            &[1][..],
+            &[7],
+            &[4, 2],
+            &[5, 5, 3, 3, 2, 1],
+            &[2; 13],
+            &[3; 26],
+        ] {
+            let depth = match numbers.below(3) {
+                0 => numbers.pick(&DEPTHS),
+                _ => columns,
+            };
+            recurrence::<E>(tier, Crew::ALONE, &mut numbers, lengths, (depth, columns));
+        }
+    }
+    // Steps that are worth several threads.
+    for lengths in [&[3; 9][..], &[6, 5, 5, 4, 1]] {
+        for _ in 0..4 {
+            parallel.enter(1, |crew| {
+                assert_eq!(crew.threads(), parallel.threads());
+                recurrence::<E>(tier, crew, &mut numbers, lengths, (129, 131));
+            });
+        }
+    }
+}
+
+#[test]
+fn recurrences_equal_the_scalar_loop() {
+    let mut parallel = Parallel::new(3).unwrap();
+    parallel.set_threshold(0);
+    for tier in tiers() {
+        recurrences::<f32>(tier, &parallel);
+        recurrences::<f64>(tier, &parallel);
+    }
+}
+
+/// Rows of some steps of some of a batch's sequences, in either direction, everything exactly as long as it must be.
+fn copies<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(5);
+    for width in columns::<E>(tier) {
+        for lengths in [&[1][..], &[3, 7, 1, 7, 2], &[4; 9]] {
+            let mut part = Layout::default();
+            let rows = window(&mut numbers, lengths.len() - 1);
+            part.set_part(&layout(lengths), rows.start..rows.end + 1);
+            let steps = window(&mut numbers, part.steps());
+            let (gap, rest) = (numbers.pick(&[0, 3]), numbers.pick(&[0, 1, 11]));
+            let (stride, sequence) = (width + gap, steps.end * width + rest);
+            let last = part.sequences().iter().max().unwrap();
+            let mut caller: Vec<E> = numbers.vec(last * sequence + steps.end * width);
+            let count = part.count(&steps);
+            let engine: Vec<E> = numbers.vec(count.saturating_sub(1) * stride + width);
+
+            let (mut there, mut back) = (engine.clone(), caller.clone());
+            let mut index = 0;
+            for step in steps.clone() {
+                for row in (0..part.batch()).filter(|&row| part.length(row) > step) {
+                    let place = part.sequences()[row] * sequence + step * width;
+                    let (theirs, ours) =
+                        (place..place + width, index * stride..index * stride + width);
+                    there[ours.clone()].copy_from_slice(&caller[theirs.clone()]);
+                    back[theirs].copy_from_slice(&engine[ours]);
+                    index += 1;
+                }
+            }
+            let what = || format!("{tier:?}, {}, {part:?}, {steps:?}, {width}", E::NAME);
+            let (from, mut to) = (caller.clone(), engine.clone());
+            CopyRows::to_engine(
+                (&part, steps.clone()),
+                width,
+                (&from, sequence),
+                (&mut to, stride),
+            )
+            .run(tier);
+            assert_same(&to, &there, what);
+            // SAFETY: `caller` has been made as long as the sequences say.
+            unsafe {
+                let to = (caller.as_mut_ptr(), sequence);
+                CopyRows::to_caller((&part, steps.clone()), width, to, (&engine, stride)).run(tier);
+            }
+            assert_same(&caller, &back, what);
+        }
+    }
+}
+
+#[test]
+fn copied_rows_equal_the_scalar_loop() {
+    for tier in tiers() {
+        copies::<f32>(tier);
+        copies::<f64>(tier);
     }
 }
 
@@ -621,6 +853,186 @@ fn operands_that_are_too_short_are_not_read() {
         assert_panics(|| add_rows_backwards(tier, &VALUES, usize::MAX, 3, &mut [0.0; 5]));
         assert_panics(|| scale_by_derivative(tier, Activation::Tanh, &mut [0.0; 14], &VALUES));
         assert_panics(|| scale_by_derivative(tier, Activation::Tanh, &mut [0.0; 16], &VALUES));
+    }
+}
+
+/// Two sequences of two steps, 3 k of C, 4 of X and 5 columns, everything exactly as long as it must be.
+#[test]
+fn recurrences_with_operands_that_are_too_short_are_not_run() {
+    static ROW: [f32; 5] = [0.0; 5];
+    static VALUES: [f32; 20] = [0.0; 20];
+    static X: [f32; 16] = [0.0; 16];
+    let layout = layout(&[2, 2]);
+    for tier in tiers() {
+        let packed = pack(tier, 7, 5, &[1.0; 35]);
+        let deep = pack(tier, 20, 5, &[1.0; 100]);
+        let operands = |b: &Packed<f32>, work: &dyn Fn(Recurrence<'_, f32>)| {
+            let mut c = [0.0; 30];
+            work(Recurrence {
+                x: Some(Segment::rows(&X, 4, 4)),
+                b,
+                b_depth: 0,
+                start: Start::Row(&ROW),
+                finish: Finish::TimesDerivative {
+                    activation: Activation::Tanh,
+                    values: &VALUES,
+                    stride: 5,
+                },
+                c: &mut c,
+                c_stride: 5,
+                depth: 3,
+            });
+        };
+        let all = [
+            Steps::forwards(&layout, 0..2),
+            Steps::backwards(&layout, 0..2),
+        ];
+        for steps in &all {
+            operands(&packed, &|recurrence| {
+                recurrence.run(tier, Crew::ALONE, steps)
+            });
+        }
+        let derivative = |values, stride| Finish::TimesDerivative {
+            activation: Activation::Tanh,
+            values,
+            stride,
+        };
+        let panics = |change: &dyn Fn(&mut Recurrence<'_, f32>)| {
+            for steps in &all {
+                assert_panics(|| {
+                    operands(&packed, &|mut recurrence| {
+                        change(&mut recurrence);
+                        recurrence.run(tier, Crew::ALONE, steps);
+                    });
+                });
+            }
+        };
+        panics(&|it| it.c_stride = 4);
+        panics(&|it| it.c_stride = 6);
+        panics(&|it| it.c_stride = usize::MAX);
+        panics(&|it| it.c = &mut []);
+        for steps in &all {
+            assert_panics(|| {
+                operands(&deep, &|recurrence| {
+                    let too_deep = Recurrence {
+                        depth: 6,
+                        ..recurrence
+                    };
+                    too_deep.run(tier, Crew::ALONE, steps);
+                });
+            });
+        }
+        panics(&|it| it.depth = usize::MAX);
+        panics(&|it| it.b_depth = 1);
+        panics(&|it| it.b_depth = usize::MAX);
+        panics(&|it| it.start = Start::Row(&ROW[1..]));
+        panics(&|it| it.finish = derivative(&VALUES[11..], 5));
+        panics(&|it| it.finish = derivative(&VALUES, usize::MAX));
+        for x in [
+            Segment::rows(&X[9..], 4, 4),
+            Segment::rows(&X, usize::MAX, 4),
+            Segment::rows(&X, 4, 5),
+            Segment {
+                origin: 1,
+                ..Segment::rows(&X, 4, 3)
+            },
+            Segment {
+                depth_stride: 2,
+                ..Segment::rows(&X, 4, 3)
+            },
+        ] {
+            panics(&|it| it.x = Some(x));
+        }
+        // Forwards, what is left of the last row is not read.
+        for change in [
+            &(|it: &mut Recurrence<'_, f32>| it.finish = derivative(&VALUES[1..], 5))
+                as &dyn Fn(&mut Recurrence<'_, f32>),
+            &|it| it.finish = derivative(&VALUES, 6),
+            &|it| it.x = Some(Segment::rows(&X[1..], 4, 4)),
+            &|it| it.x = Some(Segment::rows(&X, 5, 4)),
+            &|it| it.c = &mut std::mem::take(&mut it.c)[1..],
+        ] {
+            assert_panics(|| {
+                operands(&packed, &|mut recurrence| {
+                    change(&mut recurrence);
+                    recurrence.run(tier, Crew::ALONE, &all[0]);
+                });
+            });
+        }
+        // Steps that no layout has.
+        let step = Step {
+            rows: 2,
+            previous: 0,
+            next: 2,
+            beside: 0,
+        };
+        operands(&packed, &|recurrence| recurrence.check(&step));
+        for wrong in [
+            Step { next: 0, ..step },
+            Step { next: 1, ..step },
+            Step {
+                previous: 3,
+                ..step
+            },
+            Step { next: 5, ..step },
+            Step {
+                next: usize::MAX,
+                ..step
+            },
+            Step {
+                previous: 5,
+                ..step
+            },
+            Step {
+                previous: usize::MAX,
+                ..step
+            },
+            Step { beside: 3, ..step },
+            Step {
+                beside: usize::MAX,
+                ..step
+            },
+            Step {
+                rows: usize::MAX,
+                ..step
+            },
+        ] {
+            assert_panics(|| operands(&packed, &|recurrence| recurrence.check(&wrong)));
+        }
+        assert_panics(|| _ = Steps::forwards(&layout, 1..3));
+        #[expect(clippy::reversed_empty_ranges, reason = "it is wrong on purpose")]
+        let reversed = 2..1;
+        assert_panics(|| _ = Steps::backwards(&layout, reversed.clone()));
+    }
+}
+
+/// Three sequences, of which the second has two steps and the others one, of 4 elements.
+#[test]
+fn rows_that_are_too_short_are_not_copied() {
+    let layout = layout(&[1, 2, 1]);
+    let (caller, mut engine) = ([0.0_f32; 24], [0.0_f32; 16]);
+    for tier in tiers() {
+        let mut run = |steps, width, from: (&[f32], usize), (len, stride): (usize, usize)| {
+            CopyRows::to_engine((&layout, steps), width, from, (&mut engine[..len], stride))
+                .run(tier);
+        };
+        run(0..2, 4, (&caller, 8), (16, 4));
+        assert_panics(|| run(0..2, 4, (&caller[1..], 8), (16, 4)));
+        assert_panics(|| run(0..2, 4, (&caller, 9), (16, 4)));
+        assert_panics(|| run(0..2, 4, (&caller, usize::MAX), (16, 4)));
+        assert_panics(|| run(0..2, 5, (&caller, 8), (16, 4)));
+        assert_panics(|| run(0..2, usize::MAX / 2, (&caller, 8), (16, 4)));
+        assert_panics(|| run(0..2, 4, (&caller, 8), (15, 4)));
+        assert_panics(|| run(0..2, 4, (&caller, 8), (16, 5)));
+        assert_panics(|| run(0..2, 4, (&caller, 8), (16, usize::MAX)));
+        assert_panics(|| run(0..3, 4, (&caller, 8), (16, 4)));
+        // SAFETY: nothing is run, and nothing could be: the engine's buffer is too short.
+        let back = |len, stride| unsafe {
+            let to = (caller.as_ptr().cast_mut(), 8);
+            _ = CopyRows::to_caller((&layout, 0..2), 4, to, (&caller[..len], stride));
+        };
+        assert_panics(|| back(15, 4));
+        assert_panics(|| back(16, 5));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::arena::{Block, Rows, RowsMut};
 use crate::init::TensorRole;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Finish, Product, Segment, Start};
-use crate::kernels::recurrence::{Recurrence, Step, is_worth_sharing};
+use crate::kernels::recurrence::{Recurrence, Steps, is_worth_sharing};
 use crate::kernels::rows::scale_by_derivative;
 
 /// See the module's documentation.
@@ -120,10 +120,9 @@ impl<E: Element> Layer<E> for Rnn {
         let read = [(pass.input, block)];
         let ([x], states) = activations.split(read, (pass.output, Block::All));
         let x = Segment::rows(x, x_stride, self.inputs);
-        // The rows of a step behind those that the window starts from.
-        let row = |step| layout.batch() + layout.offset(step) - layout.offset(start);
         if ahead {
-            let sums = &mut states[row(start) * h_stride..];
+            // Behind the rows that the window starts from.
+            let sums = &mut states[layout.batch() * h_stride..];
             Product {
                 start: Start::Row(bias),
                 ..Product::new(rows, &[x], &pass.weights[0], sums, h_stride)
@@ -135,12 +134,6 @@ impl<E: Element> Layer<E> for Rnn {
         } else {
             (Some(x), 0, Start::Row(bias))
         };
-        let steps = (start..end).map(|step| Step {
-            rows: layout.rows(step),
-            previous: if step == start { 0 } else { row(step - 1) },
-            next: row(step),
-            beside: layout.offset(step) - layout.offset(start),
-        });
         Recurrence {
             x,
             b: &pass.weights[0],
@@ -151,7 +144,7 @@ impl<E: Element> Layer<E> for Rnn {
             c_stride: h_stride,
             depth: self.units,
         }
-        .run(pass.tier, pass.crew, steps);
+        .run(pass.tier, pass.crew, &Steps::forwards(layout, start..end));
     }
 
     fn backward(
@@ -166,14 +159,6 @@ impl<E: Element> Layer<E> for Rnn {
         let Range { start, end } = deltas.steps();
         let values = activations.get(region, block);
         self.end_sequences(pass, values, deltas);
-        // The rows of a step behind those that the window after has left in the lead.
-        let row = |step| layout.batch() + layout.offset(step) - layout.offset(start);
-        let steps = (start..end).rev().map(|step| Step {
-            rows: layout.rows(step + 1),
-            previous: if step + 1 == end { 0 } else { row(step + 1) },
-            next: row(step),
-            beside: layout.offset(step) - layout.offset(start),
-        });
         Recurrence {
             x: None,
             b: &pass.weights[0],
@@ -188,7 +173,8 @@ impl<E: Element> Layer<E> for Rnn {
             c_stride: h_stride,
             depth: self.units,
         }
-        .run(tier, crew, steps);
+        // It starts from what the window after has left in the lead.
+        .run(tier, crew, &Steps::backwards(layout, start..end));
         if pass.input_gradient {
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
