@@ -2,6 +2,7 @@
 //! of what they are given once per call, and the unsafe code below relies on that.
 
 pub mod copy;
+pub mod dropout;
 pub mod map;
 pub mod pack;
 pub mod product;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::copy::CopyRows;
+use super::dropout::{DropElements, Key};
 use super::pack::{Packed, Source};
 use super::product::{Finish, Product, Segment, Start};
 use super::recurrence::{Recurrence, Step, Steps};
@@ -650,6 +651,55 @@ fn copied_rows_equal_the_scalar_loop() {
     for tier in tiers() {
         copies::<f32>(tier);
         copies::<f64>(tier);
+    }
+}
+
+fn dropped<E: Scalar>(tier: Tier) {
+    let mut numbers = Numbers::new(6);
+    for width in columns::<E>(tier).into_iter().filter(|&width| width > 0) {
+        for sequences in [&[0][..], &[9, 0, 4], &[2, 1, 8, 7, 1 << 40]] {
+            let (rate, step) = (numbers.pick(&[0.0, 0.1, 0.5, 0.999]), numbers.below(70));
+            numbers.wild = true;
+            let [from_stride, to_stride] = [0, 3].map(|gap| width + numbers.pick(&[0, gap]));
+            let rows = sequences.len();
+            let from: Vec<E> = numbers.vec((rows - 1) * from_stride + width);
+            let len = (rows - 1) * to_stride + width;
+            let mut actual = vec![E::from_f64(GUARD); len + 2 * MARGIN];
+            let mut expected = actual.clone();
+            let (key, kept) = (Key::new(&[3, 1, 4]), E::from_f64(1.0 / (1.0 - rate)));
+            for (row, &sequence) in sequences.iter().enumerate() {
+                let key = key.with(sequence as u64).with(step as u64);
+                for index in 0..width {
+                    let is_dropped =
+                        f64::from(key.number(index as u32)) < (rate * 2.0_f64.powi(32)).floor();
+                    expected[MARGIN + row * to_stride + index] = match is_dropped {
+                        true => E::ZERO,
+                        false => from[row * from_stride + index] * kept,
+                    };
+                }
+            }
+            DropElements {
+                key,
+                rate,
+                step,
+                sequences,
+                width,
+                from: (&from, from_stride),
+                to: (&mut actual[MARGIN..MARGIN + len], to_stride),
+            }
+            .run(tier);
+            assert_same(&actual, &expected, || {
+                format!("{tier:?}, {}, {rows} x {width}, {rate}", E::NAME)
+            });
+        }
+    }
+}
+
+#[test]
+fn dropped_elements_equal_the_scalar_loop() {
+    for tier in tiers() {
+        dropped::<f32>(tier);
+        dropped::<f64>(tier);
     }
 }
 

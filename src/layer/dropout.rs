@@ -1,12 +1,11 @@
 //! Inverted dropout: while training, an element is 0 with probability `rate` and else divided by `1 - rate`
 //! (N. Srivastava and others, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014).
 
-use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
-
 use super::{Backward, Forward, Layer};
 use crate::Element;
 use crate::arena::{Block, Rows, RowsMut};
+use crate::kernels::dropout::{DropElements, Key};
+use crate::simd::Tier;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -26,44 +25,36 @@ pub struct Mask {
     pub layer: u64,
 }
 
-impl Mask {
-    /// The random numbers of one row of one step: its own stream, so that they depend on no other row.
-    fn numbers(self, sequence: usize, step: usize) -> ChaCha8Rng {
-        let mut key = [0; 32];
-        let words = [self.seed, self.pass, self.layer, sequence as u64];
-        for (bytes, word) in key.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        let mut numbers = ChaCha8Rng::from_seed(key);
-        numbers.set_stream(step as u64);
-        numbers
-    }
-}
-
 impl Dropout {
     pub fn new(inputs: usize, rate: f64) -> Self {
         Self { inputs, rate }
     }
 
-    /// `to = from` times the mask, for every row of the window.
-    fn apply<E: Element>(&self, mask: Mask, window: &mut RowsMut<'_, E>, from: usize, to: usize) {
+    /// `to = from` without the elements that are dropped, for every row of the window.
+    fn apply<E: Element>(
+        &self,
+        tier: Tier,
+        mask: Mask,
+        window: &mut RowsMut<'_, E>,
+        from: usize,
+        to: usize,
+    ) {
+        let key = Key::new(&[mask.seed, mask.pass, mask.layer]);
         let (from_stride, to_stride) = (window.stride(from), window.stride(to));
         let layout = window.layout();
-        let kept = E::from_f64(1.0 / (1.0 - self.rate));
-        // An element is dropped where a number below 2^32 is below this one.
-        let threshold = (self.rate * 2.0_f64.powi(32)) as u64;
         for step in window.steps() {
             let ([source], target) =
                 window.split([(from, Block::Step(step))], (to, Block::Step(step)));
-            let rows = source.chunks(from_stride).zip(target.chunks_mut(to_stride));
-            for (&sequence, (source, target)) in layout.sequences().iter().zip(rows) {
-                let mut numbers = mask.numbers(sequence, step);
-                let pairs = source[..self.inputs].iter().zip(target);
-                for (&source, target) in pairs {
-                    let dropped = u64::from(numbers.next_u32()) < threshold;
-                    *target = if dropped { E::ZERO } else { source * kept };
-                }
+            DropElements {
+                key,
+                rate: self.rate,
+                step,
+                sequences: layout.sequences(),
+                width: self.inputs,
+                from: (source, from_stride),
+                to: (target, to_stride),
             }
+            .run(tier);
         }
     }
 }
@@ -78,12 +69,12 @@ impl<E: Element> Layer<E> for Dropout {
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
-        self.apply(pass.mask, activations, pass.input, pass.output);
+        self.apply(pass.tier, pass.mask, activations, pass.input, pass.output);
     }
 
     fn backward(&self, pass: &Backward<'_, E>, _: &Rows<'_, E>, deltas: &mut RowsMut<'_, E>) {
         if pass.input_gradient {
-            self.apply(pass.mask, deltas, pass.output, pass.input);
+            self.apply(pass.tier, pass.mask, deltas, pass.output, pass.input);
         }
     }
 }
