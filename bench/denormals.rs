@@ -41,7 +41,7 @@ fn fading(shape: Shape, activation: Activation, tier: Tier) -> elman::Result<Job
 }
 
 /// Time of `run` on one job over that on another, both at best, one after the other many times.
-fn ratio(usual: &mut Job, fading: &mut Job, run: fn(&mut Job)) -> f64 {
+pub fn ratio(usual: &mut Job, fading: &mut Job, run: fn(&mut Job)) -> f64 {
     let mut best = [Duration::MAX; 2];
     for _ in 0..ROUNDS {
         for (best, job) in best.iter_mut().zip([&mut *usual, &mut *fading]) {

@@ -1,11 +1,12 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow, and sizes TxBxIxH of one's own; the word `denormals` asks for the table of what fading costs, which comes last
-//! otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which `ELMAN_TIER`
-//! caps. Every time is the best of several.
+//! follow, and sizes TxBxIxH of one's own; the words `dropout` and `denormals` ask for the tables of what these cost, which come
+//! last otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which
+//! `ELMAN_TIER` chooses. Every time is the best of several.
 
 mod denormals;
+mod dropout;
 mod job;
 mod shapes;
 mod yardstick;
@@ -190,7 +191,11 @@ fn main() -> elman::Result<()> {
             );
         }
     }
-    if words.is_empty() || words.iter().any(|word| word == "denormals") {
+    let is_asked_for = |name| words.is_empty() || words.iter().any(|word| word == name);
+    if is_asked_for("dropout") {
+        dropout::print(tier)?;
+    }
+    if is_asked_for("denormals") {
         denormals::print(tier)?;
     }
     Ok(())
