@@ -98,3 +98,4 @@ pub use network::{LayerInfo, LayerKind, Network, TensorInfo};
 pub use pass::Batch;
 pub use session::Session;
 pub use simd::Tier;
+pub use simd::mode::in_engine_mode;

@@ -2,10 +2,14 @@
 
 mod team;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use team::Team;
 
+use crate::simd::mode::in_engine_mode;
 use crate::{Error, Result};
 
 /// The threads of a network.
@@ -103,13 +107,13 @@ impl Parallel {
         }
     }
 
-    /// Runs `work`, which costs about `operations`, with the threads that it is worth: with the caller's alone where it is
-    /// worth no more, or where the others are at work on another call.
+    /// Runs `work`, which costs about `operations`, in the engine's floating-point mode with the threads that it is worth:
+    /// with the caller's alone where it is worth no more, or where the others are at work on another call.
     pub fn enter<R>(&self, operations: usize, work: impl FnOnce(Crew<'_>) -> R) -> R {
-        match &self.team {
+        in_engine_mode(|| match &self.team {
             Some(team) if operations >= self.threshold => team.take(|team| work(Crew { team })),
             _ => work(Crew::ALONE),
-        }
+        })
     }
 }
 
@@ -119,7 +123,7 @@ impl<'a> Crew<'a> {
 
     /// Number of threads.
     pub fn threads(self) -> usize {
-        self.team.map_or(1, |team| team.len() + 1)
+        self.team.map_or(1, Team::len)
     }
 
     /// The crew for work that costs `operations`, which is worth more than one thread from `least` on.
@@ -130,14 +134,13 @@ impl<'a> Crew<'a> {
         self
     }
 
-    /// Runs each part of `task`, which has at least one: the first on the calling thread, the second on the next one and
-    /// so on, or all on the calling thread where there are more parts than threads. Allocates nothing.
+    /// Runs each part of `task`, which has at least one: the first ones on the calling thread, the next ones on the next
+    /// thread and so on, about as many on each. Allocates nothing.
     ///
     /// # Panics
     /// Where a part does.
     pub fn fork<T: Cut>(self, task: T, run: &(impl Fn(T) + Sync)) {
-        let team = self.team.filter(|_| task.size() <= self.threads());
-        fork(team, 0, task, run);
+        fork(self.team, 0..self.threads(), task, run);
     }
 
     /// Runs `work` on each thread at the same time.
@@ -153,35 +156,40 @@ impl<'a> Crew<'a> {
                 count,
                 barrier: &barrier,
                 passed: 0,
+                was_panicking: thread::panicking(),
             };
             work(member);
         });
     }
 }
 
-/// Runs the parts of `task` on the threads from the `first` on.
-fn fork<T: Cut>(team: Option<&Team>, first: usize, task: T, run: &(impl Fn(T) + Sync)) {
+/// Runs the parts of `task` on some threads, of which the first is the calling one.
+fn fork<T: Cut>(team: Option<&Team>, threads: Range<usize>, task: T, run: &(impl Fn(T) + Sync)) {
     let parts = task.size();
     if parts == 1 {
         return run(task);
     }
-    let left = parts / 2;
-    let second = first + left;
-    let (here, there) = task.cut(left);
-    let here = || fork(team, first, here, run);
-    let there = || fork(team, second, there, run);
+    let (start, count) = (threads.start, threads.len().min(parts));
     match team {
-        // The caller's is the thread 0, and none of the team's.
-        Some(team) => team.join(second - 1, here, there),
-        None => {
-            here();
-            there();
+        Some(team) if count > 1 => {
+            let left = count / 2;
+            let (here, there) = task.cut(parts * left / count);
+            team.join(
+                [start, start + left],
+                || fork(Some(team), start..start + left, here, run),
+                || fork(Some(team), start + left..start + count, there, run),
+            );
+        }
+        _ => {
+            let (first, rest) = task.cut(parts / 2);
+            fork(team, threads.clone(), first, run);
+            fork(team, threads, rest, run);
         }
     }
 }
 
 /// Some threads of a crew.
-struct Members(std::ops::Range<usize>);
+struct Members(Range<usize>);
 
 impl Cut for Members {
     fn size(&self) -> usize {
@@ -204,6 +212,8 @@ pub struct Member<'a> {
     barrier: &'a Barrier,
     /// How often it has waited.
     passed: usize,
+    /// Whether the thread was unwinding already: a call from a destructor, say.
+    was_panicking: bool,
 }
 
 /// Where the threads of a crew wait for each other.
@@ -219,6 +229,13 @@ impl Barrier {
 
 /// Rounds that a thread waits for others before it lets threads run that may be waiting for its core: some 2 microseconds.
 const SPINS: usize = 100;
+
+/// How long it goes on like that before it sleeps. The one that it waits for may share its core and, where this thread is a
+/// real-time one, get nothing of it while this one is awake.
+const AWAKE: Duration = Duration::from_millis(1);
+
+/// How long it sleeps at a time.
+const NAP: Duration = Duration::from_micros(50);
 
 impl Member<'_> {
     /// Waits until every thread of the crew has come as far; what they wrote before can then be read.
@@ -236,13 +253,15 @@ impl Member<'_> {
         self.passed += 1;
         let expected = self.passed * self.count;
         let mut arrived = self.barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut spins = 0;
+        let (mut spins, mut since) = (0, None);
         while arrived < expected {
             if spins < SPINS {
                 spins += 1;
                 std::hint::spin_loop();
+            } else if since.get_or_insert_with(Instant::now).elapsed() < AWAKE {
+                thread::yield_now();
             } else {
-                std::thread::yield_now();
+                thread::sleep(NAP);
             }
             arrived = self.barrier.arrived.load(Ordering::Acquire);
         }
@@ -255,7 +274,7 @@ impl Member<'_> {
 
 impl Drop for Member<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() && !self.was_panicking {
             self.barrier
                 .arrived
                 .fetch_max(Barrier::BROKEN, Ordering::AcqRel);
@@ -265,12 +284,9 @@ impl Drop for Member<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Mutex;
-    use std::thread;
-    use std::time::Duration;
-
-    use super::*;
 
     /// Runs `work` with all threads of a network, as often as it takes to see a mistake in how they meet.
     fn each_crew(work: impl Fn(Crew<'_>)) {
@@ -302,6 +318,81 @@ mod tests {
                 done.sort_unstable_by_key(|range| range.start);
                 assert!(done.into_iter().eq((0..parts).map(|part| part..part + 1)));
             }
+        });
+    }
+
+    #[test]
+    fn parts_beyond_the_threads_are_spread_over_all_of_them() {
+        each_crew(|crew| {
+            let threads = crew.threads();
+            let begun = Mutex::new(std::collections::HashSet::new());
+            let deadline = Instant::now() + Duration::from_secs(20);
+            crew.fork(Members(0..2 * threads + 1), &|_| {
+                begun.lock().unwrap().insert(thread::current().id());
+                // So that no thread does what another one has not begun yet.
+                while begun.lock().unwrap().len() < threads {
+                    assert!(Instant::now() < deadline, "a thread has got no part");
+                    thread::yield_now();
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_destructor_may_call_while_its_thread_unwinds() {
+        struct Destructor<'a>(Crew<'a>);
+        impl Drop for Destructor<'_> {
+            fn drop(&mut self) {
+                assert!(thread::panicking());
+                self.0.together(&|mut member| member.wait());
+            }
+        }
+        each_crew(|crew| {
+            let unwinding = || {
+                let _destructor = Destructor(crew);
+                std::panic::resume_unwind(Box::new(7));
+            };
+            let panic = catch_unwind(AssertUnwindSafe(unwinding)).unwrap_err();
+            assert_eq!(
+                panic.downcast_ref(),
+                Some(&7),
+                "the panic from before alone"
+            );
+        });
+    }
+
+    /// A thread that spins would never let a normal thread have its core where it is a real-time one itself.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_waits_for_long_sleeps() {
+        fn processor_time() -> Duration {
+            let mut time = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            // SAFETY: the clock exists, and the place for the time is valid.
+            let status =
+                unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+            assert_eq!(status, 0);
+            Duration::new(
+                time.tv_sec.cast_unsigned(),
+                time.tv_nsec.cast_unsigned() as u32,
+            )
+        }
+        let mut parallel = Parallel::new(2).unwrap();
+        parallel.set_threshold(0);
+        parallel.enter(1, |crew| {
+            crew.together(&|mut member| {
+                member.wait();
+                if member.index == 0 {
+                    thread::sleep(Duration::from_millis(300));
+                }
+                let before = processor_time();
+                member.wait();
+                if member.index == 1 {
+                    assert!(processor_time() - before < Duration::from_millis(100));
+                }
+            });
         });
     }
 

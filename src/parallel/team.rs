@@ -24,7 +24,9 @@
 //!   `asleep`. All four are `SeqCst`, so at least one of the loads sees the other thread's store: the worker finds the job
 //!   or the owner unparks it, and an `unpark` that comes before the `park` ends that at once.
 //! - *No owner sleeps over the end.* Its `compare_exchange` to [`OWNER_SLEEPS`] and the worker's `swap` change one atomic:
-//!   where the `swap` is first the owner sees `DONE`, otherwise the worker sees that it has to unpark.
+//!   where the `swap` is first the owner sees `DONE`, otherwise the worker sees that it has to wake the owner, who holds the
+//!   lock of its seat from the `compare_exchange` until it sleeps. The seat belongs to the team's threads, not to the job,
+//!   so that the worker may touch it when the job is gone.
 //! - *One call after the other.* `taken` is acquired by the call that gets the team and released by the one that had it.
 //! - *The end.* Dropping the team needs it alone. The job that says so is only read, and lives until the threads have ended.
 
@@ -33,12 +35,13 @@ use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::simd::mode;
 use crate::{Error, Result};
 
 /// How long a thread without work stays awake.
@@ -47,10 +50,11 @@ const LINGER: Duration = Duration::from_micros(100);
 /// How long a thread waits for the end of another one's work before it sleeps.
 const WAIT: Duration = Duration::from_micros(50);
 
-/// The threads of a network but for the caller's.
+/// The threads of a network.
 #[derive(Debug)]
 pub struct Team {
-    workers: Arc<[Worker]>,
+    /// The caller's, then those of the team.
+    seats: Arc<[Seat]>,
     /// Whether a call has the team.
     taken: AtomicBool,
     /// The process that has the threads: a fork of it has none.
@@ -60,15 +64,20 @@ pub struct Team {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// Where a thread gets its work; alone in its cache lines.
+/// Where a thread gets its work, and waits for the end of what it has handed on; alone in its cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Worker {
-    /// The next job; null where there is none.
+struct Seat {
+    /// The next job; null where there is none, as always at the caller's.
     mailbox: AtomicPtr<Job>,
     asleep: AtomicBool,
+    /// Who is to be woken for a job.
     thread: OnceLock<Thread>,
     lingers: bool,
+    /// Held by an owner while it decides to sleep, and by who wakes it. The handle of the thread itself would not do for the
+    /// caller's: the standard library allocates that of a foreign thread when it is first asked for.
+    bed: Mutex<()>,
+    bell: Condvar,
 }
 
 /// What a worker sees of a job.
@@ -77,7 +86,8 @@ struct Job {
     /// Runs the job that this is the head of. None tells the worker to stop.
     run: Option<unsafe fn(*mut Job)>,
     state: AtomicU8,
-    owner: Thread,
+    /// The seat of the thread that waits for its end; it lives as long as the team's threads.
+    owner: *const Seat,
 }
 
 /// The states of a job.
@@ -100,13 +110,15 @@ impl Team {
     /// [`Error::Threads`]
     pub fn new(count: usize) -> Result<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let worker = || Worker {
+        let seat = || Seat {
             mailbox: AtomicPtr::new(ptr::null_mut()),
             asleep: AtomicBool::new(false),
             thread: OnceLock::new(),
             lingers: count < cores,
+            bed: Mutex::new(()),
+            bell: Condvar::new(),
         };
-        let workers: Arc<[Worker]> = (0..count).map(|_| worker()).collect();
+        let seats: Arc<[Seat]> = (0..=count).map(|_| seat()).collect();
         let mut handles = Vec::new();
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
@@ -129,16 +141,17 @@ impl Team {
         };
         // The threads have allocated what they need before anybody calls them.
         let ready = Arc::new(Barrier::new(count + 1));
-        let (resident, arrived) = (Arc::clone(&workers), Arc::clone(&ready));
+        let (taken, arrived) = (Arc::clone(&seats), Arc::clone(&ready));
         pool.spawn_broadcast(move |context| {
-            let worker = &resident[context.index()];
-            _ = worker.thread.set(thread::current());
+            let seat = &taken[context.index() + 1];
+            _ = seat.thread.set(thread::current());
+            mode::enter_for_good();
             arrived.wait();
-            worker.serve();
+            seat.serve();
         });
         ready.wait();
         Ok(Self {
-            workers,
+            seats,
             taken: AtomicBool::new(false),
             process: std::process::id(),
             pool: Some(pool),
@@ -146,9 +159,9 @@ impl Team {
         })
     }
 
-    /// The number of threads.
+    /// The number of threads, the caller's among them.
     pub fn len(&self) -> usize {
-        self.workers.len()
+        self.seats.len()
     }
 
     /// Runs `work` with the team, or without where another call has it or its threads are another process's.
@@ -166,31 +179,37 @@ impl Team {
         work(Some(self))
     }
 
-    /// Runs `there` on a thread and `here` on this one; both where the thread has not begun when `here` is done. The
-    /// team has been taken, and the thread has nothing else to do. Allocates nothing.
+    /// Runs `here` on the calling thread, which has the first of the two seats, and `there` on the thread that has the second
+    /// one; both here where that one has not begun when `here` is done. The team has been taken, and the other thread has
+    /// nothing else to do. Allocates nothing.
     ///
     /// # Panics
-    /// Where one of them does, once both are done.
-    pub fn join<F: FnOnce() + Send>(&self, index: usize, here: impl FnOnce(), there: F) {
+    /// Where one of them does, once both are done; where the other thread has a job already, before either.
+    pub fn join<F: FnOnce() + Send>(
+        &self,
+        [own, other]: [usize; 2],
+        here: impl FnOnce(),
+        there: F,
+    ) {
+        let seat = &self.seats[other];
         let mut job = StackJob {
             head: Job {
                 run: Some(StackJob::<F>::run),
                 state: AtomicU8::new(PENDING),
-                owner: thread::current(),
+                owner: &raw const self.seats[own],
             },
             work: UnsafeCell::new(Some(there)),
             panic: UnsafeCell::new(None),
         };
-        let worker = &self.workers[index];
         let head = (&raw mut job).cast();
-        worker.post(head);
-        // From here on the worker may reach the job, so nothing leaves this frame, not even a panic, before it has been
-        // taken back or is done.
+        seat.post(head);
+        // From here on the other thread may reach the job, so nothing leaves this frame, not even a panic, before it has
+        // been taken back or is done.
         let result = catch_unwind(AssertUnwindSafe(here));
-        let taken_back = worker.take_back(head);
+        let taken_back = seat.take_back(head);
         if !taken_back {
             // SAFETY: the job is on this frame; only what its owner may touch is touched.
-            unsafe { Job::wait(head) };
+            self.seats[own].wait(unsafe { &(*head).state });
         }
         if let Err(panic) = result {
             resume_unwind(panic);
@@ -217,10 +236,10 @@ impl Drop for Team {
         let mut stop = Job {
             run: None,
             state: AtomicU8::new(PENDING),
-            owner: thread::current(),
+            owner: &raw const self.seats[0],
         };
-        for worker in self.workers.iter() {
-            worker.post(&raw mut stop);
+        for seat in &self.seats[1..] {
+            seat.post(&raw mut stop);
         }
         drop(pool);
         // No thread is left in this library's code: it may be unloaded. And none is left that could read `stop`.
@@ -235,7 +254,7 @@ fn join(handles: Vec<JoinHandle<()>>) {
     }
 }
 
-impl Worker {
+impl Seat {
     /// Does what it is told until it is told to stop.
     fn serve(&self) {
         loop {
@@ -277,8 +296,18 @@ impl Worker {
         }
     }
 
+    /// Hands the seat's thread a job.
+    ///
+    /// # Panics
+    /// Where it has one that it has not begun: that would be lost, and its owner would wait for ever.
     fn post(&self, job: *mut Job) {
-        self.mailbox.store(job, Ordering::SeqCst);
+        let before = self.mailbox.compare_exchange(
+            ptr::null_mut(),
+            job,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+        assert!(before.is_ok(), "a thread has been handed two jobs");
         if self.asleep.load(Ordering::SeqCst)
             && let Some(thread) = self.thread.get()
         {
@@ -292,6 +321,35 @@ impl Worker {
         self.mailbox
             .compare_exchange(job, none, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Waits until a job of this seat's thread, which has this state, is done.
+    fn wait(&self, state: &AtomicU8) {
+        let start = Instant::now();
+        loop {
+            for _ in 0..64 {
+                if state.load(Ordering::Acquire) == DONE {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() > WAIT {
+                break;
+            }
+            thread::yield_now();
+        }
+        let mut bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+        _ = state.compare_exchange(PENDING, OWNER_SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
+        while state.load(Ordering::Acquire) != DONE {
+            bed = self.bell.wait(bed).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Wakes the seat's thread from a wait for the end of its job.
+    fn wake(&self) {
+        // Once it is free, the thread sleeps or sees that the job is done.
+        drop(self.bed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.bell.notify_one();
     }
 }
 
@@ -311,34 +369,6 @@ impl Mailbox for AtomicPtr<Job> {
     }
 }
 
-impl Job {
-    /// Waits until the job is done.
-    ///
-    /// # Safety
-    /// - `job` must be the calling thread's, and alive.
-    unsafe fn wait(job: *mut Self) {
-        // SAFETY: the state is an atomic of a living job.
-        let state = unsafe { &(*job).state };
-        let start = Instant::now();
-        loop {
-            for _ in 0..64 {
-                if state.load(Ordering::Acquire) == DONE {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            if start.elapsed() > WAIT {
-                break;
-            }
-            thread::yield_now();
-        }
-        _ = state.compare_exchange(PENDING, OWNER_SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
-        while state.load(Ordering::Acquire) != DONE {
-            thread::park();
-        }
-    }
-}
-
 impl<F: FnOnce() + Send> StackJob<F> {
     /// Runs the job on a worker.
     ///
@@ -347,7 +377,7 @@ impl<F: FnOnce() + Send> StackJob<F> {
     unsafe fn run(job: *mut Job) {
         let whole: *mut Self = job.cast();
         // SAFETY: until the job is done, what is in its cells is this thread's alone, as the owner waits for that. The
-        // state is the last of it that is touched; the owner's handle is copied before.
+        // state is the last of it that is touched; where the owner's seat is has been read before.
         unsafe {
             let work = (*(*whole).work.get()).take();
             if let Some(work) = work
@@ -355,10 +385,40 @@ impl<F: FnOnce() + Send> StackJob<F> {
             {
                 *(*whole).panic.get() = Some(panic);
             }
-            let owner = (*job).owner.clone();
+            let owner = (*job).owner;
             if (*job).state.swap(DONE, Ordering::AcqRel) == OWNER_SLEEPS {
-                owner.unpark();
+                // The seat lives as long as this thread.
+                (*owner).wake();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_job_for_a_thread_that_has_one_is_a_panic_and_the_first_is_done() {
+        let team = Team::new(1).unwrap();
+        let (held, done) = (Barrier::new(2), AtomicBool::new(false));
+        team.take(|team| {
+            let team = team.unwrap();
+            let first = || {
+                // The thread is at work on the first job now, so the second stays in its mailbox.
+                held.wait();
+                let second = || {
+                    let third = || team.join([0, 1], || (), || ());
+                    assert!(catch_unwind(AssertUnwindSafe(third)).is_err());
+                    held.wait();
+                };
+                team.join([0, 1], second, || done.store(true, Ordering::SeqCst));
+            };
+            team.join([0, 1], first, || {
+                held.wait();
+                held.wait();
+            });
+        });
+        assert!(done.load(Ordering::SeqCst));
     }
 }

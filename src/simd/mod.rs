@@ -76,6 +76,7 @@ use {bitwise, lanewise};
 mod avx2;
 mod avx512;
 pub mod math;
+pub mod mode;
 mod portable;
 mod tier;
 
