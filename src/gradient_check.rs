@@ -22,6 +22,7 @@ use std::fmt;
 
 use crate::buffer::Buffer;
 use crate::init::TensorRole;
+use crate::simd::mode::with_mode;
 use crate::{Batch, Element, Network, Result, shape};
 
 /// What a network gives for a batch, and where a loss puts its gradients. They are 0 to begin with.
@@ -129,6 +130,19 @@ const CLOSE: f64 = 1e-7;
 /// # Errors
 /// Those of [`Network::forward`], and those of `loss`.
 pub fn check_gradients<E: Element>(
+    network: &Network<E>,
+    batch: Batch<'_, f64>,
+    state_in: Option<&[f64]>,
+    mut loss: impl FnMut(Outputs<'_>) -> Result<f64>,
+) -> Result<Report> {
+    with_mode(|mode| {
+        check(network, batch, state_in, |outputs| {
+            mode.callers(|| loss(outputs))
+        })
+    })
+}
+
+fn check<E: Element>(
     network: &Network<E>,
     batch: Batch<'_, f64>,
     state_in: Option<&[f64]>,

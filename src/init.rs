@@ -18,7 +18,7 @@
 mod random;
 
 use crate::reduce::dot;
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Error, Result, in_engine_mode, shape};
 
 pub use random::{Rng, shuffle};
 
@@ -153,6 +153,17 @@ impl TensorRole {
 /// for impossible sizes, [`Error::Length`] where `values` does not have them, [`Error::OutOfMemory`] where there is no
 /// memory for an orthogonal matrix. Neither `values` nor `rng` has changed then.
 pub fn fill<E: Element>(
+    initializer: Initializer,
+    role: TensorRole,
+    fan_in: usize,
+    units: usize,
+    values: &mut [E],
+    rng: &mut Rng,
+) -> Result<()> {
+    in_engine_mode(|| draw(initializer, role, fan_in, units, values, rng))
+}
+
+fn draw<E: Element>(
     initializer: Initializer,
     role: TensorRole,
     fan_in: usize,

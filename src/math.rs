@@ -27,7 +27,7 @@
 
 use crate::kernels::map::{self, Map};
 use crate::simd::Math;
-use crate::{Element, Tier};
+use crate::{Element, Tier, in_engine_mode};
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident, $type:ident;)*) => {
@@ -60,7 +60,7 @@ macro_rules! functions {
 
             $(#[$doc])*
             pub fn $name<E: Element>(tier: Tier, values: &mut [E]) {
-                E::map(Function::$type, tier, values);
+                in_engine_mode(|| E::map(Function::$type, tier, values));
             }
         )*
     };

@@ -18,7 +18,7 @@ use crate::parallel::Parallel;
 use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
 use crate::simd::Tier;
 use crate::update::{operations, update};
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Error, Result, in_engine_mode, shape};
 
 /// A recurrent neural network.
 ///
@@ -324,11 +324,12 @@ impl<E: Element> Network<E> {
     /// gradients and optimizer are then as they were.
     pub fn update(&mut self, optimizer: &mut Optimizer<E>) -> Result<()> {
         let model = Self::unshared(&mut self.model)?;
-        let step = optimizer.begin(model.parameters.len())?;
         let (gradients, transposes) = (&mut self.gradients[..], &mut self.gradient.weights);
         self.parallel.enter(operations(model), |crew| {
+            let step = optimizer.begin(model.parameters.len())?;
             update(crew, model, transposes, step, gradients);
-        });
+            Ok(())
+        })?;
         self.outdate_pass();
         Ok(())
     }

@@ -23,7 +23,7 @@ mod rule;
 mod update;
 
 use crate::simd::Tier;
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Error, Result, in_engine_mode, shape};
 
 pub use clip::{clip_by_norm, clip_by_value};
 pub use rule::Rule;
@@ -54,8 +54,10 @@ impl<E: Element> Optimizer<E> {
     /// [`Error::OutOfRange`] where a setting is outside the range that [`Rule`] gives for it, or where `learning_rate`
     /// is negative or not finite in the element type.
     pub fn new(rule: Rule, learning_rate: f64) -> Result<Self> {
-        rule.validate::<E>()?;
-        expect_non_negative::<E>("learning_rate", learning_rate)?;
+        in_engine_mode(|| {
+            rule.validate::<E>()?;
+            expect_non_negative::<E>("learning_rate", learning_rate)
+        })?;
         Ok(Self {
             rule,
             learning_rate,
@@ -81,7 +83,7 @@ impl<E: Element> Optimizer<E> {
     /// # Errors
     /// [`Error::OutOfRange`] where it is negative or not finite in the element type.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        expect_non_negative::<E>("learning_rate", learning_rate)?;
+        in_engine_mode(|| expect_non_negative::<E>("learning_rate", learning_rate))?;
         self.learning_rate = learning_rate;
         Ok(())
     }
@@ -105,9 +107,11 @@ impl<E: Element> Optimizer<E> {
         shape::expect_len("gradients", gradients.len(), parameters.len())?;
         // Every tier gives the same bits, so a wrong `ELMAN_TIER` need not be an error here.
         let tier = Tier::active().unwrap_or(Tier::PORTABLE);
-        self.begin(parameters.len())?
-            .run(tier, parameters, gradients);
-        Ok(())
+        in_engine_mode(|| {
+            let step = self.begin(parameters.len())?;
+            step.run(tier, parameters, gradients);
+            Ok(())
+        })
     }
 
     /// Begins a step over `count` parameters.

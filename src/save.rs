@@ -15,7 +15,7 @@ use crate::init::TensorRole;
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::simd::Tier;
-use crate::{Element, Error, Network, Result};
+use crate::{Element, Error, Network, Result, in_engine_mode};
 use read::Contents;
 use write::{Image, replace};
 
@@ -91,7 +91,10 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// As [`Self::load`], except for [`Error::Io`].
     pub fn from_bytes(bytes: &[u8], name: impl AsRef<Path>) -> Result<Self> {
-        Self::with_model(Contents::parse(bytes, name.as_ref())?.model(Tier::active()?)?)
+        let name = name.as_ref();
+        // The numbers of the header are read, and biases added.
+        let read = || Contents::parse(bytes, name)?.model(Tier::active()?);
+        Self::with_model(in_engine_mode(read)?)
     }
 }
 

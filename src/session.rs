@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::model::Model;
 use crate::network::Network;
 use crate::parallel::Crew;
-use crate::{Element, Result, shape};
+use crate::{Element, Result, in_engine_mode, shape};
 
 /// A stream through a network: it keeps the state from step to step.
 ///
@@ -53,6 +53,13 @@ impl<E: Element> Session<E> {
         let model = &*self.model;
         shape::expect_len("x", x.len(), model.input_size)?;
         shape::expect_len("y", y.len(), model.output_size())?;
+        in_engine_mode(|| self.run_step(x, y));
+        Ok(())
+    }
+
+    /// [`Self::step`] with slices of the right lengths.
+    fn run_step(&mut self, x: &[E], y: &mut [E]) {
+        let model = &*self.model;
         let mut window = self.activations.rows_mut(&self.layout, 0..1);
         let step = Block::Step(0);
         let row = window.get_mut(0, step);
@@ -84,7 +91,6 @@ impl<E: Element> Session<E> {
             input = output;
         }
         y.copy_from_slice(&window.get(input, step)[..y.len()]);
-        Ok(())
     }
 
     /// Starts again from the state 0.

@@ -41,7 +41,7 @@ mod pairing;
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::dataset::{Dataset, MiniBatch};
 use crate::loss::Loss;
-use crate::{Batch, Element, Network, Output, Result, shape};
+use crate::{Batch, Element, Network, Output, Result, in_engine_mode, shape};
 
 pub use fit::{Clip, FitOptions, Progress, fit};
 use pairing::{Pairing, Tally, expect_input_size};
@@ -85,7 +85,8 @@ pub fn evaluate<E: Element>(
     let mut confusion = try_vec(WHAT, cells)?;
     confusion.resize(cells, 0);
     let count = |label, predicted| confusion[label * classes + predicted] += 1;
-    let score = Run::default().score(network, dataset, &pairing, batch_size, count)?;
+    let score =
+        in_engine_mode(|| Run::default().score(network, dataset, &pairing, batch_size, count))?;
     Ok(Evaluation { score, confusion })
 }
 

@@ -1,7 +1,7 @@
 //! Shifting and scaling every feature to mean 0 and deviation 1.
 
 use super::{expect_finite, reserve};
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Error, Result, in_engine_mode, shape};
 
 /// The mean and the standard deviation of every feature, and the map `x -> (x - mean) * (1 / deviation)`.
 ///
@@ -22,6 +22,10 @@ impl<E: Element> Standardization<E> {
     /// [`Error::NotFiniteAt`] for a number that is not finite; [`Error::OutOfRange`] for a deviation that is not
     /// positive or so small that its inverse overflows; [`Error::OutOfMemory`].
     pub fn new(mean: Vec<E>, deviation: Vec<E>) -> Result<Self> {
+        in_engine_mode(|| Self::of(mean, deviation))
+    }
+
+    fn of(mean: Vec<E>, deviation: Vec<E>) -> Result<Self> {
         let size = shape::expect_nonzero("the number of features", mean.len())?;
         shape::expect_len("deviation", deviation.len(), size)?;
         expect_finite("mean", &mean)?;
@@ -52,6 +56,10 @@ impl<E: Element> Standardization<E> {
     /// Welford's recurrence in `f64`, row after row: it loses no digits to a large mean, and the squares of a constant
     /// column sum to exactly 0.
     pub(super) fn measure(rows: &[E], size: usize) -> Result<Self> {
+        in_engine_mode(|| Self::of_rows(rows, size))
+    }
+
+    fn of_rows(rows: &[E], size: usize) -> Result<Self> {
         let what = "a standardization";
         let (mut mean, mut squares) = (Vec::new(), Vec::new());
         reserve(what, &mut mean, size)?;
@@ -81,7 +89,7 @@ impl<E: Element> Standardization<E> {
                 E::ONE
             }
         }));
-        Self::new(means, deviations)
+        Self::of(means, deviations)
     }
 
     /// The same means and deviations in the type of another network, which holds each of them exactly.
@@ -122,9 +130,11 @@ impl<E: Element> Standardization<E> {
     pub fn apply(&self, rows: &mut [E]) -> Result<()> {
         let expected = rows.len().next_multiple_of(self.size());
         shape::expect_len("rows", rows.len(), expected)?;
-        for row in rows.chunks_exact_mut(self.size()) {
-            self.apply_row(row);
-        }
+        in_engine_mode(|| {
+            for row in rows.chunks_exact_mut(self.size()) {
+                self.apply_row(row);
+            }
+        });
         Ok(())
     }
 
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_deviation_without_an_inverse_counts_as_constant() {
-        let least = f32::from_bits(1);
+        let least = f32::MIN_POSITIVE;
         let measured = Standardization::measure(&[0.0, 2.0 * least], 1).unwrap();
         assert_eq!(measured.mean(), [least]);
         assert_eq!(measured.deviation(), [1.0]);

@@ -16,7 +16,7 @@ mod header;
 use header::{Classes, Header};
 
 use super::{Dataset, Targets, reserve};
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Result, in_engine_mode};
 
 impl<E: Element + FromStr> Dataset<E> {
     /// Reads a `.ts` file (UCR/UEA time-series archive): one sequence per case, one feature per dimension.
@@ -50,7 +50,13 @@ impl<E: Element + FromStr> Dataset<E> {
     /// # Errors
     /// As [`Dataset::read_ts`].
     pub fn parse_ts(text: &[u8], path: impl AsRef<Path>) -> Result<Self> {
-        let mut lines = Lines::new(text, path.as_ref());
+        let path = path.as_ref();
+        // What a decimal number is nearest to must not depend on how the caller rounds.
+        in_engine_mode(|| Self::read_cases(text, path))
+    }
+
+    fn read_cases(text: &[u8], path: &Path) -> Result<Self> {
+        let mut lines = Lines::new(text, path);
         let header = Header::read(&mut lines)?;
         let mut cases = Cases::new(header, &lines)?;
         while let Some(line) = lines.next()? {

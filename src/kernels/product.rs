@@ -449,7 +449,7 @@ pub(super) fn times_derivative<E: Element, S: Math<E>>(
     let (zero, one) = (token.splat(E::ZERO), token.splat(E::ONE));
     match activation {
         Activation::Linear => gradient,
-        Activation::Tanh => token.mul(gradient, token.sub(one, token.mul_tiny(value, value))),
+        Activation::Tanh => token.mul(gradient, token.sub(one, token.mul(value, value))),
         Activation::Sigmoid => token.mul(gradient, token.mul(value, token.sub(one, value))),
         Activation::Relu => token.select(token.less(zero, value), gradient, zero),
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{CHUNK, Padding, Total, runs, scale};
 use crate::reduce::{dot, sum};
-use crate::{Element, Error, Result, Tier, math, shape};
+use crate::{Element, Error, Result, Tier, in_engine_mode, math, shape};
 
 /// The mean of (y - target)² over the elements of the rows that count (0 if none).
 ///
@@ -21,7 +21,7 @@ pub fn mean_squared_error<E: Element>(
     padding: Option<Padding<'_>>,
     dy: Option<&mut [E]>,
 ) -> Result<f64> {
-    squared_error_total(y, targets, padding, dy).map(Total::mean)
+    in_engine_mode(|| squared_error_total(y, targets, padding, dy).map(Total::mean))
 }
 
 /// [`mean_squared_error`] before the division; the gradient is that of the mean.
@@ -65,7 +65,10 @@ pub fn binary_cross_entropy_with_logits<E: Element>(
     padding: Option<Padding<'_>>,
     dlogits: Option<&mut [E]>,
 ) -> Result<f64> {
-    binary_cross_entropy_total(Tier::active()?, logits, targets, padding, dlogits).map(Total::mean)
+    in_engine_mode(|| {
+        binary_cross_entropy_total(Tier::active()?, logits, targets, padding, dlogits)
+            .map(Total::mean)
+    })
 }
 
 /// [`binary_cross_entropy_with_logits`] before the division, on a tier; the gradient is that of the mean.

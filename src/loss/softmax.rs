@@ -2,7 +2,7 @@
 
 use super::{CHUNK, Padding, Total, runs, scale};
 use crate::reduce::sum;
-use crate::{Element, Error, Result, Tier, math, shape};
+use crate::{Element, Error, Result, Tier, in_engine_mode, math, shape};
 
 /// The probabilities of the classes: p_k = exp(z_k) / Σ_j exp(z_j) for each row z of `logits` `[rows][classes]`, into
 /// `probabilities`, which has the same shape.
@@ -22,11 +22,13 @@ pub fn softmax<E: Element>(logits: &[E], classes: usize, probabilities: &mut [E]
     )?;
     shape::expect_len("probabilities", probabilities.len(), logits.len())?;
     let tier = Tier::active()?;
-    let rows = probabilities.chunks_exact_mut(classes);
-    for (probabilities, logits) in rows.zip(logits.chunks_exact(classes)) {
-        let row = Exponentials::of(tier, logits, Some(probabilities));
-        scale(probabilities, 1.0 / (1.0 + row.rest));
-    }
+    in_engine_mode(|| {
+        let rows = probabilities.chunks_exact_mut(classes);
+        for (probabilities, logits) in rows.zip(logits.chunks_exact(classes)) {
+            let row = Exponentials::of(tier, logits, Some(probabilities));
+            scale(probabilities, 1.0 / (1.0 + row.rest));
+        }
+    });
     Ok(())
 }
 
@@ -52,7 +54,10 @@ pub fn softmax_cross_entropy<E: Element>(
     dlogits: Option<&mut [E]>,
 ) -> Result<f64> {
     let tier = Tier::active()?;
-    cross_entropy_total(tier, logits, classes, labels, ignored, padding, dlogits).map(Total::mean)
+    in_engine_mode(|| {
+        cross_entropy_total(tier, logits, classes, labels, ignored, padding, dlogits)
+            .map(Total::mean)
+    })
 }
 
 /// [`softmax_cross_entropy`] before the division, on a tier; the gradient is that of the mean.

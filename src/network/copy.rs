@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Network, State};
 use crate::pass::{Gradient, Workspace};
-use crate::{Element, Result};
+use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, parameters, gradients, standardisation, output mode,
@@ -33,7 +33,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory)
     pub fn to_f64(&self) -> Result<Network<f64>> {
-        let mut network = Network::with_model(self.model.to_f64()?)?;
+        let mut network = Network::with_model(in_engine_mode(|| self.model.to_f64())?)?;
         network.seed = self.seed;
         network.start = self.start.clone();
         Ok(network)

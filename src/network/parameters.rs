@@ -3,7 +3,7 @@
 use super::Network;
 use crate::init::{self, Initializer, Rng};
 use crate::layer::Tensor;
-use crate::{Element, Result, shape};
+use crate::{Element, Result, in_engine_mode, shape};
 
 impl<E: Element> Network<E> {
     /// Draws all parameters anew. The same seed gives the same parameters on every machine. Where the parameters of layers
@@ -16,7 +16,7 @@ impl<E: Element> Network<E> {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn initialize(&mut self, initializer: Initializer, seed: u64) -> Result<()> {
         // A network without parameters fills nothing.
-        initializer.validate::<E>()?;
+        in_engine_mode(|| initializer.validate::<E>())?;
         let mut rng = Rng::new(seed);
         self.change(|model| {
             let mut values = model.parameters.try_clone("the parameters")?;

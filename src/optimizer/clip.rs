@@ -1,7 +1,7 @@
 //! Limits on gradients, applied between the backward pass and the update.
 
 use crate::reduce::dot;
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Result, in_engine_mode};
 
 /// Scales `gradients` so that their Euclidean norm is at most `max_norm` (Pascanu et al. 2013), and returns the norm
 /// that they had before.
@@ -13,6 +13,10 @@ use crate::{Element, Error, Result};
 /// [`Error::OutOfRange`] where `max_norm` is not above 0. [`Error::NotFinite`] where the norm is infinite or NaN, which
 /// is how an exploded backward pass shows; the gradients are then left for inspection.
 pub fn clip_by_norm<E: Element>(gradients: &mut [E], max_norm: f64) -> Result<f64> {
+    in_engine_mode(|| scale_to_norm(gradients, max_norm))
+}
+
+fn scale_to_norm<E: Element>(gradients: &mut [E], max_norm: f64) -> Result<f64> {
     expect_limit("max_norm", max_norm)?;
     let norm = dot(gradients, gradients).sqrt();
     if !norm.is_finite() {
@@ -36,17 +40,19 @@ pub fn clip_by_norm<E: Element>(gradients: &mut [E], max_norm: f64) -> Result<f6
 /// [`Error::OutOfRange`] where `limit` is not above 0.
 pub fn clip_by_value<E: Element>(gradients: &mut [E], limit: f64) -> Result<()> {
     expect_limit("limit", limit)?;
-    let limit = E::from_f64(limit);
-    for gradient in gradients {
-        let g = *gradient;
-        *gradient = if g > limit {
-            limit
-        } else if g < -limit {
-            -limit
-        } else {
-            g
-        };
-    }
+    in_engine_mode(|| {
+        let limit = E::from_f64(limit);
+        for gradient in gradients {
+            let g = *gradient;
+            *gradient = if g > limit {
+                limit
+            } else if g < -limit {
+                -limit
+            } else {
+                g
+            };
+        }
+    });
     Ok(())
 }
 

@@ -164,12 +164,6 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once where the tier is fused, else twice.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `a * b`, which is not negative and may be tiny: a multiplication whose result underflows takes some CPUs many times
-    /// as long as another one, a multiply-add does not.
-    #[inline(always)]
-    fn mul_tiny(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        self.mul_add(a, b, self.splat(E::ZERO))
-    }
     /// `a` where `a < b`, else `b`: so `b` where one of them is NaN.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a` where `b < a`, else `b`: so `b` where one of them is NaN.

@@ -10,6 +10,7 @@ use crate::dataset::{Dataset, MiniBatch};
 use crate::init::{Rng, shuffle};
 use crate::loss::Loss;
 use crate::optimizer::{Optimizer, clip_by_norm, clip_by_value};
+use crate::simd::mode::with_mode;
 use crate::{Element, Error, Network, Output, Result, shape};
 
 /// A limit on the gradients of an update.
@@ -132,6 +133,20 @@ pub struct Progress {
 /// from before the update that would have used them, and the gradients to look at. [`Error::OutOfRange`] for a learning
 /// rate from the callback that is none, [`Error::Mismatch`] for an optimizer of another network, [`Error::OutOfMemory`].
 pub fn fit<E: Element>(
+    network: &mut Network<E>,
+    dataset: &Dataset<E>,
+    optimizer: &mut Optimizer<E>,
+    options: &FitOptions<'_, E>,
+    mut callback: impl FnMut(&mut Progress, &Network<E>) -> ControlFlow<()>,
+) -> Result<Progress> {
+    with_mode(|mode| {
+        train(network, dataset, optimizer, options, |progress, network| {
+            mode.callers(|| callback(progress, network))
+        })
+    })
+}
+
+fn train<E: Element>(
     network: &mut Network<E>,
     dataset: &Dataset<E>,
     optimizer: &mut Optimizer<E>,

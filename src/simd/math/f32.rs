@@ -103,7 +103,7 @@ pub fn tanh<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
     let z = t.mul_add(bounded, t.splat(2.79), offset);
     let k = t.sub(z, offset);
     let r = t.mul_add(k, t.splat(-LN_2 / 2.0), bounded);
-    let w = t.mul_add(t.mul_tiny(r, r), polynomial(t, r, &HALF_EXP), r); // (exp(2r) - 1) / 2
+    let w = t.mul_add(t.mul(r, r), polynomial(t, r, &HALF_EXP), r); // (exp(2r) - 1) / 2
     let power = power_of_two(t, z);
     let half = t.splat(0.5);
     let d = t.mul_add(power, w, t.mul_add(power, half, half));
@@ -111,8 +111,8 @@ pub fn tanh<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
     let far = t.sub(one, t.div(one, d));
 
     // Near 0: |x| + |x|^3 P(x^2), which is |x| itself where x is tiny.
-    let y = t.mul_tiny(a, a);
-    let near = t.mul_add(t.mul_tiny(a, y), polynomial(t, y, &TANH), a);
+    let y = t.mul(a, a);
+    let near = t.mul_add(t.mul(a, y), polynomial(t, y, &TANH), a);
 
     with_sign(t, t.select(t.less(a, t.splat(TANH_NEAR)), near, far), x)
 }

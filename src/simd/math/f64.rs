@@ -3,9 +3,20 @@
 
 use crate::simd::Simd;
 
+/// `x`, but 0 of its sign where the mode takes it for 0. libm looks at the bits of its argument, where a denormal number
+/// is none.
+fn operand(x: f64) -> f64 {
+    const SIGN: u64 = 1 << 63;
+    if x == 0.0 {
+        f64::from_bits(x.to_bits() & SIGN)
+    } else {
+        x
+    }
+}
+
 #[inline(always)]
 pub fn tanh<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    token.map_lanes(x, libm::tanh)
+    token.map_lanes(x, |x| libm::tanh(operand(x)))
 }
 
 #[inline(always)]
@@ -25,7 +36,7 @@ pub fn exp<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
 
 #[inline(always)]
 pub fn ln<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    token.map_lanes(x, libm::log)
+    token.map_lanes(x, |x| libm::log(operand(x)))
 }
 
 #[inline(always)]
