@@ -3,7 +3,8 @@
 //! For `f32` they are vector code that uses nothing but correctly rounded operations and integer ones, so all tiers
 //! with fused multiply-add ([`Tier::is_fused`]) give the same bits. An element's value depends on the element alone,
 //! not on its place in the slice. The errors below are the greatest over all 2^32 arguments, in units in the last place
-//! (ulp) of the exact value, denormal values included; a test measures them.
+//! (ulp) of the exact value; a test measures them. An argument or a value below the smallest normal number counts as 0 in
+//! them: the functions run in the engine's floating-point mode ([`crate::in_engine_mode`]).
 //!
 //! | function | fused tiers | without fused multiply-add |
 //! | --- | --- | --- |
@@ -16,7 +17,7 @@
 //! For `f64` they are the crate `libm`, or two of its functions together, one element after the other: slower, the same
 //! bits on every tier and machine, and within 3 ulp.
 //!
-//! NaN stays NaN. Denormal arguments and values are right as long as the processor does not flush them to 0.
+//! NaN stays NaN.
 //!
 //! ```
 //! let mut values = [0.0_f32, 0.5, f32::INFINITY];
@@ -76,12 +77,12 @@ functions! {
     /// Replaces every `x` by the logistic function of it, `1 / (1 + exp(-x))`.
     ///
     /// No value is below 0 or above 1; they are the values at the infinities. The relative accuracy holds for negative
-    /// `x` too, down to the denormal values below `x = -87.3`, and to 0 below -104 (`f32`).
+    /// `x` too, down to the smallest normal value near `x = -87.3` (`f32`); below that the value is 0.
     sigmoid, Sigmoid;
 
     /// Replaces every `x` by `e` to the power of `x`.
     ///
-    /// Overflows to infinity and underflows gradually, over the denormal values, to 0.
+    /// Overflows to infinity, and underflows to 0.
     exp, Exp;
 
     /// Replaces every `x` by its natural logarithm.

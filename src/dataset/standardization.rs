@@ -172,8 +172,9 @@ mod tests {
 
     #[test]
     fn a_deviation_without_an_inverse_counts_as_constant() {
+        // A deviation of half the smallest denormal number.
         let least = f32::MIN_POSITIVE;
-        let measured = Standardization::measure(&[0.0, 2.0 * least], 1).unwrap();
+        let measured = Standardization::measure(&[least, least.next_up()], 1).unwrap();
         assert_eq!(measured.mean(), [least]);
         assert_eq!(measured.deviation(), [1.0]);
     }
