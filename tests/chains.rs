@@ -2,16 +2,19 @@
 
 mod common;
 
-use common::cases::{Check, Layer, Shape, count, hold};
+use common::cases::{Check, Data, Layer, Shape, count, hold};
 use common::scalar::{self, MulAdd};
 use elman::{Activation, Output};
 
 /// Whether every tier does what the loops do.
 fn follows_the_loops<E: MulAdd>(shape: &Shape) -> Check {
-    let data = shape.data::<E>();
+    follows_the_loops_on(shape, &shape.data::<E>())
+}
+
+fn follows_the_loops_on<E: MulAdd>(shape: &Shape, data: &Data<E>) -> Check {
     let mut fused = None;
     for tier in common::tiers() {
-        let run = || scalar::forward_backward(shape, tier, &data);
+        let run = || scalar::forward_backward(shape, tier, data);
         let plain;
         let expected = match tier.is_fused() {
             true => fused.get_or_insert_with(run),
@@ -69,5 +72,24 @@ fn every_sum_of_a_stack_has_its_documented_order() {
         let shape = shape.clone().without_dropout();
         follows_the_loops::<f32>(&shape)?;
         follows_the_loops::<f64>(&shape)
+    });
+}
+
+/// Numbers whose products are denormal here and there, and 0 in the engine's floating-point mode.
+#[test]
+fn sums_that_fade_have_the_documented_order_too() {
+    fn fades<E: MulAdd>(shape: &Shape, scale: f64) -> Check {
+        let mut data = shape.data::<E>();
+        for values in [&mut data.x, &mut data.dy] {
+            for value in values {
+                *value *= E::from_f64(scale);
+            }
+        }
+        follows_the_loops_on(shape, &data)
+    }
+    hold(count(8), |shape| {
+        let shape = shape.clone().without_dropout();
+        fades::<f32>(&shape, 1e-37)?;
+        fades::<f64>(&shape, 1e-307)
     });
 }

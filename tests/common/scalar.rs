@@ -162,7 +162,7 @@ impl<E: MulAdd> Part<'_, E> {
         values
     }
 
-    /// The state that a row starts from: nothing in a dense layer and where it is 0.
+    /// The state that a row starts from: nothing in a dense layer.
     fn before<'a>(&self, row: &Row, values: &'a [E], states: States<'a, E>) -> &'a [E] {
         match (self.w_h, row.before) {
             (None, _) => &[],
@@ -294,6 +294,10 @@ impl<E: MulAdd> Stage<'_, E> {
 
 /// Forward and backward, without dropout.
 pub fn forward_backward<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
+    elman::in_engine_mode(|| loops(shape, tier, data))
+}
+
+fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
     let by = &Arithmetic::new(tier);
     let network = shape.network::<E>(tier);
     let (parts, size) = parts(shape, network.parameters());
@@ -305,12 +309,14 @@ pub fn forward_backward<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) ->
         Output::All => parts.len(),
         Output::Last => parts.iter().rposition(is_recurrent).map_or(0, |at| at + 1),
     };
+    let zeros = vec![E::ZERO; batch * size];
     let stage = |parts, rows| Stage {
         by,
         parts,
         rows,
         states: States {
-            values: data.state.as_deref(),
+            // Products with a state of 0 are part of a sum, where they may make 0 of -0.
+            values: Some(data.state.as_deref().unwrap_or(&zeros)),
             size,
         },
         dstates: States {
