@@ -18,7 +18,7 @@ use crate::parallel::Parallel;
 use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
 use crate::simd::Tier;
 use crate::update::{operations, update};
-use crate::{Element, Error, Result, in_engine_mode, shape};
+use crate::{Element, Error, Result, shape};
 
 /// A recurrent neural network.
 ///

@@ -119,7 +119,7 @@ fn the_library_can_be_loaded_twice_and_unloaded() {
 }
 
 #[test]
-fn no_call_changes_the_floating_point_mode() {
+fn no_mode_of_the_caller_changes_a_bit_and_no_call_changes_the_mode() {
     check("floating_point_mode.c", &[]);
 }
 
