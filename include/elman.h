@@ -72,10 +72,12 @@
  * Results. The same parameters and inputs give the same bits, whatever the number of threads, whatever else is in the
  * batch, and whether a sequence comes as a whole or step by step; and on every CPU with fused multiply-add.
  *
- * Floating point. No call changes the caller's mode, and the caller's thread computes in it; the others, on Linux, in the
- * one that elman_set_threads() was called in. "The same bits" is for a mode that rounds to nearest and keeps denormal
- * numbers, as threads usually start. A program that flushes these to 0 gets other bits where there are any; it sets the
- * mode before elman_set_threads() and leaves it, and then again the number of threads changes nothing.
+ * Floating point. Whatever computes does so in a mode of the library's own, on all its threads: it rounds to nearest,
+ * takes denormal numbers (below the smallest normal one, 1.2e-38) for 0, as operands and as results, and masks exceptions.
+ * So results depend on no mode of the caller's, and what fades costs no more than what does not. Every call gives the
+ * caller's mode and exception flags back, also when it fails; callbacks run in the caller's mode. What is only copied keeps
+ * its bits. x86 flushes a result after it has been rounded, 64-bit Arm before: one that rounds up to the smallest normal
+ * number is that number on x86 and 0 on Arm. Other processors, and valgrind, keep denormal numbers.
  *
  * ABI. Constants keep their values. Structs grow at the end, and carry their size where the caller makes them.
  */

@@ -269,6 +269,38 @@ fn fit_allocates_nothing_after_the_first_epoch_on_two_threads() {
     fit_on(2);
 }
 
+/// A thread that the standard library has not started, in its first call: it has no handle there, and gets none.
+#[cfg(unix)]
+fn the_first_call_of_a_foreign_thread_allocates_nothing() {
+    extern "C" fn thread(caller: *mut libc::c_void) -> *mut libc::c_void {
+        // SAFETY: it is the caller below, which lives until this thread has ended, and nobody else's meanwhile.
+        let caller = unsafe { &mut *caller.cast::<Caller<f32>>() };
+        // So many calls that the caller sleeps in one of them.
+        expect_none("a call", || {
+            for _ in 0..50 {
+                caller.run(&[MOST_STEPS; MOST_SEQUENCES], MOST_STEPS);
+            }
+        });
+        std::ptr::null_mut()
+    }
+    let network = network::<f32>(Tier::active().unwrap(), Output::All, 2);
+    let mut caller = Caller::new(network, Rule::ADAM);
+    caller.run(&[MOST_STEPS; MOST_SEQUENCES], MOST_STEPS);
+    let mut handle = std::mem::MaybeUninit::uninit();
+    // SAFETY: the thread gets what it expects, and is waited for.
+    let joined = unsafe {
+        let started = libc::pthread_create(
+            handle.as_mut_ptr(),
+            std::ptr::null(),
+            thread,
+            (&raw mut caller).cast(),
+        );
+        assert_eq!(started, 0);
+        libc::pthread_join(handle.assume_init(), std::ptr::null_mut())
+    };
+    assert_eq!(joined, 0);
+}
+
 /// Runs the tests that it names.
 macro_rules! run {
     ($($test:ident),* $(,)?) => {
@@ -293,4 +325,6 @@ fn main() {
         a_shape_that_comes_again_allocates_nothing_on_two_threads,
         fit_allocates_nothing_after_the_first_epoch_on_two_threads,
     ];
+    #[cfg(unix)]
+    run![the_first_call_of_a_foreign_thread_allocates_nothing];
 }
