@@ -62,7 +62,8 @@
  *
  * Errors. A call that fails has written to none of its results, and its objects are as they were. "Errors:" lists the
  * constants that a function can return, without their ELMAN_ERROR_. Each can also return INTERNAL and, if it takes a
- * buffer or gives a result, ALIGNMENT. No call ends the process, whatever its numbers are.
+ * buffer or gives a result, ALIGNMENT. No call ends the process, whatever its numbers are. elman_last_error() says what was
+ * wrong; hosts whose calls move between threads learn it from elman_call().
  *
  * Threads. Different objects may be used by different threads at the same time, and so may one object that a function
  * takes as a pointer to const ("any number on one network"). A function that takes it as a pointer without const needs
