@@ -1,7 +1,7 @@
 //! `cargo bench --bench network`: a tanh layer as a program calls it.
 //!
 //! Ids are `what/TxBxIxH/tier/threads`, so that a part can be chosen: `cargo bench --bench network -- training/50x32x`.
-//! All shapes run on the tier that the process uses (`ELMAN_TIER` caps it), those with figures of other engines on every
+//! All shapes run on the tier that the process uses (`ELMAN_TIER` chooses it), those with figures of other engines on every
 //! tier that the machine has. Rates are floating-point operations per second.
 //!
 //! | what | is |

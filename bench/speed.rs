@@ -1,8 +1,8 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow, and sizes TxBxIxH of one's own; the words `dropout` and `denormals` ask for the tables of what these cost, which come
-//! last otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which
+//! follow, and sizes TxBxIxH of one's own; the words `dropout` and `denormals` ask for the tables of what these cost, which
+//! come last otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which
 //! `ELMAN_TIER` chooses. Every time is the best of several.
 
 mod denormals;

@@ -1,5 +1,9 @@
-//! The memory of a pass: one region per layer, of rows in the order of a [`Layout`], for a window of its steps, behind a
-//! lead of one row per sequence (where a recurrent layer keeps the state that the window starts from).
+//! The memory of a pass: one region per layer, of rows in the order of a [`Layout`], for a window of its steps.
+//!
+//! The regions of recurrent layers begin with a lead: one row for each sequence in front of the window's rows, in the same
+//! order, for what crosses the border between two windows. Forward that is the state that the window starts from; backward,
+//! what the window after it, which has been gone through before, hands over. So the step at the border is like any other: the
+//! rows that it starts from lie in the region.
 //!
 //! A thread has arenas of its own. Rows of several threads side by side would be safe as well, but a core's prefetcher
 //! reaches for its neighbours' rows while those are being written: at T 1000, B 16, I 32, H 64 two threads were then no

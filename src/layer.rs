@@ -1,8 +1,9 @@
 //! What a layer is to the network above it.
 //!
 //! A layer knows its parameters and how to run forward and backward over a window of steps for some rows. It does not
-//! know the batch's origin, threads, or the other layers. Adding a cell means adding one file below and one line to
-//! [`LayerSpec`].
+//! know the batch's origin, threads, or the other layers. Adding a cell means adding a file below, a kind to [`LayerSpec`]
+//! with its checks, what its tensors are called in files (`save`) and how they start (`init`), and the functions that add it
+//! to a network, in Rust and in C.
 
 mod dense;
 mod dropout;
@@ -341,7 +342,8 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether it does anything outside training.
+    /// Whether it does nothing outside training: inference then leaves it out, and the next layer reads what it would have
+    /// read.
     fn trains_only(&self) -> bool {
         false
     }
@@ -352,13 +354,15 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         false
     }
 
-    /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the lead
-    /// of its output region.
+    /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the lead of its output
+    /// region; whoever runs the windows puts it there, from the caller or from the end of the window before.
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>);
 
     /// Turns the gradient of the output, in the output region of `deltas`, into the gradient of what comes before the
-    /// activation, in place, and stores the gradient of the input if it is wanted. A recurrent layer leaves the gradient
-    /// of the state that the window starts from in the lead of the region.
+    /// activation, in place, and stores the gradient of the input if it is wanted. The windows come from the last one to the
+    /// first. A recurrent layer finds what the window after has left in the lead of the region, and leaves there what the
+    /// window before needs: the gradient of what comes before the activation in its own first step, for the rows of that
+    /// step. In the window of step 0 it leaves the gradient of the state that the sequences start from, if that is wanted.
     fn backward(
         &self,
         pass: &Backward<'_, E>,

@@ -42,8 +42,8 @@
 //! of step 0, then those of step 1, with the sequences sorted by length, so that work follows the sum of the lengths.
 //! `parallel` gives each thread some rows for all steps, without a barrier over time; with few sequences and large layers,
 //! some units of every step. A `layer` runs the time loop (`kernels::recurrence`), one product per step
-//! (`kernels::product`) with the bias as the start of the sums and the activation applied before they are stored. Products read weights that are packed into panels once per update. Kernels are written once,
-//! generic over `simd`'s tiers.
+//! (`kernels::product`) with the bias as the start of the sums and the activation applied before they are stored. Products
+//! read weights that are packed into panels once per update. Kernels are written once, generic over `simd`'s tiers.
 //!
 //! # Same bits
 //!

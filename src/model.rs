@@ -178,8 +178,8 @@ impl<E: Element> Model<E> {
         &self.parameters[self.places[index].parameters()]
     }
 
-    /// Widths and leads of the regions of an arena: the input, and the first `layers` layers, of which the recurrent
-    /// ones lead with the states of `batch` sequences.
+    /// Widths and leads, in elements and rows, of the regions of an arena: the input, and the first `layers` layers, of which
+    /// the recurrent ones have a lead of `batch` rows.
     pub fn regions(
         &self,
         layers: usize,

@@ -8,8 +8,8 @@ use crate::{Error, Result};
 /// The product of `sizes`, as the number of elements of `what`.
 ///
 /// The product times 8 bytes (the largest element type) must fit in an `isize`: no allocation can be larger, and byte
-/// counts of a checked size can be computed without a further check. Where one of the sizes is 0, so is the product, wherever
-/// it stands and however large the others are.
+/// counts of a checked size can be computed without a further check. Where one of the sizes is 0, so is the product,
+/// wherever it stands and however large the others are.
 ///
 /// # Errors
 /// [`Error::SizeOverflow`] where it does not.

@@ -174,8 +174,8 @@ pub struct Part<'a, E> {
     elements: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth` and `take_columns`); so it can go to another thread like a
-// `&mut [E]`.
+// SAFETY: it writes its k of its panels, and nobody else does (see `take_depth` and `take_columns`); so it can go to another
+// thread like a `&mut [E]`.
 unsafe impl<E: Element> Send for Part<'_, E> {}
 
 impl<'a, E: Element> Part<'a, E> {

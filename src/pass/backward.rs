@@ -84,8 +84,8 @@ struct Shared<'a, E: Element> {
 }
 
 impl<E: Element> Gradient<E> {
-    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one share for one over any
-    /// batch that is no larger; packs the weights that are not packed.
+    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one share for one over
+    /// any batch that is no larger; packs the weights that are not packed.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
@@ -149,9 +149,9 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Floating-point operations of a backward pass that `threads` threads can share, about: none where its windows, for each
-    /// of which they come together, are too small. Where one thread runs all rows, the others only help with the gradients of
-    /// the parameters.
+    /// Floating-point operations of a backward pass that `threads` threads can share, about: none where its windows, for
+    /// each of which they come together, are too small. Where one thread runs all rows, the others only help with the
+    /// gradients of the parameters.
     pub fn operations(&self, model: &Model<E>, threads: usize) -> usize {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);

@@ -22,7 +22,7 @@ enum Level {
     Avx512,
 }
 
-/// The environment variable that caps the tier.
+/// The environment variable that chooses the tier.
 const VARIABLE: &str = "ELMAN_TIER";
 
 impl Tier {
@@ -59,11 +59,11 @@ impl Tier {
         }
     }
 
-    /// The tier that networks use: the best one, or the one that the environment variable `ELMAN_TIER` (`portable`,
-    /// `avx2` or `avx512`) caps it to. Decided at the first call and the same from then on.
+    /// The tier that networks use: the one that the environment variable `ELMAN_TIER` (`portable`, `avx2` or `avx512`)
+    /// names, or the best one where it is not set. Decided at the first call that succeeds and the same from then on.
     ///
     /// # Errors
-    /// As [`Tier::named`], for the variable's value.
+    /// As [`Tier::named`], for the variable's value: a tier that is missing is an error, never replaced by a lesser one.
     pub fn active() -> Result<Self> {
         static ACTIVE: OnceLock<Tier> = OnceLock::new();
         if let Some(&tier) = ACTIVE.get() {
