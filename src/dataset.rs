@@ -7,12 +7,14 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use crate::loss::NO_LABEL;
 use crate::{Element, Error, Result, shape};
 
 mod standardization;
 mod ts;
 
 pub use standardization::Standardization;
+pub(crate) use ts::quote;
 
 /// What a network should answer, for all sequences of a [`Dataset`] in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,16 +23,21 @@ pub enum Targets<E> {
     /// Nothing: the data is only run, not trained on.
     None,
     /// One class per sequence.
+    ///
+    /// A network that has [class names](crate::Network::class_names) finds its classes by their names, so that data sets
+    /// may have them in any order. The names `"0"`, `"1"` and so on in that order, as [`Targets::numbered_classes`] gives
+    /// them, stand for no names: then the labels are the numbers of the network's outputs.
     Classes {
-        /// `[sequences]`, each less than the number of names.
+        /// `[sequences]`, each less than the number of names, or [`NO_LABEL`] where a sequence has no class: it counts
+        /// neither in losses nor in metrics.
         labels: Vec<usize>,
         /// `[classes]`.
         names: Vec<String>,
     },
-    /// One class per step.
+    /// One class per step. Names are as with [`Targets::Classes`].
     StepClasses {
         /// `[total_steps]`: the labels of the first sequence's steps, then of the second's and so on; each less than
-        /// the number of names.
+        /// the number of names, or [`NO_LABEL`] where a step has no class.
         labels: Vec<usize>,
         /// `[classes]`.
         names: Vec<String>,
@@ -41,7 +48,8 @@ pub enum Targets<E> {
         size: usize,
         /// Whether every step has its vector, or every sequence.
         per_step: bool,
-        /// `[total_steps][size]` or `[sequences][size]`, finite.
+        /// `[total_steps][size]` or `[sequences][size]`: each finite, or NaN where there is no target. That element counts
+        /// in no loss.
         values: Vec<E>,
     },
 }
@@ -95,7 +103,7 @@ impl<E: Element> Targets<E> {
                     values.len(),
                     shape::product("values", &[rows, *size])?,
                 )?;
-                expect_finite("values", values)
+                expect_no("values", values, |value| value.to_f64().is_infinite())
             }
         }
     }
@@ -111,6 +119,8 @@ pub struct Dataset<E: Element = f32> {
     offsets: Vec<usize>,
     max_length: usize,
     targets: Targets<E>,
+    /// Whether the names of the classes are more than their numbers.
+    named: bool,
 }
 
 impl<E: Element> Dataset<E> {
@@ -123,7 +133,8 @@ impl<E: Element> Dataset<E> {
     /// [`Error::ZeroSize`] for no features, no sequences, no classes or target vectors of size 0;
     /// [`Error::SizeOverflow`] for sizes beyond memory; [`Error::Length`] where `x` or the targets have not the number
     /// of elements that follows from `lengths`; [`Error::SequenceLength`] for a sequence of no steps; [`Error::Label`]
-    /// for a label without a name; [`Error::NotFiniteAt`] for a number that is not finite; [`Error::OutOfMemory`].
+    /// for a label without a name; [`Error::NotFiniteAt`] for a number that is not finite, except for NaN as a target;
+    /// [`Error::OutOfMemory`].
     pub fn new(
         input_size: usize,
         x: Vec<E>,
@@ -159,13 +170,22 @@ impl<E: Element> Dataset<E> {
             *end += length;
             Some(*end)
         }));
-        Ok(Self {
+        let mut dataset = Self {
             input_size,
             x,
             offsets,
             max_length: lengths.iter().copied().max().unwrap_or(0),
             targets,
-        })
+            named: false,
+        };
+        dataset.named = !are_numbers(dataset.class_names());
+        Ok(dataset)
+    }
+
+    /// The same data set, whose classes have names whatever these are.
+    fn with_names(mut self) -> Self {
+        self.named = self.class_count() > 0;
+        self
     }
 
     /// Number of sequences, at least 1.
@@ -219,18 +239,25 @@ impl<E: Element> Dataset<E> {
         }
     }
 
+    /// The names of the classes where they have names, not numbers: what a network takes over, and finds them by.
+    pub(crate) fn own_class_names(&self) -> Option<&[String]> {
+        self.named.then(|| self.class_names())
+    }
+
     /// Number of classes; 0 where the targets are no classes.
     pub fn class_count(&self) -> usize {
         self.class_names().len()
     }
 
-    /// The class of sequence `index`; `None` where a sequence as a whole has none.
+    /// The class of sequence `index`; `None` where the sequence, or a sequence as a whole, has none.
     ///
     /// # Panics
     /// If there is no such sequence.
     pub fn label(&self, index: usize) -> Option<usize> {
         match &self.targets {
-            Targets::Classes { labels, .. } => Some(labels[index]),
+            Targets::Classes { labels, .. } => {
+                Some(labels[index]).filter(|&label| label != NO_LABEL)
+            }
             _ => None,
         }
     }
@@ -362,7 +389,8 @@ fn reserve<T>(what: &'static str, buffer: &mut Vec<T>, count: usize) -> Result<(
 fn check_labels(labels: &[usize], classes: usize, expected: usize) -> Result<()> {
     shape::expect_nonzero("the number of classes", classes)?;
     shape::expect_len("labels", labels.len(), expected)?;
-    match labels.iter().position(|&label| label >= classes) {
+    let wrong = |&label: &usize| label >= classes && label != NO_LABEL;
+    match labels.iter().position(wrong) {
         None => Ok(()),
         Some(index) => Err(Error::Label {
             index,
@@ -372,8 +400,26 @@ fn check_labels(labels: &[usize], classes: usize, expected: usize) -> Result<()>
     }
 }
 
+/// Whether the names are those of [`Targets::numbered_classes`].
+fn are_numbers(names: &[String]) -> bool {
+    let mut names = names.iter().enumerate();
+    names.all(|(class, name)| {
+        let digits = class.checked_ilog10().unwrap_or(0) as usize + 1;
+        name.parse() == Ok(class) && name.len() == digits
+    })
+}
+
 fn expect_finite<E: Element>(name: &'static str, values: &[E]) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
+    expect_no(name, values, |value| !value.is_finite())
+}
+
+/// Checks that no value is infinite or NaN in a way that is `wrong`.
+fn expect_no<E: Element>(
+    name: &'static str,
+    values: &[E],
+    wrong: impl Fn(&E) -> bool,
+) -> Result<()> {
+    match values.iter().position(wrong) {
         None => Ok(()),
         Some(index) => Err(Error::NotFiniteAt {
             name,

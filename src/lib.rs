@@ -59,6 +59,7 @@ mod activation;
 mod arena;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;
+mod class_names;
 mod compiled;
 mod element;
 mod error;
@@ -91,6 +92,7 @@ pub mod shape;
 pub mod train;
 
 pub use activation::Activation;
+pub use class_names::ClassNames;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use model::Output;

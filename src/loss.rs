@@ -5,7 +5,7 @@
 //! an order that depends on the sizes alone.
 //!
 //! Where sequences of different lengths are padded to one length, [`Padding`] says which steps count. The others are
-//! not read, and their gradient is 0.
+//! not read, and their gradient is 0. Nor does a row count whose label is [`NO_LABEL`], or an element whose target is NaN.
 //!
 //! The functions run on the tier that the process uses ([`Tier::active`](crate::Tier::active)). The training loop computes
 //! its losses on the tier of the network that it trains.
@@ -35,8 +35,12 @@ pub(crate) use elementwise::{
     binary_cross_entropy_total, expect_probabilities, squared_error_total,
 };
 pub use elementwise::{binary_cross_entropy_with_logits, mean_squared_error};
+pub(crate) use softmax::{Classes, expect_weights};
 pub(crate) use softmax::{cross_entropy_total, largest};
-pub use softmax::{softmax, softmax_cross_entropy};
+pub use softmax::{softmax, softmax_cross_entropy, softmax_cross_entropy_weighted};
+
+/// The label of a row that has none, and does not count.
+pub const NO_LABEL: usize = usize::MAX;
 
 /// What a network is trained to make small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub use softmax::{softmax, softmax_cross_entropy};
 pub enum Loss {
     /// [`softmax_cross_entropy`], for classes.
     SoftmaxCrossEntropy {
-        /// The label of rows that do not count.
+        /// The class whose rows do not count, besides those with [`NO_LABEL`]; in a training, of the network's classes.
         ignored: Option<usize>,
     },
     /// [`mean_squared_error`], for numbers.
@@ -101,19 +105,33 @@ pub(crate) fn runs(
 /// A loss before it is divided by what counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Total {
-    /// The sum over the rows or elements that count.
+    /// The sum over the rows or elements that count, each times its weight.
     pub sum: f64,
-    /// Their number.
-    pub count: usize,
+    /// The sum of their weights, which are 1 unless there are others: then it is their number.
+    pub weight: f64,
 }
 
 impl Total {
     /// The mean; 0 where nothing counts.
     pub fn mean(self) -> f64 {
-        if self.count == 0 {
+        if self.is_empty() {
             0.0
         } else {
-            self.sum / self.count as f64
+            self.sum / self.weight
+        }
+    }
+
+    /// Whether nothing counts.
+    pub fn is_empty(self) -> bool {
+        self.weight == 0.0
+    }
+
+    /// What an element of the gradient of the sum is multiplied by to be one of the mean's.
+    fn share(self) -> f64 {
+        if self.is_empty() {
+            0.0
+        } else {
+            1.0 / self.weight
         }
     }
 }

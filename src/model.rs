@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::buffer::{Buffer, try_reserve, try_vec};
+use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::kernels::pack::{Packed, Source};
 use crate::layer::{Layer, LayerSpec, Tensor};
@@ -80,6 +81,8 @@ pub struct Model<E: Element> {
     /// What each layer reads to run forward: its matrices one above the other as one, if it has any.
     pub weights: Vec<Vec<Packed<E>>>,
     pub standardization: Option<Standardization<E>>,
+    /// Of as many classes as there are outputs, or none. Copies share them, so that they stay where they are.
+    pub class_names: Arc<ClassNames>,
 }
 
 impl<E: Element> Model<E> {
@@ -95,6 +98,7 @@ impl<E: Element> Model<E> {
             parameters: Buffer::new(),
             weights: Vec::new(),
             standardization: None,
+            class_names: Arc::default(),
         })
     }
 
@@ -161,6 +165,9 @@ impl<E: Element> Model<E> {
             layer,
         });
         self.state_size = state_size;
+        if self.class_names.len() != self.output_size() {
+            self.class_names = Arc::default();
+        }
         Ok(())
     }
 
@@ -241,6 +248,7 @@ impl<E: Element> Model<E> {
         }
         copy.output = self.output;
         copy.standardization = self.copy_standardization()?;
+        copy.class_names = Arc::clone(&self.class_names);
         copy.pack()?;
         Ok(copy)
     }
@@ -261,6 +269,7 @@ impl<E: Element> Model<E> {
             parameters: self.parameters.try_clone("the parameters")?,
             weights: try_vec("the packed weights", self.places.len())?,
             standardization: self.copy_standardization()?,
+            class_names: Arc::clone(&self.class_names),
         };
         copy.weights.resize_with(self.places.len(), Vec::new);
         copy.pack()?;

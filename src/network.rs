@@ -9,6 +9,7 @@ pub use layers::{LayerInfo, LayerKind, TensorInfo};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
+use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::init::Rng;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
@@ -131,6 +132,34 @@ impl<E: Element> Network<E> {
     /// The standardisation of the inputs.
     pub fn standardization(&self) -> Option<&Standardization<E>> {
         self.model.standardization.as_ref()
+    }
+
+    /// Names the classes that the outputs stand for: one name for each output, or none at all. Data sets whose classes
+    /// have names are then measured and trained on by these, whatever order they have them in.
+    ///
+    /// The first [`fit`](crate::train::fit) on such a data set names the classes of a network that has no names yet. They
+    /// are saved with the network, and go when a layer is added that changes the number of outputs. Passes, parameters and
+    /// gradients are as they were.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where there are names, but not [`output_size`](Self::output_size); [`Error::Mismatch`] for a name
+    /// twice or with a byte 0 in it; [`Error::SizeOverflow`], [`Error::OutOfMemory`].
+    pub fn set_class_names<S: AsRef<str>>(&mut self, names: &[S]) -> Result<()> {
+        if !names.is_empty() {
+            shape::expect_len("the class names", names.len(), self.output_size())?;
+        }
+        self.adopt_class_names(ClassNames::new(names)?)
+    }
+
+    /// Makes these the names of the classes: none, or as many as there are outputs.
+    pub(crate) fn adopt_class_names(&mut self, names: ClassNames) -> Result<()> {
+        Self::unshared(&mut self.model)?.class_names = Arc::new(names);
+        Ok(())
+    }
+
+    /// The names of the classes, in the order of the outputs.
+    pub fn class_names(&self) -> &ClassNames {
+        &self.model.class_names
     }
 
     /// Sets the number of threads that calls on this network may use, the calling thread among them: 1 is that alone, 0

@@ -126,6 +126,9 @@ struct Architecture {
     input_size: usize,
     output: Output,
     standardized: bool,
+    /// The names of the classes, if they have any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<String>,
     layers: Vec<LayerSpec>,
 }
 
@@ -189,6 +192,7 @@ impl Architecture {
             input_size: model.input_size,
             output: model.output,
             standardized: model.standardization.is_some(),
+            classes: model.class_names.iter().map(str::to_owned).collect(),
             layers: model
                 .places
                 .iter()

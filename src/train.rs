@@ -50,9 +50,10 @@ use pairing::{Pairing, Tally, expect_input_size};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Score {
-    /// The loss: the mean over all rows or elements that count.
+    /// The loss: the mean over all rows or elements that count, weighted where classes have weights.
     pub loss: f64,
-    /// The part of the rows that count whose largest output is that of their class; None where targets are no classes.
+    /// The part of the rows that count whose largest output is that of their class, whatever its weight; None where no
+    /// row has a class.
     pub accuracy: Option<f64>,
 }
 
@@ -62,37 +63,61 @@ pub struct Score {
 pub struct Evaluation {
     /// Loss and accuracy.
     pub score: Score,
-    /// `[classes][classes]`: how often a row of the class that the first index names was taken for the class that the
-    /// second one names. Empty where the targets are no classes.
+    /// `[output_size][output_size]`: how often a row of the class that the first index names was taken for the class that
+    /// the second one names, in the order of the network's outputs. Empty where the targets are no classes.
     pub confusion: Vec<usize>,
 }
 
 /// Measures `network` on `dataset`, without dropout, `batch_size` sequences at a time.
 ///
+/// Where both have class names, classes are compared by these: the data set may have them in another order and need not
+/// have all of them. Otherwise the labels are the numbers of the network's outputs.
+///
 /// # Errors
-/// [`Error::Mismatch`](crate::Error::Mismatch) where data set, network and loss do not fit each other,
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) where a target does not fit the loss, those of [`Network::predict`].
+/// [`Error::Mismatch`](crate::Error::Mismatch) where data set, network and loss do not fit each other and for a class of a
+/// name that the network does not know, [`Error::OutOfRange`](crate::Error::OutOfRange) where a target does not fit the
+/// loss, those of [`Network::predict`].
 pub fn evaluate<E: Element>(
     network: &Network<E>,
     dataset: &Dataset<E>,
     loss: Loss,
     batch_size: usize,
 ) -> Result<Evaluation> {
+    evaluate_weighted(network, dataset, loss, None, batch_size)
+}
+
+/// As [`evaluate`], with a weight in the loss for each of the network's classes:
+/// [`softmax_cross_entropy_weighted`](crate::loss::softmax_cross_entropy_weighted) over the whole data set. Accuracy and
+/// confusion are those of all rows that have a class.
+///
+/// # Errors
+/// As there, [`Error::Length`](crate::Error::Length) for another number of weights than the network has outputs,
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) for a weight that is negative or not finite.
+pub fn evaluate_weighted<E: Element>(
+    network: &Network<E>,
+    dataset: &Dataset<E>,
+    loss: Loss,
+    class_weights: Option<&[E]>,
+    batch_size: usize,
+) -> Result<Evaluation> {
     const WHAT: &str = "a confusion matrix";
-    let pairing = Pairing::new(network, dataset, loss)?;
-    let classes = dataset.class_count();
+    let pairing = Pairing::new(network, network.class_names(), dataset, loss, class_weights)?;
+    let classes = match dataset.class_count() {
+        0 => 0,
+        _ => network.output_size(),
+    };
     let cells = shape::product(WHAT, &[classes, classes])?;
     let mut confusion = try_vec(WHAT, cells)?;
     confusion.resize(cells, 0);
     let count = |label, predicted| confusion[label * classes + predicted] += 1;
-    let score =
-        in_engine_mode(|| Run::default().score(network, dataset, &pairing, batch_size, count))?;
+    let score = in_engine_mode(|| Run::default().score(network, &pairing, batch_size, count))?;
     Ok(Evaluation { score, confusion })
 }
 
 /// The outputs for all sequences of `dataset` in order, without dropout: `[sequences][output_size]` or, with
 /// [`Output::All`], `[total_steps][output_size]`, the steps of one sequence after those of the other without padding.
-/// `batch_size` sequences are run at a time.
+/// `batch_size` sequences are run at a time. The outputs are in the network's order, whatever that of the data set's
+/// classes is: [`Network::class_names`] says what each stands for.
 ///
 /// # Errors
 /// [`Error::Mismatch`](crate::Error::Mismatch) where the data set has another number of features than the network, those
@@ -110,7 +135,8 @@ pub fn predict<E: Element>(
     };
     let width = network.output_size();
     let mut outputs = try_vec(WHAT, shape::product(WHAT, &[rows, width])?)?;
-    Run::default().each(network, dataset, batch_size, |batch, y| {
+    let gather = |indices: &[usize], batch: &mut _| dataset.gather(indices, batch);
+    Run::default().each(network, dataset.len(), gather, batch_size, |batch, y| {
         match network.output() {
             Output::Last => outputs.extend_from_slice(y),
             Output::All => {
@@ -134,22 +160,24 @@ struct Run<E: Element> {
 }
 
 impl<E: Element> Run<E> {
-    /// Calls `take` with each mini-batch of `dataset`, in order, and the outputs of the network.
+    /// Calls `take` with each mini-batch of the `sequences` sequences that `gather` knows, in order, and the outputs of the
+    /// network.
     fn each(
         &mut self,
         network: &Network<E>,
-        dataset: &Dataset<E>,
+        sequences: usize,
+        gather: impl Fn(&[usize], &mut MiniBatch<E>) -> Result<()>,
         batch_size: usize,
         mut take: impl FnMut(&MiniBatch<E>, &[E]) -> Result<()>,
     ) -> Result<()> {
         shape::expect_nonzero("batch_size", batch_size)?;
-        let batch_size = batch_size.min(dataset.len());
+        let batch_size = batch_size.min(sequences);
         try_reserve("a mini-batch", &mut self.indices, batch_size)?;
-        for start in (0..dataset.len()).step_by(batch_size) {
+        for start in (0..sequences).step_by(batch_size) {
             self.indices.clear();
             self.indices
-                .extend(start..dataset.len().min(start + batch_size));
-            dataset.gather(&self.indices, &mut self.batch)?;
+                .extend(start..sequences.min(start + batch_size));
+            gather(&self.indices, &mut self.batch)?;
             self.y
                 .resize("the outputs", output_len(network, &self.batch)?)?;
             network.predict(view(&self.batch), None, Some(&mut self.y), None)?;
@@ -162,13 +190,13 @@ impl<E: Element> Run<E> {
     fn score(
         &mut self,
         network: &Network<E>,
-        dataset: &Dataset<E>,
-        pairing: &Pairing,
+        pairing: &Pairing<'_, E>,
         batch_size: usize,
         mut visit: impl FnMut(usize, usize),
     ) -> Result<Score> {
         let mut tally = Tally::default();
-        self.each(network, dataset, batch_size, |batch, y| {
+        let gather = |indices: &[usize], batch: &mut _| pairing.gather(indices, batch);
+        self.each(network, pairing.len(), gather, batch_size, |batch, y| {
             tally.add(pairing.loss(batch, y, None)?);
             pairing.each_class(batch, y, |label, predicted| {
                 tally.add_class(label, predicted);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elman::dataset::{Dataset, Targets};
 use elman::init::{Initializer, Rng};
-use elman::loss::Loss;
+use elman::loss::{Loss, NO_LABEL};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{FitOptions, fit};
 use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
@@ -227,33 +227,66 @@ fn fit_on(threads: usize) {
             per_step,
             values: vec![0.5; 2 * if per_step { steps } else { 40 }],
         };
-        let dataset = Dataset::new(3, vec![0.25_f32; 3 * steps], &lengths, targets).unwrap();
-        let mut network = network(Tier::active().unwrap(), output, threads);
-        let mut optimizer = Optimizer::new(Rule::ADAM, 0.001).unwrap();
-        let options = FitOptions {
-            epochs: 50,
-            batch_size: 3,
-            truncate,
-            validation: Some(&dataset),
-            ..FitOptions::new(Loss::MeanSquaredError)
+        // The network has the names in another order.
+        let count = if per_step { steps } else { 40 };
+        let labels = (0..count).map(|row| [0, 1, NO_LABEL][row % 3]).collect();
+        let names = ["b", "a"].map(String::from).to_vec();
+        let classes = match output {
+            Output::Last => Targets::Classes { labels, names },
+            Output::All => Targets::StepClasses { labels, names },
         };
-        let mut counts = [0; 50];
-        let before = count();
-        fit(
-            &mut network,
-            &dataset,
-            &mut optimizer,
-            &options,
-            |progress, _| {
-                counts[progress.epoch - 1] = count();
-                ControlFlow::Continue(())
-            },
-        )
-        .unwrap();
-        let first = counts[0];
-        assert!(first > before, "the first epoch allocates");
-        assert_eq!(counts, [first; 50], "{output:?}, {truncate:?}");
+        fit_to(
+            Loss::MeanSquaredError,
+            targets,
+            &lengths,
+            output,
+            truncate,
+            threads,
+        );
+        let loss = Loss::SoftmaxCrossEntropy { ignored: None };
+        fit_to(loss, classes, &lengths, output, truncate, threads);
     }
+}
+
+fn fit_to(
+    loss: Loss,
+    targets: Targets<f32>,
+    lengths: &[usize],
+    output: Output,
+    truncate: Option<usize>,
+    threads: usize,
+) {
+    let steps: usize = lengths.iter().sum();
+    let dataset = Dataset::new(3, vec![0.25_f32; 3 * steps], lengths, targets).unwrap();
+    let mut network = network(Tier::active().unwrap(), output, threads);
+    let mut optimizer = Optimizer::new(Rule::ADAM, 0.001).unwrap();
+    let mut options = FitOptions {
+        epochs: 50,
+        batch_size: 3,
+        truncate,
+        validation: Some(&dataset),
+        ..FitOptions::new(loss)
+    };
+    if loss != Loss::MeanSquaredError {
+        network.set_class_names(&["a", "b"]).unwrap();
+        options.class_weights = Some(&[0.5, 2.0]);
+    }
+    let mut counts = [0; 50];
+    let before = count();
+    fit(
+        &mut network,
+        &dataset,
+        &mut optimizer,
+        &options,
+        |progress, _| {
+            counts[progress.epoch - 1] = count();
+            ControlFlow::Continue(())
+        },
+    )
+    .unwrap();
+    let first = counts[0];
+    assert!(first > before, "the first epoch allocates");
+    assert_eq!(counts, [first; 50], "{loss:?}, {output:?}, {truncate:?}");
 }
 
 fn fit_allocates_nothing_after_the_first_epoch() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use elman::dataset::{Dataset, MiniBatch, Standardization, Targets};
+use elman::loss::NO_LABEL;
 use elman::{Error, Result};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -107,6 +108,18 @@ fn every_argument_of_a_dataset_is_checked() {
         message(classes(&[0, 1, 2], 2)),
         "labels[2] is 2, expected less than 2, the number of classes"
     );
+    assert_eq!(
+        message(classes(&[NO_LABEL, 0, NO_LABEL - 1], 2)),
+        format!(
+            "labels[2] is {}, expected less than 2, the number of classes",
+            NO_LABEL - 1
+        )
+    );
+    let unlabelled = classes(&[NO_LABEL, 1, NO_LABEL], 2).unwrap();
+    assert_eq!(
+        [0, 1, 2].map(|index| unlabelled.label(index)),
+        [None, Some(1), None]
+    );
     let steps = |labels: &[usize]| {
         small(Targets::StepClasses {
             labels: labels.to_vec(),
@@ -145,8 +158,9 @@ fn every_argument_of_a_dataset_is_checked() {
         message(values(usize::MAX, true, &[0.0])),
         "the size of values overflows"
     );
+    assert!(values(1, false, &[0.0, f32::NAN, 0.0]).is_ok());
     assert_eq!(
-        message(values(1, false, &[0.0, 0.0, f32::NEG_INFINITY])),
+        message(values(1, false, &[f32::NAN, 0.0, f32::NEG_INFINITY])),
         "values[2] is -inf, expected a finite number"
     );
 }
@@ -210,6 +224,10 @@ fn a_mini_batch_has_the_targets_of_its_sequences() {
     });
     data.unwrap().gather(&[1, 2, 0], &mut batch).unwrap();
     assert_eq!(batch.labels, [3, 0, 0, 4, 5, 6, 1, 2, 0]);
+
+    let data = small(Targets::numbered_classes(vec![NO_LABEL, 1, NO_LABEL], 2).unwrap());
+    data.unwrap().gather(&[1, 2, 0], &mut batch).unwrap();
+    assert_eq!(batch.labels, [1, NO_LABEL, NO_LABEL]);
 
     let data = small(Targets::Values {
         size: 2,

@@ -1,7 +1,8 @@
 //! Losses against their formulas, at their limits, and against difference quotients.
 
 use elman::loss::{
-    Padding, binary_cross_entropy_with_logits, mean_squared_error, softmax, softmax_cross_entropy,
+    NO_LABEL, Padding, binary_cross_entropy_with_logits, mean_squared_error, softmax,
+    softmax_cross_entropy, softmax_cross_entropy_weighted,
 };
 use elman::{Element, Error, Result};
 
@@ -269,6 +270,193 @@ fn padding_does_not_count() {
 }
 
 #[test]
+fn an_element_whose_target_is_nan_does_not_count() {
+    fn check<E: Element>() {
+        let nan = E::from_f64(f64::NAN);
+        let losses = [mean_squared_error, binary_cross_entropy_with_logits];
+        let padding = Padding {
+            steps: 200,
+            lengths: &[150, 200, 1],
+        };
+        for (loss, padding) in losses
+            .into_iter()
+            .flat_map(|loss| [None, Some(padding)].map(|padding| (loss, padding)))
+        {
+            let (y, all) = (numbers::<E>(1200, 0.4), probabilities::<E>(1200));
+            // Every third element, and a stretch of them; what the outputs are there does not matter.
+            let is_missing = |index: usize| index % 3 == 1 || (400..700).contains(&index);
+            let counts = |index: usize| match padding {
+                None => !is_missing(index),
+                Some(Padding { steps, lengths }) => {
+                    let row = index / 2;
+                    row % steps < lengths[row / steps] && !is_missing(index)
+                }
+            };
+            let mut targets = all.clone();
+            let mut outputs = y.clone();
+            for index in (0..1200).filter(|&index| is_missing(index)) {
+                targets[index] = nan;
+                outputs[index] = [nan, E::from_f64(f64::INFINITY), y[index]][index % 3];
+            }
+            let counted = |values: &[E]| -> Vec<E> {
+                let indices = (0..1200).filter(|&index| counts(index));
+                indices.map(|index| values[index]).collect()
+            };
+            let mut expected = vec![nan; counted(&y).len()];
+            let mut gradient = vec![nan; 1200];
+            let value = loss(&counted(&y), &counted(&all), None, Some(&mut expected)).unwrap();
+            let found = loss(&outputs, &targets, padding, Some(&mut gradient)).unwrap();
+            // In another order.
+            assert!((found - value).abs() <= 1e-14 * value, "{found} {value}");
+            assert_eq!(counted(&gradient), expected);
+            let others = (0..1200).filter(|&index| !counts(index));
+            assert!({ others }.all(|index| gradient[index] == E::ZERO));
+
+            gradient.fill(nan);
+            let nothing = vec![nan; 1200];
+            let found = loss(&outputs, &nothing, padding, Some(&mut gradient)).unwrap();
+            assert_eq!(found, 0.0);
+            assert!(gradient.iter().all(|&value| value == E::ZERO));
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+#[test]
+fn a_row_without_a_label_does_not_count() {
+    let y = numbers::<f64>(12, 0.4);
+    let labels = [1, NO_LABEL, 0, NO_LABEL, 2, 1];
+    let y = [&y[..], &y[..6]].concat();
+    for (padding, padded) in [
+        (None, false),
+        (
+            Some(Padding {
+                steps: 3,
+                lengths: &[3, 2],
+            }),
+            true,
+        ),
+    ] {
+        let mut rows = vec![0, 2, 4, 5];
+        rows.truncate(if padded { 3 } else { 4 });
+        let logits: Vec<f64> = rows
+            .iter()
+            .flat_map(|row| y[row * 3..][..3].to_vec())
+            .collect();
+        let kept: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
+        for ignored in [None, Some(2)] {
+            let (mut expected, mut d) = (vec![1.0; logits.len()], vec![1.0; y.len()]);
+            let value =
+                softmax_cross_entropy(&logits, 3, &kept, ignored, None, Some(&mut expected))
+                    .unwrap();
+            let found = softmax_cross_entropy(&y, 3, &labels, ignored, padding, Some(&mut d));
+            assert_eq!(found.unwrap(), value);
+            for row in 0..6 {
+                let found = &d[row * 3..][..3];
+                match rows.iter().position(|&other| other == row) {
+                    Some(place) => assert_eq!(found, &expected[place * 3..][..3]),
+                    None => assert_eq!(found, [0.0; 3]),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn class_weights_are_those_of_pytorch() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/class_weights.json");
+    let file: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let numbers =
+            |key: &str| -> Vec<f64> { serde_json::from_value(case[key].clone()).unwrap() };
+        let labels: Vec<i64> = serde_json::from_value(case["labels"].clone()).unwrap();
+        let labels: Vec<usize> = labels
+            .into_iter()
+            .map(|label| usize::try_from(label).unwrap_or(NO_LABEL))
+            .collect();
+        let (logits, weights, gradient) =
+            (numbers("logits"), numbers("weights"), numbers("gradient"));
+        let (classes, loss) = (weights.len(), case["loss"].as_f64().unwrap());
+
+        let mut d = vec![f64::NAN; logits.len()];
+        let run = |labels: &[usize], logits: &[f64], padding, d: &mut [f64]| {
+            let weights = Some(&weights[..]);
+            softmax_cross_entropy_weighted(logits, classes, labels, weights, None, padding, Some(d))
+                .unwrap()
+        };
+        let found = run(&labels, &logits, None, &mut d);
+        assert_close(found, loss, 1e-12);
+        for (found, expected) in d.iter().zip(&gradient) {
+            assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1e-3));
+        }
+
+        // As one sequence of two, the other of which is but padding from its first step on, which counts for nothing.
+        let rows = labels.len();
+        let padded_labels = [&labels[..], &vec![NO_LABEL; rows]].concat();
+        let padded = [&logits[..], &vec![f64::NAN; logits.len()]].concat();
+        let lengths = [rows, 1];
+        let padding = Padding {
+            steps: rows,
+            lengths: &lengths,
+        };
+        let mut twice = vec![f64::NAN; padded.len()];
+        assert_eq!(
+            run(&padded_labels, &padded, Some(padding), &mut twice),
+            found
+        );
+        assert_eq!(twice[..d.len()], d);
+        assert!(twice[d.len()..].iter().all(|&value| value == 0.0));
+
+        let narrow =
+            |values: &[f64]| -> Vec<f32> { values.iter().map(|&value| value as f32).collect() };
+        let mut d = vec![f32::NAN; logits.len()];
+        let weights = narrow(&weights);
+        let found = softmax_cross_entropy_weighted(
+            &narrow(&logits),
+            classes,
+            &labels,
+            Some(&weights),
+            None,
+            None,
+            Some(&mut d),
+        );
+        assert_close(found.unwrap(), loss, 1e-5);
+        for (found, expected) in d.iter().zip(&gradient) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn weights_of_one_change_no_bit_and_those_of_zero_do_not_count() {
+    let logits = numbers::<f32>(12, 0.6);
+    let labels = [0, 2, 1, NO_LABEL];
+    let run = |weights: Option<&[f32]>, ignored| {
+        let mut d = [f32::NAN; 12];
+        let loss = softmax_cross_entropy_weighted(
+            &logits,
+            3,
+            &labels,
+            weights,
+            ignored,
+            None,
+            Some(&mut d),
+        );
+        (loss.unwrap().to_bits(), d.map(f32::to_bits))
+    };
+    let mut d = [f32::NAN; 12];
+    let plain = softmax_cross_entropy(&logits, 3, &labels, None, None, Some(&mut d)).unwrap();
+    let plain = (plain.to_bits(), d.map(f32::to_bits));
+    assert_eq!(run(None, None), plain);
+    assert_eq!(run(Some(&[1.0; 3]), None), plain);
+    assert_eq!(run(Some(&[1.0, 0.0, 1.0]), None), run(None, Some(1)));
+    let (loss, d) = run(Some(&[0.0; 3]), None);
+    assert_eq!((loss, d), (0, [0; 12]));
+}
+
+#[test]
 fn nothing_that_counts_is_a_loss_of_zero() {
     let mut d = [1.0_f32; 4];
     let loss = softmax_cross_entropy(&[1.0; 4], 2, &[7, 7], Some(7), None, Some(&mut d)).unwrap();
@@ -285,6 +473,9 @@ fn wrong_arguments_are_named_and_nothing_is_written() {
     let y = [0.0_f32; 4];
     let mut d = [7.0_f32; 4];
     let mut short = [7.0_f32; 3];
+    let weighted = |weights: &[f32], d: &mut [f32]| {
+        softmax_cross_entropy_weighted(&y, 2, &[0, 1], Some(weights), None, None, Some(d))
+    };
     let errors = [
         softmax_cross_entropy(&y, 0, &[0], None, None, Some(&mut d)),
         softmax_cross_entropy(&y, 2, &[0], None, None, Some(&mut d)),
@@ -298,6 +489,10 @@ fn wrong_arguments_are_named_and_nothing_is_written() {
         mean_squared_error(&y, &y, padding(3, &[2]), Some(&mut d)),
         mean_squared_error(&y, &y, None, Some(&mut short)),
         binary_cross_entropy_with_logits(&y, &[0.0, 0.0, 0.0, 1.5], None, Some(&mut d)),
+        weighted(&[1.0], &mut d),
+        weighted(&[1.0, -0.5], &mut d),
+        weighted(&[f32::INFINITY, 1.0], &mut d),
+        weighted(&[1.0, f32::NAN], &mut d),
     ];
     let messages = errors.map(|result| result.unwrap_err().to_string());
     let expected = [
@@ -312,10 +507,16 @@ fn wrong_arguments_are_named_and_nothing_is_written() {
         "targets has 3 elements, expected 4",
         "y has 4 elements, expected 6",
         "dy has 3 elements, expected 4",
-        "a target is 1.5, expected 0 to 1",
+        "a target is 1.5, expected 0 to 1, or NaN for none",
+        "weights has 1 elements, expected 2",
+        "weights is -0.5, expected a finite number, at least 0",
+        "weights is inf, expected a finite number, at least 0",
+        "weights is NaN, expected a finite number, at least 0",
     ];
     assert_eq!(messages, expected);
     assert_eq!((d, short), ([7.0; 4], [7.0; 3]));
-    let nan = binary_cross_entropy_with_logits(&y, &[f32::NAN; 4], None, None);
-    assert!(matches!(nan, Err(Error::OutOfRange { .. })));
+    for wrong in [-1e-9, 1.0 + f32::EPSILON, f32::INFINITY] {
+        let wrong = binary_cross_entropy_with_logits(&y, &[wrong; 4], None, None);
+        assert!(matches!(wrong, Err(Error::OutOfRange { .. })));
+    }
 }

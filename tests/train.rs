@@ -4,9 +4,12 @@ use std::ops::ControlFlow;
 
 use elman::dataset::{Dataset, MiniBatch, Targets};
 use elman::init::Initializer;
-use elman::loss::{Loss, Padding, mean_squared_error, softmax_cross_entropy};
+use elman::loss::{
+    Loss, NO_LABEL, Padding, binary_cross_entropy_with_logits, mean_squared_error,
+    softmax_cross_entropy, softmax_cross_entropy_weighted,
+};
 use elman::optimizer::{Optimizer, Rule, clip_by_norm, clip_by_value};
-use elman::train::{Clip, FitOptions, Progress, evaluate, fit, predict};
+use elman::train::{Clip, FitOptions, Progress, evaluate, evaluate_weighted, fit, predict};
 use elman::{Activation, Batch, Element, Error, Network, Output, Result};
 
 const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
@@ -371,6 +374,197 @@ fn a_mini_batch_in_which_nothing_counts_updates_nothing() {
 }
 
 #[test]
+fn rows_without_a_label_are_rows_that_are_ignored() {
+    let unlabelled = |dataset: &Dataset<f64>| {
+        let mut targets = dataset.targets().clone();
+        if let Targets::Classes { labels, .. } | Targets::StepClasses { labels, .. } = &mut targets
+        {
+            for label in labels.iter_mut().filter(|label| **label == 2) {
+                *label = NO_LABEL;
+            }
+        }
+        self::dataset(|_| targets)
+    };
+    for (output, dataset, truncate) in [
+        (Output::Last, classes(), None),
+        (Output::All, step_classes(), None),
+        (Output::All, step_classes(), Some(3)),
+    ] {
+        let [ignored, missing] = [Some(2), None].map(|ignored| {
+            let dataset = match ignored {
+                Some(_) => dataset.clone(),
+                None => unlabelled(&dataset),
+            };
+            let mut network = network(output);
+            let loss = Loss::SoftmaxCrossEntropy { ignored };
+            let options = FitOptions {
+                epochs: 2,
+                batch_size: 3,
+                truncate,
+                validation: Some(&dataset),
+                ..FitOptions::new(loss)
+            };
+            let progress = fit(&mut network, &dataset, &mut adam(), &options, go_on).unwrap();
+            let found = evaluate(&network, &dataset, loss, 3).unwrap();
+            (network.parameters().to_vec(), progress, found)
+        });
+        assert_eq!(ignored, missing);
+        assert_eq!(missing.2.confusion[6..], [0; 3]);
+    }
+    assert_eq!(unlabelled(&classes()).label(2), None);
+    assert_eq!(unlabelled(&classes()).label(3), Some(0));
+}
+
+#[test]
+fn nothing_is_learned_from_numbers_that_are_missing() {
+    let present = |value: f64| value > -0.2;
+    type Elementwise = fn(&[f64], &[f64], Option<Padding<'_>>, Option<&mut [f64]>) -> Result<f64>;
+    let losses: [(Loss, Elementwise); 2] = [
+        (Loss::MeanSquaredError, mean_squared_error),
+        (Loss::BinaryCrossEntropy, binary_cross_entropy_with_logits),
+    ];
+    for (loss, function) in losses {
+        for output in [Output::Last, Output::All] {
+            let per_step = output == Output::All;
+            let missing = values(
+                per_step,
+                |value| if value > -0.2 { value.abs() } else { f64::NAN },
+            );
+            let options = FitOptions {
+                epochs: 1,
+                batch_size: 7,
+                shuffle: None,
+                ..FitOptions::new(loss)
+            };
+            let mut fitted = network(output);
+            let progress = fit(&mut fitted, &missing, &mut adam(), &options, go_on).unwrap();
+
+            let (mut written, mut batch) = (network(output), MiniBatch::default());
+            missing.gather(&[0, 1, 2, 3, 4, 5, 6], &mut batch).unwrap();
+            let padding = per_step.then_some(Padding {
+                steps: batch.steps,
+                lengths: &batch.lengths,
+            });
+            let mut y = vec![0.0; batch.values.len()];
+            let mut dy = y.clone();
+            written
+                .forward(view(&batch), None, Some(&mut y), None)
+                .unwrap();
+            let value = function(&y, &batch.values, padding, Some(&mut dy)).unwrap();
+            written.backward(Some(&dy), None, None, None).unwrap();
+            written.update(&mut adam()).unwrap();
+            assert_eq!(fitted.parameters(), written.parameters());
+            assert!(value.is_finite() && (progress.training.loss - value).abs() < 1e-14);
+
+            // The score is the mean over all that is there, whatever the mini-batches.
+            let y = predict(&fitted, &missing, 2).unwrap();
+            let Targets::Values { values, .. } = missing.targets() else {
+                unreachable!()
+            };
+            let (mut kept, mut targets) = (vec![], vec![]);
+            for (&y, &target) in y.iter().zip(values).filter(|(_, target)| !target.is_nan()) {
+                kept.push(y);
+                targets.push(target);
+            }
+            assert!(targets.len() < values.len() && targets.iter().all(|&value| present(value)));
+            let expected = function(&kept, &targets, None, None).unwrap();
+            let found = evaluate(&fitted, &missing, loss, 3).unwrap().score;
+            assert!((found.loss - expected).abs() < 1e-14);
+            assert_eq!(found.accuracy, None);
+        }
+    }
+    // Where all are missing nothing counts.
+    let nothing = values(true, |_| f64::NAN);
+    let mut network = network(Output::All);
+    let before = network.parameters().to_vec();
+    let options = FitOptions::new(Loss::MeanSquaredError);
+    let progress = fit(&mut network, &nothing, &mut adam(), &options, go_on).unwrap();
+    assert_eq!(progress.training.loss, 0.0);
+    assert_eq!(network.parameters(), before);
+}
+
+#[test]
+fn class_weights_are_those_of_the_loss() {
+    const WEIGHTS: [f64; 3] = [0.25, 3.0, 1.5];
+    for (output, dataset) in [(Output::Last, classes()), (Output::All, step_classes())] {
+        let options = FitOptions {
+            epochs: 2,
+            batch_size: 3,
+            shuffle: None,
+            class_weights: Some(&WEIGHTS),
+            validation: Some(&dataset),
+            ..FitOptions::new(CLASSES)
+        };
+        let mut fitted = network(output);
+        let progress = fit(&mut fitted, &dataset, &mut adam(), &options, go_on).unwrap();
+
+        let mut written = network(output);
+        let (mut optimizer, mut batch) = (adam(), MiniBatch::default());
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for _ in 0..2 {
+            (sum, weights) = (0.0, 0.0);
+            for indices in [&[0, 1, 2][..], &[3, 4, 5], &[6]] {
+                dataset.gather(indices, &mut batch).unwrap();
+                let padding = (output == Output::All).then_some(Padding {
+                    steps: batch.steps,
+                    lengths: &batch.lengths,
+                });
+                let mut y = vec![0.0; batch.labels.len() * 3];
+                let mut dy = y.clone();
+                written
+                    .forward(view(&batch), None, Some(&mut y), None)
+                    .unwrap();
+                let labels = &batch.labels;
+                let weighted = Some(&WEIGHTS[..]);
+                let dy_of = Some(&mut dy[..]);
+                let loss =
+                    softmax_cross_entropy_weighted(&y, 3, labels, weighted, None, padding, dy_of);
+                let counts = |row: usize| match padding {
+                    None => true,
+                    Some(Padding { steps, lengths }) => row % steps < lengths[row / steps],
+                };
+                let rows = (0..labels.len()).filter(|&row| counts(row));
+                let weight: f64 = rows.map(|row| WEIGHTS[labels[row]]).sum();
+                sum += loss.unwrap() * weight;
+                weights += weight;
+                written.backward(Some(&dy), None, None, None).unwrap();
+                written.update(&mut optimizer).unwrap();
+            }
+        }
+        assert_eq!(fitted.parameters(), written.parameters());
+        assert!((progress.training.loss - sum / weights).abs() < 1e-14);
+
+        let found = evaluate_weighted(&fitted, &dataset, CLASSES, Some(&WEIGHTS), 2).unwrap();
+        let again = evaluate_weighted(&fitted, &dataset, CLASSES, Some(&WEIGHTS), 3).unwrap();
+        assert_eq!(progress.validation, Some(again.score));
+        let y = predict(&fitted, &dataset, 7).unwrap();
+        let (Targets::Classes { labels, .. } | Targets::StepClasses { labels, .. }) =
+            dataset.targets()
+        else {
+            unreachable!()
+        };
+        let expected =
+            softmax_cross_entropy_weighted(&y, 3, labels, Some(&WEIGHTS), None, None, None);
+        assert!((found.score.loss - expected.unwrap()).abs() < 1e-14);
+        let plain = evaluate(&fitted, &dataset, CLASSES, 2).unwrap();
+        assert_eq!(plain.confusion, found.confusion);
+        assert_eq!(plain.score.accuracy, found.score.accuracy);
+        assert!((plain.score.loss - found.score.loss).abs() > 1e-3);
+    }
+
+    // A mini-batch whose weights are all 0 updates nothing.
+    let mut network = network(Output::Last);
+    let before = network.parameters().to_vec();
+    let options = FitOptions {
+        class_weights: Some(&[0.0; 3]),
+        ..FitOptions::new(CLASSES)
+    };
+    let progress = fit(&mut network, &classes(), &mut adam(), &options, go_on).unwrap();
+    assert_eq!(progress.training.loss, 0.0);
+    assert_eq!(network.parameters(), before);
+}
+
+#[test]
 fn gradients_that_explode_are_an_error_before_the_update() {
     let mut network = Network::<f64>::new(2).unwrap();
     network.add_rnn(3, Activation::Linear).unwrap();
@@ -429,6 +623,14 @@ fn what_does_not_fit_is_named_before_anything_changes() {
             ..options
         },
         FitOptions {
+            class_weights: Some(&[1.0; 2]),
+            ..options
+        },
+        FitOptions {
+            class_weights: Some(&[1.0, 2.0, -1.0]),
+            ..options
+        },
+        FitOptions {
             truncate: Some(3),
             ..options
         },
@@ -451,6 +653,8 @@ fn what_does_not_fit_is_named_before_anything_changes() {
     ];
     let expected = [
         "is a class of 4",
+        "class_weights has 2 elements, expected 3",
+        "class_weights is -1, expected a finite number, at least 0",
         "the output of the network is that of the last step",
         "epochs is 0",
         "batch_size is 0",
@@ -461,7 +665,16 @@ fn what_does_not_fit_is_named_before_anything_changes() {
         let message = error(Output::Last, &classes(), options);
         assert!(message.contains(expected), "{message}");
     }
+    let weighted = FitOptions {
+        class_weights: Some(&[1.0; 3]),
+        ..squares
+    };
+    assert_eq!(
+        error(Output::Last, &negative, &weighted),
+        "the loss with class weights is the mean squared error, expected softmax cross-entropy, which has classes"
+    );
     let network = network(Output::Last);
+    assert!(evaluate_weighted(&network, &classes(), CLASSES, Some(&[f64::NAN; 3]), 2).is_err());
     assert!(evaluate(&network, &four, CLASSES, 2).is_err());
     assert!(evaluate(&network, &classes(), CLASSES, 0).is_err());
     assert!(predict(&network, &narrow, 2).is_err());

@@ -161,7 +161,7 @@ impl<'a> Lines<'a> {
 }
 
 /// A piece of the file in a message: in quotes, and short, whatever it is.
-fn quote(token: &str) -> String {
+pub(crate) fn quote(token: &str) -> String {
     const SHOWN: usize = 32;
     let shown: String = token
         .chars()
@@ -339,7 +339,7 @@ impl<'a, E: Element + FromStr> Cases<'a, E> {
                 values: self.values,
             },
         };
-        Dataset::new(input_size, self.x, &self.lengths, targets)
+        Ok(Dataset::new(input_size, self.x, &self.lengths, targets)?.with_names())
     }
 }
 

@@ -6,11 +6,12 @@ use super::{CHUNK, Padding, Total, runs, scale};
 use crate::reduce::{dot, sum};
 use crate::{Element, Error, Result, Tier, in_engine_mode, math, shape};
 
-/// The mean of (y - target)² over the elements of the rows that count (0 if none).
+/// The mean of (y - target)² over the elements that count (0 if none).
 ///
 /// `y` and `targets` have the same shape, `[rows][columns]` for any number of columns; with `padding`, that many rows.
-/// `dy`, in the same shape, receives the gradient 2 (y - target) / (elements that count), 0 in rows that do not count.
-/// NaN makes the loss and its own gradient NaN.
+/// Padding does not count, and neither does an element whose target is NaN: there is none. `dy`, in the same shape,
+/// receives the gradient 2 (y - target) / (elements that count), 0 where nothing counts. Where a target is, NaN in `y`
+/// makes the loss and its own gradient NaN.
 ///
 /// # Errors
 /// [`Error::Length`] where the sizes do not fit each other, [`Error::SequenceLength`] for a wrong length. Nothing is
@@ -36,7 +37,7 @@ pub(crate) fn squared_error_total<E: Element>(
         let mut differences = [E::ZERO; CHUNK];
         let differences = &mut differences[..y.len()];
         for ((difference, &y), &target) in differences.iter_mut().zip(y).zip(targets) {
-            *difference = y - target;
+            *difference = if is_nan(target) { E::ZERO } else { y - target };
         }
         if let Some(dy) = dy {
             dy.copy_from_slice(differences);
@@ -46,19 +47,20 @@ pub(crate) fn squared_error_total<E: Element>(
     }))
 }
 
-/// The mean of -t ln σ(z) - (1 - t) ln(1 - σ(z)) over the elements of the rows that count (0 if none), where z are the
-/// logits, t the targets in [0, 1] and σ is the logistic function.
+/// The mean of -t ln σ(z) - (1 - t) ln(1 - σ(z)) over the elements that count (0 if none), where z are the logits, t the
+/// targets in [0, 1] and σ is the logistic function.
 ///
 /// `logits` and `targets` have the same shape, `[rows][columns]` for any number of columns; with `padding`, that many
-/// rows. `dlogits`, in the same shape, receives the gradient (σ(z) - t) / (elements that count), 0 in rows that do not
-/// count.
+/// rows. Padding does not count, and neither does an element whose target is NaN: there is none. `dlogits`, in the same
+/// shape, receives the gradient (σ(z) - t) / (elements that count), 0 where nothing counts.
 ///
 /// It is computed as |z| (1 - t if z > 0, else t) + ln(1 + exp(-|z|)), a sum of two numbers that are not negative: so it
-/// is accurate for logits of any size, infinities included, and near 0. NaN makes the loss and its own gradient NaN.
+/// is accurate for logits of any size, infinities included, and near 0. Where a target is, a logit that is NaN makes the
+/// loss and its own gradient NaN.
 ///
 /// # Errors
 /// [`Error::Length`] where the sizes do not fit each other, [`Error::SequenceLength`] for a wrong length,
-/// [`Error::OutOfRange`] for a target that counts and is not in [0, 1]. Nothing is written then.
+/// [`Error::OutOfRange`] for a target that is neither in [0, 1] nor NaN, outside padding. Nothing is written then.
 pub fn binary_cross_entropy_with_logits<E: Element>(
     logits: &[E],
     targets: &[E],
@@ -98,8 +100,10 @@ pub(crate) fn binary_cross_entropy_total<E: Element>(
         };
         for ((loss, &logit), &target) in losses.iter_mut().zip(logits).zip(targets) {
             let wrong = wrong(logit, target);
-            // An infinite logit that is right costs nothing.
-            if wrong != E::ZERO {
+            if is_nan(target) {
+                *loss = E::ZERO;
+            } else if wrong != E::ZERO {
+                // An infinite logit that is right costs nothing.
                 *loss += logit.abs() * wrong;
             }
         }
@@ -111,22 +115,31 @@ pub(crate) fn binary_cross_entropy_total<E: Element>(
             for ((gradient, &logit), &target) in gradient.iter_mut().zip(logits).zip(targets) {
                 // 1 - σ(z) = σ(-z), without a difference of numbers near 1.
                 let slope = (*gradient - wrong(logit, target)).to_f64() * share;
-                *gradient = E::from_f64(if logit > E::ZERO { -slope } else { slope });
+                *gradient = if is_nan(target) {
+                    E::ZERO
+                } else {
+                    E::from_f64(if logit > E::ZERO { -slope } else { slope })
+                };
             }
         }
         sum(losses)
     }))
 }
 
-/// Checks that all of `targets` are in [0, 1].
+/// Whether this is no target.
+fn is_nan<E: Element>(target: E) -> bool {
+    target.to_f64().is_nan()
+}
+
+/// Checks that all of `targets` are in [0, 1], or NaN.
 pub(crate) fn expect_probabilities<E: Element>(targets: &[E]) -> Result<()> {
-    let wrong = |target: &&E| !(E::ZERO..=E::ONE).contains(*target);
+    let wrong = |target: &&E| !(is_nan(**target) || (E::ZERO..=E::ONE).contains(*target));
     match targets.iter().find(wrong) {
         None => Ok(()),
         Some(target) => Err(Error::OutOfRange {
             name: "a target",
             value: target.to_f64(),
-            expected: "0 to 1",
+            expected: "0 to 1, or NaN for none",
         }),
     }
 }
@@ -164,13 +177,13 @@ impl<'a, E: Element> ElementRuns<'a, E> {
         })
     }
 
-    /// The elements that count and those that do not, in turns.
+    /// The elements that are no padding and those that are, in turns.
     fn ranges(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let elements = |rows: Range<usize>| rows.start * self.columns..rows.end * self.columns;
         runs(self.rows, self.padding).map(move |(run, behind)| (elements(run), elements(behind)))
     }
 
-    /// The elements that count.
+    /// The elements that are no padding.
     fn counted(&self) -> impl Iterator<Item = Range<usize>> {
         self.ranges().map(|(run, _)| run)
     }
@@ -182,11 +195,15 @@ impl<'a, E: Element> ElementRuns<'a, E> {
         mut dy: Option<&mut [E]>,
         mut chunk: impl FnMut(&[E], &[E], Option<&mut [E]>, f64) -> f64,
     ) -> Total {
+        let present = |run: Range<usize>| {
+            let targets = self.targets[run].iter();
+            targets.filter(|&&target| !is_nan(target)).count()
+        };
         let mut total = Total {
             sum: 0.0,
-            count: self.counted().map(|run| run.len()).sum(),
+            weight: self.counted().map(present).sum::<usize>() as f64,
         };
-        let share = 1.0 / total.count as f64;
+        let share = total.share();
         for (run, behind) in self.ranges() {
             for start in run.clone().step_by(CHUNK) {
                 let part = start..run.end.min(start + CHUNK);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, Metadata};
 
@@ -9,10 +10,11 @@ use super::{
     Architecture, DEVIATION, Entry, HEADER_LIMIT, KEY, MEAN, VERSION, Version, dtype, fault,
 };
 use crate::buffer::try_vec;
+use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::model::Model;
 use crate::simd::Tier;
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Result, shape};
 
 /// A file that is being read.
 pub(super) struct Contents<'a> {
@@ -130,6 +132,17 @@ impl<'a> Contents<'a> {
                     }
                 });
             }
+        }
+        if !architecture.classes.is_empty() {
+            let names = ClassNames::new(&architecture.classes);
+            let count = architecture.classes.len();
+            let names = names.and_then(|names| {
+                shape::expect_len("the class names", count, model.output_size()).map(|_| names)
+            });
+            model.class_names = Arc::new(names.map_err(|error| match error {
+                Error::OutOfMemory { .. } => error,
+                error => self.fault(&format!("the metadata: {error}")),
+            })?);
         }
         model.pack()?;
         if architecture.standardized {

@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range};
 use super::pairing::{Pairing, Tally};
 use super::{Run, Score, output_len, view};
 use crate::buffer::{Buffer, try_reserve, try_vec};
+use crate::class_names::ClassNames;
 use crate::dataset::{Dataset, MiniBatch};
 use crate::init::{Rng, shuffle};
 use crate::loss::Loss;
@@ -63,6 +64,9 @@ pub struct FitOptions<'a, E: Element = f32> {
     pub truncate: Option<usize>,
     /// What to measure the network on after each epoch.
     pub validation: Option<&'a Dataset<E>>,
+    /// `[output_size]`: what the rows of each of the network's classes count for in the loss, as in
+    /// [`softmax_cross_entropy_weighted`](crate::loss::softmax_cross_entropy_weighted).
+    pub class_weights: Option<&'a [E]>,
 }
 
 impl<E: Element> FitOptions<'_, E> {
@@ -76,6 +80,7 @@ impl<E: Element> FitOptions<'_, E> {
             clip: Clip::None,
             truncate: None,
             validation: None,
+            class_weights: None,
         }
     }
 }
@@ -121,13 +126,19 @@ pub struct Progress {
 /// After each epoch `callback` gets the progress, in which it may change the learning rate, and the network, which it may
 /// save; it says whether to go on. The progress of the last epoch is returned.
 ///
+/// Where the classes of the data set have names, the first call names those of a network that has none: the
+/// [outputs](Network::class_names) then stand for the data set's classes in its order. Later data sets, and the validation
+/// set, may have them in another order and need not have all of them. Data sets whose classes are numbers go by the numbers
+/// of the network's outputs.
+///
 /// Gradients that the network has gathered before are dropped, and so is what its last [`forward`](Network::forward) has
 /// kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is allocated.
 ///
 /// # Errors
 /// Before anything changes: [`Error::Mismatch`] where data set, validation set, network, loss and options do not fit each
-/// other, [`Error::OutOfRange`] for a limit that is not above 0 and for a target that the loss can't take,
-/// [`Error::ZeroSize`].
+/// other, for a class of a name that the network does not know and for names that it can't take over (one name twice, a byte
+/// 0), [`Error::OutOfRange`] for a limit that is not above 0, for class weights that are none and for a target that the loss
+/// can't take, [`Error::Length`] for another number of class weights than the network has outputs, [`Error::ZeroSize`].
 ///
 /// While it trains: [`Error::NotFinite`] where gradients have become infinite or NaN; the network then has the parameters
 /// from before the update that would have used them, and the gradients to look at. [`Error::OutOfRange`] for a learning
@@ -153,11 +164,18 @@ fn train<E: Element>(
     options: &FitOptions<'_, E>,
     mut callback: impl FnMut(&mut Progress, &Network<E>) -> ControlFlow<()>,
 ) -> Result<Progress> {
-    let pairing = Pairing::new(network, dataset, options.loss)?;
-    let validation = match options.validation {
-        None => None,
-        Some(dataset) => Some((dataset, Pairing::new(network, dataset, options.loss)?)),
+    let first_names = match dataset.own_class_names() {
+        Some(names) if network.class_names().is_empty() && names.len() == network.output_size() => {
+            Some(ClassNames::new(names)?)
+        }
+        _ => None,
     };
+    let pair = |dataset| {
+        let names = first_names.as_ref().unwrap_or(network.class_names());
+        Pairing::new(network, names, dataset, options.loss, options.class_weights)
+    };
+    let pairing = pair(dataset)?;
+    let validation = options.validation.map(pair).transpose()?;
     options.check(network)?;
     let batch_size = options.batch_size.min(dataset.len());
     let mut order = try_vec("the order of the sequences", dataset.len())?;
@@ -167,7 +185,7 @@ fn train<E: Element>(
 
     // The largest mini-batch that there can be makes room for all others.
     longest_first(dataset, &mut order);
-    dataset.gather(&order[..batch_size], &mut batch)?;
+    trainer.pairing.gather(&order[..batch_size], &mut batch)?;
     match options.truncate {
         None => trainer.reserve(&batch)?,
         Some(steps) => {
@@ -176,6 +194,9 @@ fn train<E: Element>(
         }
     }
 
+    if let Some(names) = first_names {
+        trainer.network.adopt_class_names(names)?;
+    }
     trainer.network.clear_gradients();
     let mut rng = options.shuffle.map(Rng::new);
     let mut run = Run::default();
@@ -188,12 +209,12 @@ fn train<E: Element>(
         for indices in order.chunks_mut(batch_size) {
             match options.truncate {
                 None => {
-                    dataset.gather(indices, &mut batch)?;
+                    trainer.pairing.gather(indices, &mut batch)?;
                     trainer.step(&batch, false)?;
                 }
                 Some(steps) => {
                     longest_first(dataset, indices);
-                    dataset.gather(indices, &mut batch)?;
+                    trainer.pairing.gather(indices, &mut batch)?;
                     trainer.start(batch_size)?;
                     for start in (0..batch.steps).step_by(steps) {
                         cut(&batch, start, steps, &mut chunk)?;
@@ -208,13 +229,9 @@ fn train<E: Element>(
             training: std::mem::take(&mut trainer.tally).score(),
             validation: match &validation {
                 None => None,
-                Some((dataset, pairing)) => Some(run.score(
-                    trainer.network,
-                    dataset,
-                    pairing,
-                    options.batch_size,
-                    |_, _| (),
-                )?),
+                Some(pairing) => {
+                    Some(run.score(trainer.network, pairing, options.batch_size, |_, _| ())?)
+                }
             },
             learning_rate: trainer.optimizer.learning_rate(),
         };
@@ -234,7 +251,7 @@ struct Trainer<'a, E: Element> {
     network: &'a mut Network<E>,
     optimizer: &'a mut Optimizer<E>,
     clip: Clip,
-    pairing: Pairing,
+    pairing: Pairing<'a, E>,
     tally: Tally,
     y: Buffer<E>,
     dy: Buffer<E>,
@@ -247,7 +264,7 @@ impl<'a, E: Element> Trainer<'a, E> {
         network: &'a mut Network<E>,
         optimizer: &'a mut Optimizer<E>,
         clip: Clip,
-        pairing: Pairing,
+        pairing: Pairing<'a, E>,
     ) -> Self {
         Self {
             network,
@@ -307,7 +324,7 @@ impl<'a, E: Element> Trainer<'a, E> {
         self.pairing.each_class(batch, &self.y, |label, predicted| {
             tally.add_class(label, predicted);
         });
-        if total.count == 0 {
+        if total.is_empty() {
             return Ok(());
         }
         self.network.backward(Some(&self.dy), None, None, None)?;

@@ -225,6 +225,19 @@ def rnn_reference(data):
     return {"cases": [rnn_case(case) for case in data["cases"]]}
 
 
+def class_weights(data):
+    cases = []
+    for case in data["cases"]:
+        logits = torch.tensor(case["logits"], dtype=torch.float64).reshape(len(case["labels"]), -1)
+        logits.requires_grad_()
+        weights = torch.tensor(case["weights"], dtype=torch.float64)
+        loss = torch.nn.CrossEntropyLoss(weight=weights, ignore_index=-100)
+        value = loss(logits, torch.tensor(case["labels"]))
+        value.backward()
+        cases.append({"loss": value.item(), "gradient": logits.grad.flatten().numpy()})
+    return {"cases": cases}
+
+
 def merged(old, new, deviations, where):
     """`old` with the recomputed values of `new` in place; notes how far each of them was from the old one."""
     if isinstance(new, dict):
@@ -254,7 +267,8 @@ def main():
     check = parser.parse_args().check
 
     failed = False
-    for recompute in (small_sequence, binary_sum, classifier_demo, optimizer_reference, rnn_reference):
+    recomputed = small_sequence, binary_sum, classifier_demo, optimizer_reference, rnn_reference, class_weights
+    for recompute in recomputed:
         path = DIRECTORY / f"{recompute.__name__}.json"
         text = path.read_text()
         old = json.loads(text)
