@@ -411,6 +411,45 @@ elman_status elman_set_standardization(elman_network *network, const float *mean
 elman_status elman_get_standardization(const elman_network *network, float *mean, float *deviation, size_t count);
 
 /**
+ * Names the classes that the outputs stand for. Data sets whose classes have names, those of files, are then measured and
+ * trained on by these names, whatever order they have them in. They are saved with the network.
+ *
+ *   names       [count], each a string of UTF-8 that ends with 0, none twice; NULL: the classes have no names, and labels are
+ *               the numbers of the outputs
+ *   count       the network's output size; not read where `names` is NULL
+ *
+ * The first elman_fit() on a data set whose classes have names does the same for a network that has none. The names go when
+ * a layer is added that changes the output size. Pointers from elman_get_class_name() end.
+ *
+ * Errors: NULL (network, a name), LENGTH; MISMATCH for a name twice or one that is not UTF-8; OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_class_names(elman_network *network,
+                                   const char *const *names,
+                                   size_t count);
+
+/**
+ * Number of classes that have names: the output size, or 0 where they have none; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_get_class_name_count(const elman_network *network);
+
+/**
+ * Gives the name of the class that an output stands for.
+ *
+ *   index       of the output, less than elman_get_class_name_count()
+ *   name        receives the name, a string of UTF-8 that ends with 0. It stays until elman_set_class_names(), the first
+ *               elman_fit(), a layer that changes the output size, or elman_destroy()
+ *
+ * Errors: NULL, OUT_OF_RANGE.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_class_name(const elman_network *network,
+                                  size_t index,
+                                  const char **name);
+
+/**
  * Features of a step of the input; 0 for NULL.
  *
  * Threads: any number on one network. Since 0.1.
@@ -565,7 +604,7 @@ elman_status elman_session_set_state(elman_session *session, const float *state,
  */
 
 /**
- * Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of
+ * Writes a network to a file: its layers, parameters, output mode, standardisation and class names. Gradients, the number of
  * threads and the seed are not part of it. The same network gives the same bytes.
  *
  *   path        of the file, ends with 0; UTF-8 on Windows
@@ -576,7 +615,8 @@ elman_status elman_session_set_state(elman_session *session, const float *state,
  * Errors: NULL, IO; FORMAT where the path is something else than a file; OUT_OF_RANGE for tens of thousands of layers.
  * Threads: any number on one network. Since 0.1.
  */
-elman_status elman_save(const elman_network *network, const char *path);
+elman_status elman_save(const elman_network *network,
+                        const char *path);
 
 /**
  * Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
@@ -807,10 +847,12 @@ elman_status elman_dataset_create(size_t input_size,
                                   elman_dataset **out);
 
 /**
- * Makes a data set with classes as targets. They are named by their numbers.
+ * Makes a data set with classes as targets. They have their numbers for names: a label is the number of the network's
+ * output that stands for the class, whatever names the network's classes have.
  *
  *   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the
- *               second's and so on; each less than `classes`
+ *               second's and so on; each less than `classes`, or ELMAN_NO_LABEL where the sequence or the step has no
+ *               class: it counts neither in losses nor in metrics
  *   classes     number of classes, 1 to 2^24
  *   per_step    0: one class per sequence; 1: one class per step
  *
@@ -832,7 +874,8 @@ elman_status elman_dataset_create_classes(size_t input_size,
 /**
  * Makes a data set with vectors of numbers as targets.
  *
- *   values      [sequences][size] or, per step, [total_steps][size], finite
+ *   values      [sequences][size] or, per step, [total_steps][size]: each finite, or NAN where there is no target; that
+ *               element counts in no loss
  *   size        numbers in one vector, at least 1
  *   per_step    0: one vector per sequence; 1: one vector per step
  *
@@ -938,7 +981,8 @@ elman_status elman_dataset_class_name(const elman_dataset *dataset, size_t index
 elman_status elman_dataset_sequence(const elman_dataset *dataset, size_t index, const float **x, size_t *length);
 
 /**
- * Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step.
+ * Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step;
+ * ELMAN_NO_LABEL where there is none.
  *
  *   labels      receives their address; it stays until the data set is destroyed
  *   count       receives their number; may be NULL
@@ -1034,7 +1078,10 @@ typedef struct {
   uint32_t shuffle;
   /** Seed of the random order; by default 0. */
   uint64_t seed;
-  /** The class whose rows do not count; by default ELMAN_NO_LABEL: all rows count. */
+  /**
+   * The class whose rows do not count, by the number of its output; by default ELMAN_NO_LABEL: all rows that have a
+   * class count.
+   */
   size_t ignored_label;
   /** How often every sequence is seen, at least 1; by default 30. */
   size_t epochs;
@@ -1056,6 +1103,11 @@ typedef struct {
   elman_progress_callback callback;
   /** Is handed to the callback; by default NULL. */
   void *user;
+  /**
+   * [output size of the network], in the order of the outputs: what the rows of each class count for in the loss, as the
+   * weights of elman_softmax_cross_entropy_weighted; NULL, the default: 1. For ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY alone.
+   */
+  const float *class_weights;
 } elman_fit_options;
 
 /**
@@ -1073,12 +1125,17 @@ elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
  * Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
  * elman_forward() has kept. After the first epoch nothing is allocated.
  *
+ * Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
+ * classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names
+ * in any order and need not have all of them. Data sets whose classes are numbers go by the numbers of the outputs.
+ *
  *   optimizer   of this network, or new
  *   options     NULL for the defaults
  *
  * Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
- * data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
- * gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become
+ * data set, validation set, network, loss and options do not fit each other, and for a class of a name that the network
+ * does not know; OUT_OF_RANGE for the limit on the gradients, for class weights that are none, and for a target that the
+ * loss can't take. While it trains: NOT_FINITE where gradients have become
  * infinite or not a number (the network then has the parameters from before the update that would have used them, and
  * the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
  * optimizer of another network; OUT_OF_MEMORY.
@@ -1092,15 +1149,20 @@ elman_status elman_fit(elman_network *network,
 /**
  * Measures a network on a data set, without dropout.
  *
- *   options     its loss, ignored_label and batch_size; NULL for the defaults
+ * Where both have names for their classes, these are compared by name: the data set may have them in another order and need
+ * not have all of them. Otherwise the labels are the numbers of the outputs.
+ *
+ *   options     its loss, ignored_label, class_weights and batch_size; NULL for the defaults
  *   loss        receives the loss: the mean over all rows or elements that count; may be NULL
- *   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where
- *               targets are no classes; may be NULL
+ *   accuracy    receives the part of the rows that count whose largest output is that of their class, whatever its weight;
+ *               NAN where no row has a class; may be NULL
  *   confusion   receives how often a row of the class that the first index names was taken for the class that the
- *               second one names, [classes][classes]; may be NULL
+ *               second one names, [n][n] where n is elman_output_size(), in the order of the outputs; not written where
+ *               the targets are no classes; may be NULL
  *
  * Errors: NULL (network, dataset), OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
- * MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
+ * MISMATCH where data set, network and loss do not fit each other, and for a class of a name that the network does not know;
+ * OUT_OF_RANGE for class weights that are none, and for a target that the loss can't take.
  * Threads: any number on one network and one data set. Since 0.1.
  */
 elman_status elman_evaluate(const elman_network *network,
@@ -1115,7 +1177,8 @@ elman_status elman_evaluate(const elman_network *network,
  *
  *   batch_size  sequences that are run at a time, at least 1
  *   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]:
- *               the steps of one sequence after those of the other, without padding
+ *               the steps of one sequence after those of the other, without padding; in the order of the network's outputs,
+ *               whatever the order of the data set's classes
  *
  * Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
  * features than the network.
@@ -1196,10 +1259,11 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
  * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
  * over the rows or elements that count, and so is its gradient. Sums are taken in double, in an order that depends on
  * the sizes alone. The functions whose names end in _padded are for ELMAN_OUTPUT_ALL: of each sequence only the first
- * `lengths` steps count; the others are not read, and their gradient is 0.
+ * `lengths` steps count; the others are not read, and their gradient is 0. Nor does a row count whose label is
+ * ELMAN_NO_LABEL, or an element whose target is NAN.
  */
 
-/** A label for rows that do not count. */
+/** The label of a row that has none, and does not count. */
 #define ELMAN_NO_LABEL SIZE_MAX
 
 /**
@@ -1260,10 +1324,59 @@ elman_status elman_softmax_cross_entropy_padded(const float *logits,
                                                 float *dlogits);
 
 /**
+ * As elman_softmax_cross_entropy(), with a weight for each class, as PyTorch's CrossEntropyLoss(weight) has them: the sum of
+ * w_label * -ln p_label, divided by the sum of w_label, over the rows that count; and the gradient of that.
+ *
+ *   logits      [rows][classes], of any size
+ *   labels      [rows], each less than `classes`, or ELMAN_NO_LABEL where the row does not count
+ *   rows        may be 0
+ *   classes     at least 1
+ *   weights     [classes], each finite and at least 0: rows of a class of weight 0 do not count; NULL: all are 1
+ *   loss        receives the loss, 0 where nothing counts; may be NULL
+ *   dlogits     receives its gradient, [rows][classes]; must not overlap another argument; may be NULL
+ *
+ * Errors: NULL (logits, labels), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label and for a weight.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_softmax_cross_entropy_weighted(const float *logits,
+                                                  const size_t *labels,
+                                                  size_t rows,
+                                                  size_t classes,
+                                                  const float *weights,
+                                                  double *loss,
+                                                  float *dlogits);
+
+/**
+ * As elman_softmax_cross_entropy_weighted(), for sequences of different lengths.
+ *
+ *   logits      [batch][steps][classes]
+ *   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
+ *   batch       at least 1
+ *   steps       at least 1
+ *   lengths     [batch], each 1 to `steps`
+ *   classes     at least 1
+ *   weights     [classes], each finite and at least 0; NULL: all are 1
+ *   loss        receives the loss; may be NULL
+ *   dlogits     receives its gradient, [batch][steps][classes]; must not overlap another argument; may be NULL
+ *
+ * Errors: as there, and NULL (lengths), OUT_OF_RANGE for a length.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_softmax_cross_entropy_weighted_padded(const float *logits,
+                                                         const size_t *labels,
+                                                         size_t batch,
+                                                         size_t steps,
+                                                         const size_t *lengths,
+                                                         size_t classes,
+                                                         const float *weights,
+                                                         double *loss,
+                                                         float *dlogits);
+
+/**
  * The mean of (y - target)^2.
  *
  *   y           [count]
- *   targets     [count]
+ *   targets     [count], NAN where there is none: that element does not count
  *   count       number of elements, of any number of rows; may be 0
  *   loss        receives the loss, 0 where there are no elements; may be NULL
  *   dy          receives its gradient, [count]; must not overlap another argument; may be NULL
@@ -1277,7 +1390,7 @@ elman_status elman_mean_squared_error(const float *y, const float *targets, size
  * As elman_mean_squared_error(), for sequences of different lengths.
  *
  *   y           [batch][steps][size]
- *   targets     [batch][steps][size]
+ *   targets     [batch][steps][size], NAN where there is none
  *   batch       at least 1
  *   steps       at least 1
  *   lengths     [batch], each 1 to `steps`
@@ -1302,7 +1415,7 @@ elman_status elman_mean_squared_error_padded(const float *y,
  * for probabilities of independent events.
  *
  *   logits      [count], of any size
- *   targets     [count], each from 0 to 1
+ *   targets     [count], each from 0 to 1, or NAN where there is none: that element does not count
  *   count       number of elements, of any number of rows; may be 0
  *   loss        receives the loss, 0 where there are no elements; may be NULL
  *   dlogits     receives its gradient, [count]; must not overlap another argument; may be NULL
@@ -1320,7 +1433,7 @@ elman_status elman_binary_cross_entropy_with_logits(const float *logits,
  * As elman_binary_cross_entropy_with_logits(), for sequences of different lengths.
  *
  *   logits      [batch][steps][size]
- *   targets     [batch][steps][size], each from 0 to 1
+ *   targets     [batch][steps][size], each from 0 to 1, or NAN where there is none
  *   batch       at least 1
  *   steps       at least 1
  *   lengths     [batch], each 1 to `steps`

@@ -20,8 +20,8 @@ use read::Contents;
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {
-    /// Writes the network to a file: its layers, parameters, output mode and standardization. Gradients, the number of
-    /// threads and the seed are not part of it.
+    /// Writes the network to a file: its layers, parameters, output mode, standardization and class names. Gradients, the
+    /// number of threads and the seed are not part of it.
     ///
     /// The file is a [safetensors](https://github.com/huggingface/safetensors) file. The k-th recurrent layer, counted
     /// from 0, has the tensors of a layer of `torch.nn.RNN`: `weight_ih_l{k}` `[units][input]`, `weight_hh_l{k}`

@@ -269,6 +269,7 @@ fn names_are_kept() {
     assert_eq!(names_of(&loaded), names);
     assert_eq!(loaded.to_bytes().unwrap(), bytes);
     assert_eq!(names_of(&network.to_f64().unwrap()), names);
+    assert_eq!(names_of(&network.try_clone().unwrap()), names);
 
     // Where they lie, too, while a session shares the parameters and they change.
     let at = network.class_names().c_str(1).unwrap().as_ptr();

@@ -351,9 +351,14 @@ impl Seen {
     }
 }
 
+/// Names for that many classes.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|class| format!("class {class}")).collect()
+}
+
 type Change = fn(&mut Network) -> Result<()>;
 
-const CHANGES: [(&str, Change); 8] = [
+const CHANGES: [(&str, Change); 9] = [
     ("add_rnn", |network| network.add_rnn(30, Activation::Relu)),
     ("add_dense", |network| {
         network.add_dense(30, Activation::Relu)
@@ -369,6 +374,10 @@ const CHANGES: [(&str, Change); 8] = [
         let [mean, deviation] = unstarved(|| [vec![1.0; INPUTS], vec![3.0; INPUTS]]);
         let standardization = Standardization::new(mean, deviation)?;
         network.set_standardization(Some(standardization))
+    }),
+    ("set_class_names", |network| {
+        let names = unstarved(|| names(network.output_size()));
+        network.set_class_names(&names)
     }),
     ("update", |network| {
         network.update(&mut Optimizer::new(Rule::ADAM, 0.1).unwrap())
@@ -528,7 +537,10 @@ fn labels() -> Vec<usize> {
 }
 
 fn dataset() -> Dataset {
-    let targets = Targets::numbered_classes(labels(), OUTPUTS).unwrap();
+    let targets = Targets::Classes {
+        labels: labels(),
+        names: names(OUTPUTS),
+    };
     Dataset::new(
         INPUTS,
         ramp(BATCH * STEPS * INPUTS),
@@ -571,6 +583,7 @@ impl Trained {
 
     /// Starts from the start: a training that memory has stopped in its first epoch may have made some updates.
     fn fit(&mut self, loss: Loss, truncate: Option<usize>, validates: bool) -> Result<()> {
+        self.network.set_class_names::<&str>(&[])?;
         self.network.set_parameters(&self.parameters)?;
         self.network.set_seed(3);
         self.optimizer.reset();

@@ -339,6 +339,38 @@ impl<'call> Caller<'call> {
         path_of_bytes(text.to_bytes())
     }
 
+    /// `count` strings of UTF-8 that end with 0.
+    ///
+    /// # Safety
+    ///
+    /// - The pointer is NULL, or the buffer has that many pointers, each of which is NULL or a string that ends with 0.
+    /// - Nobody else writes to any of them before the entry ends.
+    pub unsafe fn strings(
+        &mut self,
+        name: &'static str,
+        pointer: *const *const c_char,
+        count: usize,
+    ) -> Result<Vec<&'call str>> {
+        let count = shape::product(name, &[count])?;
+        self.enter(name, pointer, count, false)?;
+        let mut strings = reserved(name, count)?;
+        for index in 0..count {
+            // SAFETY: `enter` has found the pointer to be aligned and not null; the caller promises so many strings.
+            let string = unsafe { pointer.add(index).read() };
+            if string.is_null() {
+                return Err(Failure::Null { name });
+            }
+            // SAFETY: it is not null, and the caller promises a string that ends with 0 and that nobody writes to meanwhile.
+            let text = unsafe { CStr::from_ptr(string) };
+            strings.push(text.to_str().map_err(|_| Error::Mismatch {
+                name,
+                actual: format!("'{}'", text.to_string_lossy().escape_debug()),
+                expected: "UTF-8 text".to_string(),
+            })?);
+        }
+        Ok(strings)
+    }
+
     /// Checks a buffer of `len` elements, which fit in memory, and remembers where it lies.
     fn enter<T>(
         &mut self,

@@ -161,6 +161,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_fit(network, dataset, optimizer, options);
     elman_fit_options_init(options, size);
     elman_forward(network, x, batch, steps, lengths, state_in, y, state_out);
+    elman_get_class_name(network, index, name);
     elman_get_parameters(network, parameters, count);
     elman_get_standardization(network, mean, deviation, count);
     elman_gradient_check(network, x, batch, steps, lengths, state_in, dy, dstate_out, relative_error);
@@ -184,6 +185,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_session_reset(session);
     elman_session_set_state(session, state, count);
     elman_session_step(session, x, y);
+    elman_set_class_names(network, names, count);
     elman_set_output(network, mode);
     elman_set_parallel_threshold(network, operations);
     elman_set_parameters(network, parameters, count);
@@ -194,6 +196,8 @@ const ENTRIES: &[Entry] = entries! {
     elman_softmax(logits, rows, classes, probabilities);
     elman_softmax_cross_entropy(logits, labels, rows, classes, loss, dlogits);
     elman_softmax_cross_entropy_padded(logits, labels, batch, steps, lengths, classes, loss, dlogits);
+    elman_softmax_cross_entropy_weighted(logits, labels, rows, classes, weights, loss, dlogits);
+    elman_softmax_cross_entropy_weighted_padded(logits, labels, batch, steps, lengths, classes, weights, loss, dlogits);
     elman_standardize(network, dataset);
     elman_update(network, optimizer);
 };

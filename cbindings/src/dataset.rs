@@ -64,10 +64,12 @@ pub unsafe extern "C" fn elman_dataset_create(
     })
 }
 
-/// Makes a data set with classes as targets. They are named by their numbers.
+/// Makes a data set with classes as targets. They have their numbers for names: a label is the number of the network's
+/// output that stands for the class, whatever names the network's classes have.
 ///
 ///   labels      [sequences] or, per step, [total_steps]: the labels of the first sequence's steps, then of the
-///               second's and so on; each less than `classes`
+///               second's and so on; each less than `classes`, or ELMAN_NO_LABEL where the sequence or the step has no
+///               class: it counts neither in losses nor in metrics
 ///   classes     number of classes, 1 to 2^24
 ///   per_step    0: one class per sequence; 1: one class per step
 ///
@@ -115,7 +117,8 @@ pub unsafe extern "C" fn elman_dataset_create_classes(
 
 /// Makes a data set with vectors of numbers as targets.
 ///
-///   values      [sequences][size] or, per step, [total_steps][size], finite
+///   values      [sequences][size] or, per step, [total_steps][size]: each finite, or NAN where there is no target; that
+///               element counts in no loss
 ///   size        numbers in one vector, at least 1
 ///   per_step    0: one vector per sequence; 1: one vector per step
 ///
@@ -330,7 +333,8 @@ pub unsafe extern "C" fn elman_dataset_sequence(
     })
 }
 
-/// Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step.
+/// Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step;
+/// ELMAN_NO_LABEL where there is none.
 ///
 ///   labels      receives their address; it stays until the data set is destroyed
 ///   count       receives their number; may be NULL

@@ -9,7 +9,7 @@ use crate::border::{self, call, require};
 use crate::network::Network;
 use crate::status::Status;
 
-/// Writes a network to a file: its layers, parameters, output mode and standardisation. Gradients, the number of
+/// Writes a network to a file: its layers, parameters, output mode, standardisation and class names. Gradients, the number of
 /// threads and the seed are not part of it. The same network gives the same bytes.
 ///
 ///   path        of the file, ends with 0; UTF-8 on Windows

@@ -3,17 +3,20 @@
 //! How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
 //! over the rows or elements that count, and so is its gradient. Sums are taken in double, in an order that depends on
 //! the sizes alone. The functions whose names end in _padded are for ELMAN_OUTPUT_ALL: of each sequence only the first
-//! `lengths` steps count; the others are not read, and their gradient is 0.
+//! `lengths` steps count; the others are not read, and their gradient is 0. Nor does a row count whose label is
+//! ELMAN_NO_LABEL, or an element whose target is NAN.
+
+use std::ptr;
 
 use elman_engine::loss::{self, Padding};
 
 use crate::border::{Caller, call};
 use crate::status::{Result, Status};
 
-/// A label for rows that do not count.
+/// The label of a row that has none, and does not count.
 pub const ELMAN_NO_LABEL: usize = SIZE_MAX;
 /// C's name for it, which is what the header is to say.
-const SIZE_MAX: usize = usize::MAX;
+const SIZE_MAX: usize = loss::NO_LABEL;
 
 /// The probabilities of the classes: exp(z_k) / sum_j exp(z_j) for each row z of the logits, of any size.
 ///
@@ -76,6 +79,7 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy(
             labels,
             &[rows],
             classes,
+            ptr::null(),
             None,
             loss,
             dlogits,
@@ -122,6 +126,101 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy_padded(
             labels,
             &rows,
             classes,
+            ptr::null(),
+            Some(padding),
+            loss,
+            dlogits,
+        )
+    })
+}
+
+/// As elman_softmax_cross_entropy(), with a weight for each class, as PyTorch's CrossEntropyLoss(weight) has them: the sum of
+/// w_label * -ln p_label, divided by the sum of w_label, over the rows that count; and the gradient of that.
+///
+///   logits      [rows][classes], of any size
+///   labels      [rows], each less than `classes`, or ELMAN_NO_LABEL where the row does not count
+///   rows        may be 0
+///   classes     at least 1
+///   weights     [classes], each finite and at least 0: rows of a class of weight 0 do not count; NULL: all are 1
+///   loss        receives the loss, 0 where nothing counts; may be NULL
+///   dlogits     receives its gradient, [rows][classes]; must not overlap another argument; may be NULL
+///
+/// Errors: NULL (logits, labels), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_RANGE for a label and for a weight.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits`, `labels` and `weights` are NULL or as large as documented, and nobody writes to them during the call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_softmax_cross_entropy_weighted(
+    logits: *const f32,
+    labels: *const usize,
+    rows: usize,
+    classes: usize,
+    weights: *const f32,
+    loss: *mut f64,
+    dlogits: *mut f32,
+) -> Status {
+    call(|caller| {
+        cross_entropy(
+            caller,
+            logits,
+            labels,
+            &[rows],
+            classes,
+            weights,
+            None,
+            loss,
+            dlogits,
+        )
+    })
+}
+
+/// As elman_softmax_cross_entropy_weighted(), for sequences of different lengths.
+///
+///   logits      [batch][steps][classes]
+///   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
+///   batch       at least 1
+///   steps       at least 1
+///   lengths     [batch], each 1 to `steps`
+///   classes     at least 1
+///   weights     [classes], each finite and at least 0; NULL: all are 1
+///   loss        receives the loss; may be NULL
+///   dlogits     receives its gradient, [batch][steps][classes]; must not overlap another argument; may be NULL
+///
+/// Errors: as there, and NULL (lengths), OUT_OF_RANGE for a length.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `logits`, `labels`, `lengths` and `weights` are NULL or as large as documented, and nobody writes to them during the
+///   call.
+/// - `dlogits` is NULL or as large as documented, and nobody else touches it during the call.
+/// - `loss` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_softmax_cross_entropy_weighted_padded(
+    logits: *const f32,
+    labels: *const usize,
+    batch: usize,
+    steps: usize,
+    lengths: *const usize,
+    classes: usize,
+    weights: *const f32,
+    loss: *mut f64,
+    dlogits: *mut f32,
+) -> Status {
+    call(|caller| {
+        let padding = padding(caller, batch, steps, lengths)?;
+        let rows = [batch, steps];
+        cross_entropy(
+            caller,
+            logits,
+            labels,
+            &rows,
+            classes,
+            weights,
             Some(padding),
             loss,
             dlogits,
@@ -132,7 +231,7 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy_padded(
 /// The mean of (y - target)^2.
 ///
 ///   y           [count]
-///   targets     [count]
+///   targets     [count], NAN where there is none: that element does not count
 ///   count       number of elements, of any number of rows; may be 0
 ///   loss        receives the loss, 0 where there are no elements; may be NULL
 ///   dy          receives its gradient, [count]; must not overlap another argument; may be NULL
@@ -159,7 +258,7 @@ pub unsafe extern "C" fn elman_mean_squared_error(
 /// As elman_mean_squared_error(), for sequences of different lengths.
 ///
 ///   y           [batch][steps][size]
-///   targets     [batch][steps][size]
+///   targets     [batch][steps][size], NAN where there is none
 ///   batch       at least 1
 ///   steps       at least 1
 ///   lengths     [batch], each 1 to `steps`
@@ -197,7 +296,7 @@ pub unsafe extern "C" fn elman_mean_squared_error_padded(
 /// for probabilities of independent events.
 ///
 ///   logits      [count], of any size
-///   targets     [count], each from 0 to 1
+///   targets     [count], each from 0 to 1, or NAN where there is none: that element does not count
 ///   count       number of elements, of any number of rows; may be 0
 ///   loss        receives the loss, 0 where there are no elements; may be NULL
 ///   dlogits     receives its gradient, [count]; must not overlap another argument; may be NULL
@@ -224,7 +323,7 @@ pub unsafe extern "C" fn elman_binary_cross_entropy_with_logits(
 /// As elman_binary_cross_entropy_with_logits(), for sequences of different lengths.
 ///
 ///   logits      [batch][steps][size]
-///   targets     [batch][steps][size], each from 0 to 1
+///   targets     [batch][steps][size], each from 0 to 1, or NAN where there is none
 ///   batch       at least 1
 ///   steps       at least 1
 ///   lengths     [batch], each 1 to `steps`
@@ -292,6 +391,7 @@ unsafe fn cross_entropy(
     labels: *const usize,
     rows: &[usize],
     classes: usize,
+    weights: *const f32,
     padding: Option<Padding<'_>>,
     loss: *mut f64,
     dlogits: *mut f32,
@@ -301,8 +401,10 @@ unsafe fn cross_entropy(
     let logits = caller.read("logits", logits, &sizes)?;
     let loss = caller.result_optional("loss", loss)?;
     let dlogits = caller.write_optional("dlogits", dlogits, &sizes)?;
-    let ignored = Some(ELMAN_NO_LABEL);
-    let value = loss::softmax_cross_entropy(logits, classes, labels, ignored, padding, dlogits)?;
+    let weights = caller.read_optional("weights", weights, &[classes])?;
+    let value = loss::softmax_cross_entropy_weighted(
+        logits, classes, labels, weights, None, padding, dlogits,
+    )?;
     if let Some(loss) = loss {
         loss.write(value);
     }

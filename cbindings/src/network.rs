@@ -11,6 +11,8 @@
 //! 0.567, that of a GRU of the same size 0.493. Its states have no bound, so clip its gradients (by norm 1, say) and take
 //! small learning rates; where it explodes all the same, elman_fit() stops with ELMAN_ERROR_NOT_FINITE.
 
+use std::ffi::c_char;
+
 use elman_engine::dataset::Standardization;
 use elman_engine::init::Initializer;
 use elman_engine::{Activation, Error, Output};
@@ -305,6 +307,85 @@ pub unsafe extern "C" fn elman_get_standardization(
                 None => deviation.fill(1.0),
             }
         }
+        Ok(())
+    })
+}
+
+/// Names the classes that the outputs stand for. Data sets whose classes have names, those of files, are then measured and
+/// trained on by these names, whatever order they have them in. They are saved with the network.
+///
+///   names       [count], each a string of UTF-8 that ends with 0, none twice; NULL: the classes have no names, and labels are
+///               the numbers of the outputs
+///   count       the network's output size; not read where `names` is NULL
+///
+/// The first elman_fit() on a data set whose classes have names does the same for a network that has none. The names go when
+/// a layer is added that changes the output size. Pointers from elman_get_class_name() end.
+///
+/// Errors: NULL (network, a name), LENGTH; MISMATCH for a name twice or one that is not UTF-8; OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `names` is NULL or as large as documented; each name is NULL or a string that ends with 0, and nobody writes to any of
+///   them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_set_class_names(
+    network: Option<&mut Network>,
+    names: *const *const c_char,
+    count: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        if names.is_null() {
+            return Ok(network.0.set_class_names::<&str>(&[])?);
+        }
+        elman_engine::shape::expect_len("names", count, network.0.output_size())?;
+        let names = caller.strings("names", names, count)?;
+        Ok(network.0.set_class_names(&names)?)
+    })
+}
+
+/// Number of classes that have names: the output size, or 0 where they have none; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_class_name_count(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| {
+        network.0.class_names().len()
+    })
+}
+
+/// Gives the name of the class that an output stands for.
+///
+///   index       of the output, less than elman_get_class_name_count()
+///   name        receives the name, a string of UTF-8 that ends with 0. It stays until elman_set_class_names(), the first
+///               elman_fit(), a layer that changes the output size, or elman_destroy()
+///
+/// Errors: NULL, OUT_OF_RANGE.
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `name` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_get_class_name(
+    network: Option<&Network>,
+    index: usize,
+    name: *mut *const c_char,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let name = caller.result("name", name)?;
+        let names = network.0.class_names();
+        let Some(found) = names.c_str(index) else {
+            return Err(Error::IndexOutOfRange {
+                name: "index",
+                index,
+                count: names.len(),
+            }
+            .into());
+        };
+        name.write(found.as_ptr());
         Ok(())
     })
 }

@@ -78,7 +78,8 @@ pub struct Options {
     pub shuffle: u32,
     /// Seed of the random order; by default 0.
     pub seed: u64,
-    /// The class whose rows do not count; by default ELMAN_NO_LABEL: all rows count.
+    /// The class whose rows do not count, by the number of its output; by default ELMAN_NO_LABEL: all rows that have a
+    /// class count.
     pub ignored_label: usize,
     /// How often every sequence is seen, at least 1; by default 30.
     pub epochs: usize,
@@ -98,6 +99,9 @@ pub struct Options {
     pub callback: ProgressCallback,
     /// Is handed to the callback; by default NULL.
     pub user: *mut c_void,
+    /// [output size of the network], in the order of the outputs: what the rows of each class count for in the loss, as the
+    /// weights of elman_softmax_cross_entropy_weighted; NULL, the default: 1. For ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY alone.
+    pub class_weights: *const f32,
 }
 
 /// Gives every field of the options its default.
@@ -124,12 +128,17 @@ pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usi
 /// Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
 /// elman_forward() has kept. After the first epoch nothing is allocated.
 ///
+/// Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
+/// classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names
+/// in any order and need not have all of them. Data sets whose classes are numbers go by the numbers of the outputs.
+///
 ///   optimizer   of this network, or new
 ///   options     NULL for the defaults
 ///
 /// Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
-/// data set, validation set, network, loss and options do not fit each other; OUT_OF_RANGE for the limit on the
-/// gradients, and for a target that the loss can't take. While it trains: NOT_FINITE where gradients have become
+/// data set, validation set, network, loss and options do not fit each other, and for a class of a name that the network
+/// does not know; OUT_OF_RANGE for the limit on the gradients, for class weights that are none, and for a target that the
+/// loss can't take. While it trains: NOT_FINITE where gradients have become
 /// infinite or not a number (the network then has the parameters from before the update that would have used them, and
 /// the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
 /// optimizer of another network; OUT_OF_MEMORY.
@@ -139,6 +148,7 @@ pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usi
 ///
 /// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
 /// - Its validation set is NULL or a data set that is not destroyed during the call.
+/// - Its class weights are NULL or as large as documented, and nobody writes to them during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_fit(
     network: Option<&mut Network>,
@@ -160,6 +170,7 @@ pub unsafe extern "C" fn elman_fit(
             validation: caller
                 .object(options.validation)
                 .map(|dataset| &dataset.data),
+            class_weights: options.class_weights(caller, &network.0)?,
             ..FitOptions::new(options.loss()?)
         };
         let (network, optimizer) = (&mut network.0, &mut optimizer.0);
@@ -181,20 +192,26 @@ pub unsafe extern "C" fn elman_fit(
 
 /// Measures a network on a data set, without dropout.
 ///
-///   options     its loss, ignored_label and batch_size; NULL for the defaults
+/// Where both have names for their classes, these are compared by name: the data set may have them in another order and need
+/// not have all of them. Otherwise the labels are the numbers of the outputs.
+///
+///   options     its loss, ignored_label, class_weights and batch_size; NULL for the defaults
 ///   loss        receives the loss: the mean over all rows or elements that count; may be NULL
-///   accuracy    receives the part of the rows that count whose largest output is that of their class, NAN where
-///               targets are no classes; may be NULL
+///   accuracy    receives the part of the rows that count whose largest output is that of their class, whatever its weight;
+///               NAN where no row has a class; may be NULL
 ///   confusion   receives how often a row of the class that the first index names was taken for the class that the
-///               second one names, [classes][classes]; may be NULL
+///               second one names, [n][n] where n is elman_output_size(), in the order of the outputs; not written where
+///               the targets are no classes; may be NULL
 ///
 /// Errors: NULL (network, dataset), OVERLAP, SIZE_OVERFLOW, UNKNOWN_CONSTANT, ZERO_SIZE, OUT_OF_MEMORY;
-/// MISMATCH where data set, network and loss do not fit each other; OUT_OF_RANGE for a target that the loss can't take.
+/// MISMATCH where data set, network and loss do not fit each other, and for a class of a name that the network does not know;
+/// OUT_OF_RANGE for class weights that are none, and for a target that the loss can't take.
 /// Threads: any number on one network and one data set. Since 0.1.
 ///
 /// # Safety
 ///
 /// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
+/// - Its class weights are NULL or as large as documented, and nobody writes to them during the call.
 /// - `confusion` is NULL or as large as documented, and nobody else touches it during the call.
 /// - `loss` and `accuracy` are NULL or have room for their results, which nobody else touches during the call.
 #[unsafe(no_mangle)]
@@ -212,9 +229,14 @@ pub unsafe extern "C" fn elman_evaluate(
         let options = options_of(caller, options)?;
         let loss = caller.result_optional("loss", loss)?;
         let accuracy = caller.result_optional("accuracy", accuracy)?;
-        let cells = [data.class_count(); 2];
-        let confusion = caller.write_optional("confusion", confusion, &cells)?;
-        let found = train::evaluate(network, data, options.loss()?, options.batch_size)?;
+        let classes = match data.class_count() {
+            0 => 0,
+            _ => network.output_size(),
+        };
+        let confusion = caller.write_optional("confusion", confusion, &[classes; 2])?;
+        let weights = options.class_weights(caller, network)?;
+        let (of, batch_size) = (options.loss()?, options.batch_size);
+        let found = train::evaluate_weighted(network, data, of, weights, batch_size)?;
         if let Some(loss) = loss {
             loss.write(found.score.loss);
         }
@@ -232,7 +254,8 @@ pub unsafe extern "C" fn elman_evaluate(
 ///
 ///   batch_size  sequences that are run at a time, at least 1
 ///   y           receives the outputs, [sequences][output_size] or, with ELMAN_OUTPUT_ALL, [total_steps][output_size]:
-///               the steps of one sequence after those of the other, without padding
+///               the steps of one sequence after those of the other, without padding; in the order of the network's outputs,
+///               whatever the order of the data set's classes
 ///
 /// Errors: NULL, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; MISMATCH where the data set has another number of
 /// features than the network.
@@ -288,11 +311,26 @@ impl Default for Options {
             validation: ptr::null(),
             callback: None,
             user: ptr::null_mut(),
+            class_weights: ptr::null(),
         }
     }
 }
 
 impl Options {
+    /// The weights of the network's classes.
+    ///
+    /// # Safety
+    ///
+    /// As with [`Caller::read`].
+    unsafe fn class_weights<'call>(
+        &self,
+        caller: &mut Caller<'call>,
+        network: &elman_engine::Network<f32>,
+    ) -> Result<Option<&'call [f32]>> {
+        let sizes = [network.output_size()];
+        caller.read_optional("class_weights", self.class_weights, &sizes)
+    }
+
     fn loss(&self) -> Result<Loss> {
         match self.loss {
             ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY => Ok(Loss::SoftmaxCrossEntropy {

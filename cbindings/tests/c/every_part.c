@@ -192,12 +192,29 @@ static void losses(void) {
     OK(elman_softmax_cross_entropy_padded(logits, rest, 2, 2, ends, 2, &loss, e));
     CHECK(fabs(loss + (log(p[1]) + log(p[2]) + log(0.5)) / 3) < 1e-6 && e[6] == 0.0f && e[7] == 0.0f);
 
+    const float weights[2] = {0.5f, 2.0f};
+    OK(elman_softmax_cross_entropy_weighted(logits, labels, 4, 2, weights, &loss, d));
+    CHECK(fabs(loss + (2 * log(p[1]) + 0.5 * log(p[2]) + 2 * log(p[7])) / 4.5) < 1e-6);
+    CHECK(fabsf(d[0] - p[0] * 2 / 4.5f) < 1e-6f && fabsf(d[3] - p[3] * 0.5f / 4.5f) < 1e-6f && d[4] == 0.0f);
+    OK(elman_softmax_cross_entropy_weighted_padded(logits, labels, 2, 2, ends, 2, weights, &other, e));
+    CHECK(fabs(other + (2 * log(p[1]) + 0.5 * log(p[2])) / 2.5) < 1e-6 && e[4] == 0.0f && e[7] == 0.0f);
+    OK(elman_softmax_cross_entropy_weighted(logits, labels, 4, 2, NULL, &loss, d));
+    OK(elman_softmax_cross_entropy(logits, labels, 4, 2, &other, e));
+    CHECK(loss == other);
+    SAME(d, e, 8);
+
     const float targets[8] = {0, 1, 1, 1, 0, 1, 9, 9};
     OK(elman_mean_squared_error(logits, targets, 6, &loss, d));
     CHECK(loss == (1 + 1 + 4 + 0 + 25 + 16) / 6.0 && fabsf(d[2] - 2.0f * 2 / 6) < 1e-6f);
     OK(elman_mean_squared_error_padded(logits, targets, 2, 2, ends, 2, &other, e));
     CHECK(loss == other && e[7] == 0.0f);
     SAME(d, e, 6);
+
+    const float some[6] = {0, NAN, 1, 1, NAN, NAN};
+    OK(elman_mean_squared_error(logits, some, 6, &loss, d));
+    CHECK(loss == (1 + 4 + 0) / 3.0 && fabsf(d[2] - 2.0f * 2 / 3) < 1e-6f && d[1] == 0.0f && d[4] == 0.0f);
+    OK(elman_binary_cross_entropy_with_logits(logits, some, 6, &loss, d));
+    CHECK(fabs(loss - (log(1 + exp(1)) + log(1 + exp(-3)) + log(1 + exp(-1))) / 3) < 1e-6 && d[5] == 0.0f);
 
     OK(elman_binary_cross_entropy_with_logits(logits, targets, 6, &loss, d));
     CHECK(fabsf(d[4] - (float)(1 / (1 + exp(-5)) / 6)) < 1e-6f);
@@ -300,6 +317,119 @@ static void datasets(void) {
         elman_destroy(network);
         elman_dataset_destroy(dataset);
     }
+}
+
+/* What has no target is left out of training and measuring. */
+static void partial_targets(void) {
+    const size_t sequences[3] = {3, 2, 1}, labels[6] = {1, ELMAN_NO_LABEL, 0, ELMAN_NO_LABEL, 1, 0}, *given;
+    const float weights[2] = {1.0f, 3.0f};
+    float y[12], d[12], values[12];
+    size_t confusion[4], count;
+    double loss, alone, accuracy;
+    elman_dataset *dataset;
+    elman_optimizer *adam;
+    elman_fit_options options;
+    elman_network *network = network_of(ELMAN_OUTPUT_ALL);
+    OK(elman_fit_options_init(&options, sizeof options));
+    CHECK(options.class_weights == NULL);
+    OK(elman_dataset_create_classes(INPUT, x, sequences, 3, labels, 2, 1, &dataset));
+    OK(elman_dataset_labels(dataset, &given, &count));
+    SAME(given, labels, 6);
+    OK(elman_predict_dataset(network, dataset, 2, y));
+    OK(elman_evaluate(network, dataset, NULL, &loss, &accuracy, confusion));
+    OK(elman_softmax_cross_entropy(y, labels, 6, 2, &alone, d));
+    CHECK(fabs(loss - alone) < 1e-6 && confusion[0] + confusion[1] == 2 && confusion[2] + confusion[3] == 2);
+    CHECK(accuracy == (double)(confusion[0] + confusion[3]) / 4);
+    options.class_weights = weights;
+    OK(elman_evaluate(network, dataset, &options, &loss, NULL, NULL));
+    OK(elman_softmax_cross_entropy_weighted(y, labels, 6, 2, weights, &alone, d));
+    CHECK(fabs(loss - alone) < 1e-6);
+    OK(elman_adam_create(0.05, 0.9, 0.999, 1e-8, 0.0, &adam));
+    options.epochs = 200;
+    OK(elman_fit(network, dataset, adam, &options));
+    OK(elman_evaluate(network, dataset, &options, &alone, NULL, NULL));
+    CHECK(alone < loss);
+    elman_dataset_destroy(dataset);
+
+    for (size_t i = 0; i < 12; i++) values[i] = i % 5 == 2 ? NAN : 0.5f;
+    OK(elman_dataset_create_values(INPUT, x, sequences, 3, values, 2, 1, &dataset));
+    options.loss = ELMAN_LOSS_BINARY_CROSS_ENTROPY;
+    options.class_weights = NULL;
+    OK(elman_optimizer_reset(adam));
+    OK(elman_fit(network, dataset, adam, &options));
+    OK(elman_predict_dataset(network, dataset, 2, y));
+    OK(elman_evaluate(network, dataset, &options, &loss, NULL, NULL));
+    OK(elman_binary_cross_entropy_with_logits(y, values, 12, &alone, d));
+    CHECK(fabs(loss - alone) < 1e-6);
+    elman_dataset_destroy(dataset);
+    elman_optimizer_destroy(adam);
+    elman_destroy(network);
+}
+
+static elman_dataset *read_text(const char *text) {
+    FILE *file = fopen("every_part.ts", "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+    elman_dataset *dataset;
+    OK(elman_dataset_read_ts("every_part.ts", &dataset));
+    remove("every_part.ts");
+    return dataset;
+}
+
+/* The same classes in another order are the same classes. */
+static void class_names(void) {
+    elman_dataset *first = read_text("@classLabel true up down\n@data\n1,2:up\n2,1:down\n0,3:up\n5,2:down\n2,3,4:up\n");
+    elman_dataset *other = read_text("@classLabel true down up\n@data\n1,2:up\n2,1:down\n0,3:up\n5,2:down\n2,3,4:up\n");
+    elman_dataset *falling = read_text("@classLabel true down\n@data\n4,2:down\n3,1:down\n");
+    elman_network *network, *loaded;
+    elman_optimizer *adam;
+    elman_fit_options options;
+    OK(elman_create(1, &network));
+    OK(elman_add_rnn(network, 8, ELMAN_TANH));
+    OK(elman_add_dense(network, 2, ELMAN_LINEAR));
+    OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 1));
+    OK(elman_adam_create(0.02, 0.9, 0.999, 1e-8, 0.0, &adam));
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.epochs = 200;
+    options.validation = other;
+    CHECK(elman_get_class_name_count(network) == 0);
+    OK(elman_fit(network, first, adam, &options));
+    CHECK(elman_get_class_name_count(network) == 2);
+    const char *name, *again;
+    OK(elman_get_class_name(network, 1, &name));
+    CHECK(strcmp(name, "down") == 0);
+
+    OK(elman_save(network, "every_part.safetensors"));
+    OK(elman_load("every_part.safetensors", &loaded));
+    remove("every_part.safetensors");
+    const elman_dataset *orders[2] = {first, other};
+    for (size_t i = 0; i < 4; i++) {
+        const elman_network *measured = i % 2 ? loaded : network;
+        double accuracy;
+        size_t confusion[4];
+        OK(elman_evaluate(measured, orders[i / 2], NULL, NULL, &accuracy, confusion));
+        CHECK(accuracy == 1.0 && confusion[0] == 3 && confusion[3] == 2 && confusion[1] + confusion[2] == 0);
+        OK(elman_evaluate(measured, falling, NULL, NULL, &accuracy, confusion));
+        CHECK(accuracy == 1.0 && confusion[3] == 2 && confusion[0] + confusion[1] + confusion[2] == 0);
+        OK(elman_get_class_name(measured, 0, &again));
+        CHECK(strcmp(again, "up") == 0);
+    }
+    OK(elman_optimizer_reset(adam));
+    OK(elman_fit(loaded, other, adam, &options));
+    OK(elman_get_class_name(loaded, 0, &again));
+    CHECK(strcmp(again, "up") == 0 && strcmp(name, "down") == 0);
+
+    const char *const german[2] = {"auf", "ab"};
+    OK(elman_set_class_names(network, german, 2));
+    OK(elman_get_class_name(network, 1, &name));
+    CHECK(strcmp(name, "ab") == 0);
+    OK(elman_set_class_names(network, NULL, 7));
+    CHECK(elman_get_class_name_count(network) == 0);
+    elman_dataset_destroy(first);
+    elman_dataset_destroy(other);
+    elman_dataset_destroy(falling);
+    elman_optimizer_destroy(adam);
+    elman_destroy(network);
+    elman_destroy(loaded);
 }
 
 struct watch {
@@ -446,6 +576,8 @@ int main(int argc, char **argv) {
     fit_is_a_loop();
     datasets();
     names();
+    partial_targets();
+    class_names();
     real_data(argv[1]);
     puts("ok");
     return 0;

@@ -130,7 +130,42 @@ static void networks(void) {
           "deviation overlaps mean, expected separate buffers");
     CHECK(mean[0] == 7.0f && mean[1] == 7.0f);
 
+    const char *names[2] = {"up", "up"}, *name = "before";
+    FAILS(elman_set_class_names(NULL, names, 2), NULL, "network is NULL");
+    FAILS(elman_set_class_names(network, names, 3), LENGTH, "names has 3 elements, expected 2");
+    FAILS(elman_set_class_names(network, names, 2), MISMATCH,
+          "a class name is 'up' twice, expected one name for each class");
+    names[1] = NULL;
+    FAILS(elman_set_class_names(network, names, 2), NULL, "names is NULL");
+    names[1] = "\xff";
+    FAILS(elman_set_class_names(network, names, 2), MISMATCH, "names is '\xef\xbf\xbd', expected UTF-8 text");
+    const char *const *crooked = (const char *const *)(const void *)((const char *)names + 1);
+    CHECK(elman_set_class_names(network, crooked, 2) == ELMAN_ERROR_ALIGNMENT);
+    FAILS(elman_get_class_name(NULL, 0, &name), NULL, "network is NULL");
+    FAILS(elman_get_class_name(network, 0, NULL), NULL, "name is NULL");
+    FAILS(elman_get_class_name(network, 0, &name), OUT_OF_RANGE, "index is 0, expected less than 0");
+    names[1] = "down";
+    OK(elman_set_class_names(network, names, 2));
+    FAILS(elman_set_class_names(network, names, 1), LENGTH, "names has 1 elements, expected 2");
+    FAILS(elman_get_class_name(network, 2, &name), OUT_OF_RANGE, "index is 2, expected less than 2");
+    CHECK(elman_get_class_name_count(network) == 2 && strcmp(name, "before") == 0);
+    FILE *file = fopen("wrong_input.ts", "w");
+    CHECK(file != NULL && fputs("@classLabel true down sideways\n@data\n1,2:3,4:down\n", file) >= 0 && fclose(file) == 0);
+    elman_dataset *strange;
+    OK(elman_dataset_read_ts("wrong_input.ts", &strange));
+    remove("wrong_input.ts");
+    const char *unknown = "a class of the data set is 'sideways', expected one that the network knows: 'up', 'down'";
+    FAILS(elman_evaluate(network, strange, NULL, NULL, NULL, NULL), MISMATCH, unknown);
+    FAILS(elman_fit(network, strange, optimizer, NULL), MISMATCH, unknown);
+    elman_fit_options options;
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.validation = strange;
+    FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH, unknown);
+    elman_dataset_destroy(strange);
+    OK(elman_set_class_names(network, NULL, 0));
+
     const elman_network *none = NULL;
+    CHECK(elman_get_class_name_count(none) == 0);
     CHECK(elman_input_size(none) == 0 && elman_output_size(none) == 0 && elman_state_size(none) == 0);
     CHECK(elman_threads(none) == 0 && elman_output(none) == ELMAN_OUTPUT_LAST && elman_parameter_count(none) == 0);
     CHECK(strcmp(elman_last_error(), "network is NULL") == 0);
@@ -404,6 +439,16 @@ static void losses(void) {
           "lengths is NULL");
     FAILS(elman_softmax_cross_entropy_padded(logits, labels, 1, 2, ends, 2, &loss, gradient), OUT_OF_RANGE,
           "lengths[0] is 3, expected 1 to 2");
+    const float weights[2] = {1.0f, -1.0f};
+    FAILS(elman_softmax_cross_entropy_weighted(NULL, labels, 2, 2, NULL, &loss, gradient), NULL, "logits is NULL");
+    FAILS(elman_softmax_cross_entropy_weighted(logits, labels, 2, 2, weights, &loss, gradient), OUT_OF_RANGE,
+          "weights is -1, expected a finite number, at least 0");
+    FAILS(elman_softmax_cross_entropy_weighted(logits, labels, 2, 2, gradient, &loss, gradient), OVERLAP,
+          "weights overlaps dlogits, expected separate buffers");
+    FAILS(elman_softmax_cross_entropy_weighted_padded(logits, labels, 1, 2, NULL, 2, weights, &loss, gradient), NULL,
+          "lengths is NULL");
+    FAILS(elman_softmax_cross_entropy_weighted_padded(logits, labels, 1, 2, ends, 2, NULL, &loss, gradient),
+          OUT_OF_RANGE, "lengths[0] is 3, expected 1 to 2");
     FAILS(elman_mean_squared_error(NULL, targets, 4, &loss, gradient), NULL, "y is NULL");
     FAILS(elman_mean_squared_error(logits, NULL, 4, &loss, gradient), NULL, "targets is NULL");
     FAILS(elman_mean_squared_error(logits, targets, SIZE_MAX, &loss, gradient), SIZE_OVERFLOW,
@@ -416,7 +461,7 @@ static void losses(void) {
           "batch is 0, expected at least 1");
     FAILS(elman_binary_cross_entropy_with_logits(NULL, targets, 4, &loss, gradient), NULL, "logits is NULL");
     FAILS(elman_binary_cross_entropy_with_logits(logits, targets, 4, &loss, gradient), OUT_OF_RANGE,
-          "a target is 2, expected 0 to 1");
+          "a target is 2, expected 0 to 1, or NaN for none");
     FAILS(elman_binary_cross_entropy_with_logits_padded(logits, targets, 1, 2, NULL, 2, &loss, gradient), NULL,
           "lengths is NULL");
     for (int i = 0; i < 4; i++) CHECK(gradient[i] == 7.0f);
@@ -432,7 +477,7 @@ static uint32_t never(void *user, elman_progress *progress, const elman_network 
 static void fits(void) {
     elman_fit_options options, defaults;
     FAILS(elman_fit_options_init(NULL, sizeof options), NULL, "options is NULL");
-    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 96, as in the header of this version");
+    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 104, as in the header of this version");
     OK(elman_fit_options_init(&defaults, sizeof defaults));
     defaults.callback = never;
     options = defaults;
@@ -441,7 +486,7 @@ static void fits(void) {
     FAILS(elman_fit(network, dataset, NULL, &options), NULL, "optimizer is NULL");
     options.size = 0;
     FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH,
-          "the size field of options is 0, expected 96, as in the header of this version");
+          "the size field of options is 0, expected 104, as in the header of this version");
 #define WITH(field, value, status, message)                                                                            \
     options = defaults;                                                                                                \
     options.field = value;                                                                                             \
@@ -457,6 +502,9 @@ static void fits(void) {
     WITH(truncate, 2, MISMATCH,
          "the output of the network is that of the last step, expected those of all steps, to train on some steps at a "
          "time");
+    const float weights[2] = {1.0f, INFINITY};
+    WITH(class_weights, weights, OUT_OF_RANGE, "class_weights is inf, expected a finite number, at least 0");
+    WITH(class_weights, misaligned(), ALIGNMENT, elman_last_error());
     defaults.clip = ELMAN_CLIP_NORM;
     WITH(clip_limit, -1, OUT_OF_RANGE, "clip_limit is -1, expected a number above 0");
 
@@ -467,7 +515,11 @@ static void fits(void) {
     FAILS(elman_evaluate(network, NULL, &options, &loss, &accuracy, confusion), NULL, "dataset is NULL");
     FAILS(elman_evaluate(network, dataset, &options, &loss, &loss, confusion), OVERLAP,
           "accuracy overlaps loss, expected separate buffers");
+    options.class_weights = weights;
+    FAILS(elman_evaluate(network, dataset, &options, &loss, &accuracy, confusion), OUT_OF_RANGE,
+          "class_weights is inf, expected a finite number, at least 0");
     options.loss = ELMAN_LOSS_BINARY_CROSS_ENTROPY;
+    options.class_weights = NULL;
     FAILS(elman_evaluate(network, dataset, &options, &loss, &accuracy, confusion), MISMATCH,
           "the target of the data set is a class of 2 for each sequence, expected numbers, 2 for each sequence, "
           "which is what the network gives and binary cross-entropy takes");

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::ptr;
 
 use elman_abi::dataset::*;
+use elman_abi::loss::ELMAN_NO_LABEL;
 use elman_abi::network::*;
 use elman_abi::status::*;
 
@@ -38,6 +39,8 @@ pub struct Content {
     pub x: Vec<f32>,
     pub lengths: Vec<usize>,
     pub targets: Targets,
+    /// Whether a file has named the classes.
+    pub named: bool,
 }
 
 /// A data set and its content.
@@ -63,26 +66,49 @@ impl Content {
 
     /// Whether it is what a network gives and a loss takes.
     pub fn fits(&self, model: &Model, of_classes: bool) -> bool {
-        let wanted = (
-            of_classes,
-            model.output_size(),
-            model.output == ELMAN_OUTPUT_ALL,
-        );
-        let found = match &self.targets {
+        let outputs = model.output_size();
+        let (kind, per_step) = match &self.targets {
             Targets::None => return false,
             Targets::Classes {
                 names, per_step, ..
-            } => (true, names.len(), *per_step),
-            Targets::Values { size, per_step, .. } => (false, *size, *per_step),
+            } => {
+                let size = match &model.names {
+                    Some(known) if self.named => names.iter().all(|name| known.contains(name)),
+                    Some(_) => names.len() <= outputs,
+                    None => names.len() == outputs,
+                };
+                (of_classes && size, *per_step)
+            }
+            Targets::Values { size, per_step, .. } => (!of_classes && *size == outputs, *per_step),
         };
-        self.input == model.input && found == wanted
+        self.input == model.input && kind && per_step == (model.output == ELMAN_OUTPUT_ALL)
     }
 
-    /// Whether all targets are probabilities.
+    /// The names that a network takes over.
+    pub fn own_names(&self) -> Option<&Vec<String>> {
+        match &self.targets {
+            Targets::Classes { names, .. } if self.named => Some(names),
+            _ => None,
+        }
+    }
+
+    /// The number that a network has for a class, or that of no class.
+    pub fn class_of(&self, label: usize, known: Option<&Vec<String>>) -> usize {
+        match (known, self.own_names()) {
+            (Some(known), Some(own)) if label < own.len() => {
+                let place = known.iter().position(|name| *name == own[label]);
+                place.expect("names that fit")
+            }
+            _ => label,
+        }
+    }
+
+    /// Whether all targets that there are are probabilities.
     pub fn is_probable(&self) -> bool {
         match &self.targets {
             Targets::Values { values, .. } => {
-                values.iter().all(|value| (0.0..=1.0).contains(value))
+                let right = |value: &f32| value.is_nan() || (0.0..=1.0).contains(value);
+                values.iter().all(right)
             }
             _ => true,
         }
@@ -91,12 +117,15 @@ impl Content {
     /// Whether a `.ts` file can hold it.
     fn has_ts_form(&self) -> bool {
         match &self.targets {
-            Targets::None
-            | Targets::Classes {
-                per_step: false, ..
-            } => true,
-            Targets::Classes { per_step: true, .. } => false,
-            Targets::Values { size, per_step, .. } => *size == 1 && !per_step,
+            Targets::None => true,
+            Targets::Classes {
+                labels, per_step, ..
+            } => !per_step && !labels.contains(&ELMAN_NO_LABEL),
+            Targets::Values {
+                size,
+                per_step,
+                values,
+            } => *size == 1 && !per_step && !values.iter().any(|value| value.is_nan()),
         }
     }
 
@@ -245,11 +274,16 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         values.into_iter().map(tame).collect()
     };
     let targets = if source.rarely(2) {
-        let mut values = tame(source.floats(rows * size));
+        let drawn = source.floats(rows * size);
+        let is_missing: Vec<_> = drawn.iter().map(|value| value.is_nan()).collect();
+        let mut values = tame(drawn);
         if source.rarely(2) {
             values
                 .iter_mut()
                 .for_each(|value| *value = value.abs().min(1.0));
+        }
+        for (value, _) in { values.iter_mut() }.zip(is_missing).filter(|(_, is)| *is) {
+            *value = f32::NAN;
         }
         Targets::Values {
             values,
@@ -258,7 +292,12 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         }
     } else {
         Targets::Classes {
-            labels: (0..rows).map(|_| source.below(256) % size).collect(),
+            labels: (0..rows)
+                .map(|_| match source.below(256) {
+                    255 => ELMAN_NO_LABEL,
+                    choice => choice % size,
+                })
+                .collect(),
             names: (0..size).map(|class| class.to_string()).collect(),
             per_step,
         }
@@ -268,6 +307,7 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         x: tame(source.floats(steps * model.input)),
         lengths,
         targets,
+        named: false,
     };
     let handle = content.build();
     world.put_dataset(slot, Some(Series { handle, content }));
@@ -349,6 +389,7 @@ pub fn make(world: &mut World, source: &mut Source<'_>) {
             x,
             lengths,
             targets,
+            named: false,
         };
         world.put_dataset(slot, Some(Series { handle, content }));
     }
@@ -395,7 +436,9 @@ fn draw_targets(
         let labels: Vec<_> = (0..call.len(&[rows])).map(|_| label(source)).collect();
         call.wrong(
             ELMAN_ERROR_OUT_OF_RANGE,
-            labels.iter().any(|&label| label >= classes),
+            labels
+                .iter()
+                .any(|&label| label >= classes && label != ELMAN_NO_LABEL),
         );
         let arguments = TargetArguments::Classes {
             labels: call.read(&labels),
@@ -420,7 +463,7 @@ fn draw_targets(
         let values = source.floats(len);
         call.wrong(
             ELMAN_ERROR_NOT_FINITE,
-            !values.iter().all(|value| value.is_finite()),
+            values.iter().any(|value| value.is_infinite()),
         );
         let arguments = TargetArguments::Values {
             values: call.read(&values),

@@ -183,7 +183,8 @@ pub fn read_ts(world: &mut World, source: &mut Source<'_>) {
     });
     if let Some(handle) = done.and_then(|done| made(&done, out)) {
         match file {
-            Some(File::Series(content)) => {
+            Some(File::Series(mut content)) => {
+                content.named = true;
                 world.put_dataset(slot, Some(Series { handle, content }));
             }
             _ => elman_dataset_destroy(Some(handle)),

@@ -184,6 +184,7 @@ impl Content {
                 },
                 _ => Targets::None,
             },
+            named: true,
         }
     }
 }

@@ -126,11 +126,13 @@ impl Padding {
 }
 
 pub fn cross_entropy(world: &mut World, source: &mut Source<'_>) {
-    let padded = source.rarely(2);
+    let (padded, weighted) = (source.rarely(2), source.rarely(4));
     let mut call = Call::new(
-        match padded {
-            true => "elman_softmax_cross_entropy_padded",
-            false => "elman_softmax_cross_entropy",
+        match (padded, weighted) {
+            (true, false) => "elman_softmax_cross_entropy_padded",
+            (false, false) => "elman_softmax_cross_entropy",
+            (true, true) => "elman_softmax_cross_entropy_weighted_padded",
+            (false, true) => "elman_softmax_cross_entropy_weighted",
         },
         source,
     );
@@ -170,37 +172,73 @@ pub fn cross_entropy(world: &mut World, source: &mut Source<'_>) {
     let (from, to_label) = (call.read(&logits), call.read(&labels));
     let loss = call.write_optional(1, !source.rarely(8));
     let gradient = call.write_optional(len, !source.rarely(4));
+    let weights = weighted.then(|| {
+        let mut weights = source.floats(call.len(&[classes]));
+        if !source.rarely(8) {
+            { weights.iter_mut() }.for_each(|weight| *weight = weight.abs().min(1e3));
+        }
+        weights
+    });
+    let to_weights = call.read_optional(weights.as_deref());
+    let weights = weights.filter(|_| call.gives(to_weights));
+    let right = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+    call.wrong(
+        ELMAN_ERROR_OUT_OF_RANGE,
+        !weights.iter().flatten().all(right),
+    );
     let done = call.run(&mut world.record, |p| {
         let (logits, labels) = (p.get(from), p.get(to_label));
+        let weights = p.get(to_weights).cast_const();
         let (loss, gradient) = (p.get(loss), p.get(gradient));
         match (&padding, lengths) {
             (Some(Padding { batch, steps, .. }), Some(lengths)) => {
-                let lengths = p.get(lengths);
-                c!(elman_softmax_cross_entropy_padded(
-                    logits, labels, *batch, *steps, lengths, classes, loss, gradient,
-                ))
+                let (batch, steps, lengths) = (*batch, *steps, p.get(lengths));
+                match weighted {
+                    true => c!(elman_softmax_cross_entropy_weighted_padded(
+                        logits, labels, batch, steps, lengths, classes, weights, loss, gradient
+                    )),
+                    false => c!(elman_softmax_cross_entropy_padded(
+                        logits, labels, batch, steps, lengths, classes, loss, gradient
+                    )),
+                }
             }
-            _ => c!(elman_softmax_cross_entropy(
-                logits,
-                labels,
-                row_sizes[0],
-                classes,
-                loss,
-                gradient
-            )),
+            _ => match weighted {
+                true => c!(elman_softmax_cross_entropy_weighted(
+                    logits,
+                    labels,
+                    row_sizes[0],
+                    classes,
+                    weights,
+                    loss,
+                    gradient
+                )),
+                false => c!(elman_softmax_cross_entropy(
+                    logits,
+                    labels,
+                    row_sizes[0],
+                    classes,
+                    loss,
+                    gradient
+                )),
+            },
         }
     });
     let Some(done) = done.filter(Done::is_ok) else {
         return;
     };
-    let counted = |row: &usize| counts(*row) && labels[*row] != ELMAN_NO_LABEL;
-    let number = (0..rows).filter(counted).count() as f64;
+    let weight = |row: usize| match &weights {
+        _ if !counts(row) || labels[row] == ELMAN_NO_LABEL => 0.0,
+        Some(weights) => f64::from(weights[labels[row]]),
+        None => 1.0,
+    };
+    let counted = |row: &usize| weight(*row) > 0.0;
+    let number: f64 = (0..rows).map(weight).sum();
     let row_of = |row: usize| &logits[row * classes..][..classes];
     let tame = (0..rows).filter(counted).all(|row| is_tame(row_of(row)));
     if let Some(loss) = done.result::<f64>(loss).filter(|_| tame) {
         let sum: f64 = (0..rows)
             .filter(counted)
-            .map(|row| class_loss(row_of(row), labels[row]))
+            .map(|row| weight(row) * class_loss(row_of(row), labels[row]))
             .sum();
         let expected = if number > 0.0 { sum / number } else { 0.0 };
         // exp underflows where the label is hopeless; the library knows better.
@@ -223,7 +261,8 @@ pub fn cross_entropy(world: &mut World, source: &mut Source<'_>) {
         } else if tame {
             let (values, sum) = exponentials(row_of(row));
             let is_label = |class| f64::from(u8::from(class == labels[row]));
-            let slope = |(class, value): (usize, &f64)| (value / sum - is_label(class)) / number;
+            let share = weight(row) / number;
+            let slope = |(class, value): (usize, &f64)| (value / sum - is_label(class)) * share;
             assert!(all_close(found, values.iter().enumerate().map(slope)));
         }
     }
@@ -262,14 +301,16 @@ pub fn elementwise(world: &mut World, source: &mut Source<'_>) {
         let stray = source.rarely(4);
         for (element, target) in targets.iter_mut().enumerate() {
             if counts(element) && !stray {
-                *target = if target.is_nan() {
-                    0.5
-                } else {
-                    target.abs().min(1.0)
+                *target = match target.is_nan() {
+                    true => f32::NAN,
+                    false => target.abs().min(1.0),
                 };
             }
         }
-        let wrong = |element: &usize| !(0.0..=1.0).contains(&targets[*element]);
+        let wrong = |element: &usize| {
+            let target = targets[*element];
+            !target.is_nan() && !(0.0..=1.0).contains(&target)
+        };
         let any = (0..len)
             .filter(|&element| counts(element))
             .any(|element| wrong(&element));
@@ -311,6 +352,7 @@ pub fn elementwise(world: &mut World, source: &mut Source<'_>) {
     let Some(done) = done.filter(Done::is_ok) else {
         return;
     };
+    let counts = |element: usize| counts(element) && !targets[element].is_nan();
     let counted = || (0..len).filter(|&element| counts(element));
     let number = counted().count() as f64;
     let tame = counted().all(|element| is_tame(&[outputs[element], targets[element]]));

@@ -1,10 +1,12 @@
 //! Networks: what a caller knows about one, and the calls that make and change it.
 
+use std::ffi::CString;
+
 use elman_abi::network::*;
 use elman_abi::parameters::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same};
+use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same, text};
 use crate::source::Source;
 use crate::world::{World, few};
 
@@ -26,6 +28,8 @@ pub struct Model {
     pub layers: Vec<Layer>,
     pub output: u32,
     pub standardization: Option<[Vec<f32>; 2]>,
+    /// Of the classes.
+    pub names: Option<Vec<String>>,
 }
 
 impl Model {
@@ -35,6 +39,7 @@ impl Model {
             layers: Vec::new(),
             output: ELMAN_OUTPUT_LAST,
             standardization: None,
+            names: None,
         }
     }
 
@@ -98,6 +103,9 @@ impl Model {
                 mean.len()
             ));
             must("elman_set_standardization", status);
+        }
+        if let Some(names) = &self.names {
+            must("elman_set_class_names", set_names(&mut network, names));
         }
         set_parameters(&mut network, parameters);
         network
@@ -237,6 +245,8 @@ impl Net {
         assert!(self.gradients.is_none_or(|known| known == address));
         self.gradients = Some(address);
         self.check_standardization();
+        assert_eq!(names_of(&self.handle), self.model.names);
+        assert_eq!(names_of(&self.twin), self.model.names);
     }
 
     fn check_standardization(&self) {
@@ -265,6 +275,97 @@ pub fn create(input: usize) -> Box<Network> {
     let mut network = std::ptr::null_mut();
     must("elman_create", c!(elman_create(input, &raw mut network)));
     adopt(network)
+}
+
+/// The names of the classes of a network.
+pub fn names_of(network: &Network) -> Option<Vec<String>> {
+    let name = |index| {
+        let mut name = std::ptr::null();
+        let status = c!(elman_get_class_name(Some(network), index, &raw mut name));
+        must("elman_get_class_name", status);
+        text(name).to_string()
+    };
+    let names: Vec<_> = { 0..elman_get_class_name_count(Some(network)) }
+        .map(name)
+        .collect();
+    (!names.is_empty()).then_some(names)
+}
+
+fn set_names(network: &mut Network, names: &[String]) -> Status {
+    let names: Vec<_> = { names.iter() }
+        .map(|name| CString::new(name.as_str()).expect("a name holds no 0"))
+        .collect();
+    let pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let (pointer, count) = (pointers.as_ptr(), pointers.len());
+    c!(elman_set_class_names(Some(network), pointer, count))
+}
+
+pub fn get_class_name(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let index = source.below(8).wrapping_sub(source.below(2));
+    let mut call = Call::new("elman_get_class_name", source);
+    let net = world.networks[slot].as_ref();
+    let network = call.handle(net.map(|net| &*net.handle));
+    let names = net.and_then(|net| net.model.names.as_deref());
+    let right = names.unwrap_or_default().get(index);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, right.is_none());
+    let name = call.write(1);
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_get_class_name(network, index, p.get(name)))
+    });
+    if let Some(name) = done.filter(Done::is_ok).and_then(|done| done.result(name)) {
+        assert_eq!(Some(text(name)), right.map(String::as_str));
+    }
+}
+
+pub fn set_class_names(world: &mut World, source: &mut Source<'_>) {
+    let slot = world.network_slot(source);
+    let outputs = world.networks[slot]
+        .as_ref()
+        .map_or(1, |net| net.model.output_size());
+    let count = match source.below(16) {
+        15 => source.size(&WIDTHS),
+        _ => outputs,
+    };
+    let (shift, twice, given) = (source.below(4), source.rarely(8), !source.rarely(8));
+    let mut call = Call::new("elman_set_class_names", source);
+    call.starve(source);
+    // Its length is wrong before its size is.
+    let len = if count == outputs {
+        call.len(&[count])
+    } else {
+        0
+    };
+    let mut names: Vec<_> = (0..len)
+        .map(|class| ((class + shift) % len).to_string())
+        .collect();
+    if twice && len > 1 {
+        names[len - 1] = names[0].clone();
+    }
+    let strings: Vec<_> = { names.iter() }
+        .map(|name| CString::new(name.as_str()).expect("a number"))
+        .collect();
+    let pointers: Vec<_> = strings.iter().map(|name| name.as_ptr()).collect();
+    let to_names = call.read_optional(given.then_some(&pointers[..]));
+    let given = call.gives(to_names);
+    call.wrong(ELMAN_ERROR_LENGTH, given && count != outputs);
+    call.wrong(ELMAN_ERROR_MISMATCH, given && twice && len > 1);
+    world.change(
+        slot,
+        call,
+        |network, p| c!(elman_set_class_names(network, p.get(to_names), count)),
+        |net| {
+            net.model.names = given.then_some(names);
+            let twin = &mut net.twin;
+            must(
+                "elman_set_class_names",
+                match &net.model.names {
+                    Some(names) => set_names(twin, names),
+                    None => c!(elman_set_class_names(Some(twin), std::ptr::null(), 0)),
+                },
+            );
+        },
+    );
 }
 
 pub fn parameters(network: &Network) -> Vec<f32> {
@@ -392,6 +493,8 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
     if let (Some(net), Some(true)) = (net, done.map(|done| done.is_ok())) {
         let (parameters, gradients) = (parameters(&net.twin), gradients(&mut net.twin));
         net.model.layers.push(layer);
+        let outputs = net.model.output_size();
+        net.model.names.take_if(|names| names.len() != outputs);
         net.follow(layer.function(), |twin| layer.add(Some(twin)));
         net.gradients = None;
         // What was there before stays. What is new is drawn, from wherever the network's numbers have come to; its gradients

@@ -12,7 +12,7 @@ use elman_abi::training::*;
 use crate::call::{Call, Done, c, same, same_double};
 use crate::dataset::{Content, Series, Targets};
 use crate::loss::{Elementwise, class_loss, element_loss};
-use crate::network::{Model, gradients};
+use crate::network::{Model, Net, gradients, names_of};
 use crate::optimizer::{Seen, is_not_negative};
 use crate::pass::predict_one;
 use crate::source::Source;
@@ -80,13 +80,35 @@ fn draw_options(source: &mut Source<'_>) -> Options {
     }
 }
 
+/// Weights of classes, sometimes, for the options to point to.
+fn draw_weights(source: &mut Source<'_>, net: Option<&Net>) -> Vec<f32> {
+    let outputs = net.map_or(0, |net| net.model.output_size());
+    if outputs > 1000 || !source.rarely(4) {
+        return Vec::new();
+    }
+    let weight = |value: f32| match value {
+        -1e6..=1e6 => value.abs(),
+        _ => value,
+    };
+    source.floats(outputs).into_iter().map(weight).collect()
+}
+
 /// Names what is wrong with the part of the options that measuring and training share.
 fn judge_measure(
     call: &mut Call,
     options: &Options,
+    weights: &[f32],
     model: Option<&Model>,
     content: Option<&Content>,
 ) {
+    let weighs = !options.class_weights.is_null();
+    let right = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+    call.wrong(
+        ELMAN_ERROR_OUT_OF_RANGE,
+        weighs && !weights.iter().all(right),
+    );
+    let classes = options.loss == ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY;
+    call.wrong(ELMAN_ERROR_MISMATCH, weighs && !classes);
     call.wrong(ELMAN_ERROR_MISMATCH, options.size != size_of::<Options>());
     call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, options.loss > 2);
     call.wrong(ELMAN_ERROR_ZERO_SIZE, options.batch_size == 0);
@@ -106,6 +128,10 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     let mut watches = [(); 2].map(|()| Watch::default());
     let watched = source.rarely(2) || options.epochs > 3;
     let with_options = watched || !source.rarely(16);
+    let weights = draw_weights(source, world.networks[slot].as_ref());
+    if !weights.is_empty() {
+        options.class_weights = weights.as_ptr();
+    }
     let stop_after = 1 + source.below(3);
     let answer = source.pick(&[ELMAN_STOP, 77]);
     let rate = source.rarely(3).then(|| source.double(&[0.01, 0.1, 0.0]));
@@ -148,9 +174,24 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     } else {
         Options::default()
     };
-    judge_measure(&mut call, &read, model.as_ref(), content);
+    judge_measure(&mut call, &read, &weights, model.as_ref(), content);
+    // The classes have their names by then.
+    let named = |model: &Model| Model {
+        names: model
+            .names
+            .clone()
+            .or_else(|| content?.own_names().cloned()),
+        ..model.clone()
+    };
+    let named = model.as_ref().map(named);
     if let Some(held_out) = held_out.filter(|_| !read.validation.is_null()) {
-        judge_measure(&mut call, &read, model.as_ref(), Some(&held_out.content));
+        judge_measure(
+            &mut call,
+            &read,
+            &weights,
+            named.as_ref(),
+            Some(&held_out.content),
+        );
     }
     call.wrong(
         ELMAN_ERROR_UNKNOWN_CONSTANT,
@@ -185,7 +226,11 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     if !trained {
         return;
     }
-    let counted = content.counts(&read);
+    let counted = content.counts(&read, &weights, net.model.names.as_ref());
+    let names = named.and_then(|model| model.names);
+    if done.status() != ELMAN_ERROR_OUT_OF_MEMORY || names_of(&net.handle) == names {
+        net.model.names = names;
+    }
     if done.status() == ELMAN_ERROR_OUT_OF_MEMORY {
         net.renew_twin(1);
         trainer.forget();
@@ -263,13 +308,25 @@ fn expect_same_progress([one, two]: &[Watch; 2]) {
 
 impl Content {
     /// Whether anything counts for a loss.
-    fn counts(&self, options: &Options) -> bool {
+    fn counts(&self, options: &Options, weights: &[f32], names: Option<&Vec<String>>) -> bool {
         match &self.targets {
-            Targets::Classes { labels, .. } => {
-                labels.iter().any(|&label| label != options.ignored_label)
-            }
-            _ => true,
+            Targets::Classes { labels, .. } => labels.iter().any(|&label| {
+                let class = self.class_of(label, names);
+                class != options.ignored_label
+                    && class != ELMAN_NO_LABEL
+                    && weight_of(options, weights, class) > 0.0
+            }),
+            Targets::Values { values, .. } => values.iter().any(|value| !value.is_nan()),
+            Targets::None => true,
         }
+    }
+}
+
+/// What the rows of a class count for.
+fn weight_of(options: &Options, weights: &[f32], class: usize) -> f64 {
+    match options.class_weights.is_null() {
+        true => 1.0,
+        false => f64::from(weights[class]),
     }
 }
 
@@ -298,6 +355,7 @@ pub fn init_options(world: &mut World, source: &mut Source<'_>) {
         assert!(
             options.validation.is_null() && options.callback.is_none() && options.user.is_null()
         );
+        assert!(options.class_weights.is_null());
     }
 }
 
@@ -346,6 +404,10 @@ pub fn evaluate(world: &mut World, source: &mut Source<'_>) {
     let (slot, with) = (world.network_slot(source), world.dataset_slot(source));
     let mut options = draw_options(source);
     let with_options = !source.rarely(8);
+    let weights = draw_weights(source, world.networks[slot].as_ref());
+    if !weights.is_empty() {
+        options.class_weights = weights.as_ptr();
+    }
     let mut call = Call::new("elman_evaluate", source);
     call.starve(source);
     let (net, series) = (world.networks[slot].as_ref(), world.datasets[with].as_ref());
@@ -359,9 +421,15 @@ pub fn evaluate(world: &mut World, source: &mut Source<'_>) {
         Options::default()
     };
     let content = series.map(|series| &series.content);
-    judge_measure(&mut call, &read, net.map(|net| &net.model), content);
+    judge_measure(
+        &mut call,
+        &read,
+        &weights,
+        net.map(|net| &net.model),
+        content,
+    );
     let classes = match content.map(|content| &content.targets) {
-        Some(Targets::Classes { names, .. }) => names.len(),
+        Some(Targets::Classes { .. }) => net.map_or(0, |net| net.model.output_size()),
         _ => 0,
     };
     let loss = call.write_optional(1, !source.rarely(4));
@@ -382,7 +450,7 @@ pub fn evaluate(world: &mut World, source: &mut Source<'_>) {
         return;
     };
     let y = outputs(&net.twin, &net.model, content);
-    let expected = Measured::of(&y, net.model.output_size(), &content.targets, &read);
+    let expected = Measured::of(&y, &net.model, content, &read, &weights);
     if let Some(loss) = done
         .result::<f64>(loss)
         .filter(|_| y.iter().all(|y| y.abs() <= 1e6))
@@ -407,15 +475,17 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(y: &[f32], width: usize, targets: &Targets, options: &Options) -> Self {
-        let (mut sum, mut count, mut hits) = (0.0, 0.0, 0.0);
+    fn of(y: &[f32], model: &Model, content: &Content, options: &Options, weights: &[f32]) -> Self {
+        let (mut sum, mut count, mut hits, mut rows) = (0.0, 0.0, 0.0, 0.0);
+        let (width, targets) = (model.output_size(), &content.targets);
         let mut confusion = Vec::new();
         match targets {
             Targets::None => (),
-            Targets::Classes { labels, names, .. } => {
-                confusion = vec![0; names.len() * names.len()];
+            Targets::Classes { labels, .. } => {
+                confusion = vec![0; width * width];
                 for (row, &label) in y.chunks(width).zip(labels) {
-                    if label == options.ignored_label {
+                    let label = content.class_of(label, model.names.as_ref());
+                    if [options.ignored_label, ELMAN_NO_LABEL].contains(&label) {
                         continue;
                     }
                     let first_largest =
@@ -423,8 +493,12 @@ impl Measured {
                     let predicted = (0..width).fold(0, first_largest);
                     confusion[label * width + predicted] += 1;
                     hits += f64::from(u8::from(predicted == label));
-                    sum += class_loss(row, label);
-                    count += 1.0;
+                    rows += 1.0;
+                    let weight = weight_of(options, weights, label);
+                    if weight > 0.0 {
+                        sum += weight * class_loss(row, label);
+                        count += weight;
+                    }
                 }
             }
             Targets::Values { values, .. } => {
@@ -432,7 +506,8 @@ impl Measured {
                     ELMAN_LOSS_MEAN_SQUARED_ERROR => Elementwise::Squared,
                     _ => Elementwise::Binary,
                 };
-                for (&output, &target) in y.iter().zip(values) {
+                let pairs = y.iter().zip(values);
+                for (&output, &target) in pairs.filter(|(_, target)| !target.is_nan()) {
                     sum += element_loss(kind, output, target);
                     count += 1.0;
                 }
@@ -441,7 +516,7 @@ impl Measured {
         let has_classes = matches!(targets, Targets::Classes { .. });
         Self {
             loss: if count > 0.0 { sum / count } else { 0.0 },
-            accuracy: if has_classes { hits / count } else { f64::NAN },
+            accuracy: if has_classes { hits / rows } else { f64::NAN },
             confusion,
         }
     }

@@ -29,7 +29,7 @@ pub struct World {
 type Operation = fn(&mut World, &mut Source<'_>);
 
 /// What may come next; more than once what should come more often.
-const OPERATIONS: [Operation; 64] = [
+const OPERATIONS: [Operation; 66] = [
     network::build,
     network::build,
     network::build,
@@ -44,6 +44,8 @@ const OPERATIONS: [Operation; 64] = [
     network::initialize,
     network::set_standardization,
     network::get_standardization,
+    network::set_class_names,
+    network::get_class_name,
     network::get_parameters,
     network::change_parameters,
     network::reduce_gradients,

@@ -44,7 +44,7 @@ fn calls_do_what_the_header_says() {
     for file in files("crashes", "calls") {
         run(&file.display(), &fs::read(&file).unwrap());
     }
-    for (index, bytes) in random_strings(600).enumerate() {
+    for (index, bytes) in random_strings(800).enumerate() {
         run(&format_args!("random string {index}"), &bytes);
     }
     expect_every_function(&record);
