@@ -284,6 +284,19 @@ elman_status elman_create(size_t input_size, elman_network **out);
 void elman_destroy(elman_network *network);
 
 /**
+ * Makes a copy of a network that goes on as the network would, bit for bit: layers, parameters, gradients, standardisation,
+ * output mode, seed and what has been drawn from it, and as many threads, of its own. What elman_forward() has kept stays
+ * behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with elman_destroy().
+ *
+ *   out         receives the copy
+ *
+ * Errors: NULL, OUT_OF_MEMORY, THREADS.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_clone(const elman_network *network,
+                         elman_network **out);
+
+/**
  * Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are drawn: layers that are all added after
  * elman_set_seed() with some seed (0 by default) start as elman_initialize() with ELMAN_INIT_PYTORCH, scale 1 and that seed
  * would start them. For zeros, call elman_initialize() with ELMAN_INIT_CONSTANT and scale 0.
@@ -486,7 +499,102 @@ size_t elman_threads(const elman_network *network);
 
 
 /*
- * 4. Running a network
+ * 4. What a network is made of
+ * ----------------------------
+ *
+ * Its layers, counted from 0, with their places in the flat parameters and in a sequence's state: of a network that was
+ * loaded as of one that was built.
+ */
+
+/** A recurrent layer, of elman_add_rnn(). */
+#define ELMAN_LAYER_RNN 0
+/** A dense layer, of elman_add_dense(). */
+#define ELMAN_LAYER_DENSE 1
+/** Dropout, of elman_add_dropout(). */
+#define ELMAN_LAYER_DROPOUT 2
+
+/** What a layer is. Later versions may add fields at the end, and kinds. */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /** An ELMAN_LAYER_ constant. */
+  uint32_t kind;
+  /** Its activation; ELMAN_LINEAR where it has none. */
+  uint32_t activation;
+  /** Of dropout, the probability of zero; else 0. */
+  double rate;
+  /** Features of a step that it takes. */
+  size_t input_size;
+  /** Features of a step that it gives: its units, if it has any. */
+  size_t output_size;
+  /** Index of its first parameter, and of its first gradient, in the flat buffers of the network. */
+  size_t parameter_offset;
+  /** Number of its parameters. */
+  size_t parameter_count;
+  /** Number of tensors that they make up. */
+  size_t tensor_count;
+  /** Index of its first element in the state of a sequence. */
+  size_t state_offset;
+  /** Number of its elements in the state of a sequence. */
+  size_t state_size;
+} elman_layer_info;
+
+/** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /**
+   * Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one. It is never
+   * freed.
+   */
+  const char *name;
+  /** Rows; 1 of a bias. */
+  size_t rows;
+  /** Columns: the layer's units. */
+  size_t columns;
+  /** Index of its first element in the flat parameters of the network. */
+  size_t parameter_offset;
+} elman_tensor_info;
+
+/**
+ * Number of layers; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+size_t elman_layer_count(const elman_network *network);
+
+/**
+ * Tells what a layer is.
+ *
+ *   layer       its number, from 0 at the input
+ *   info        receives it
+ *   size        sizeof(elman_layer_info)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows; OUT_OF_RANGE for `layer`.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_layer_info(const elman_network *network, size_t layer, elman_layer_info *info, size_t size);
+
+/**
+ * Tells what a tensor of a layer is.
+ *
+ *   layer       the layer's number, from 0 at the input
+ *   tensor      its number, from 0, in the order of the flat parameters
+ *   info        receives it
+ *   size        sizeof(elman_tensor_info)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows; OUT_OF_RANGE for `layer` and `tensor`.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_tensor_info(const elman_network *network,
+                                   size_t layer,
+                                   size_t tensor,
+                                   elman_tensor_info *info,
+                                   size_t size);
+
+
+/*
+ * 5. Running a network
  * --------------------
  *
  * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
@@ -525,11 +633,14 @@ elman_status elman_predict(const elman_network *network,
 
 
 /*
- * 5. Streams: one step at a time
- * ------------------------------
+ * 6. Streams: one step or a block of steps at a time
+ * --------------------------------------------------
  *
- * A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the
- * sequence as a whole, bit for bit.
+ * A session runs one sequence in steps or blocks of steps and keeps the state between the calls. The outputs are those of
+ * the sequence as a whole, bit for bit.
+ *
+ * elman_session_step(), _run(), _reset(), _get_state() and _set_state() are real-time safe: they allocate nothing, take no
+ * lock and make no system call, from the first call on and on errors too.
  */
 
 /** A stream through a network. */
@@ -554,7 +665,19 @@ elman_status elman_session_create(const elman_network *network, elman_session **
 void elman_session_destroy(elman_session *session);
 
 /**
- * Runs one step. It allocates nothing, takes no lock and makes no system call.
+ * Makes a second stream that goes on from the state that this one has now. It belongs to the caller, who gives it back with
+ * elman_session_destroy().
+ *
+ *   out         receives the session
+ *
+ * Errors: NULL, OUT_OF_MEMORY.
+ * Threads: any number on one session. Since 0.1.
+ */
+elman_status elman_session_clone(const elman_session *session,
+                                 elman_session **out);
+
+/**
+ * Runs one step. Real-time safe.
  *
  *   x           [input_size]
  *   y           receives the output of the last layer, [output_size]; must not overlap `x`
@@ -565,7 +688,24 @@ void elman_session_destroy(elman_session *session);
 elman_status elman_session_step(elman_session *session, const float *x, float *y);
 
 /**
- * Starts again from the state 0.
+ * Runs some steps, with the bits of as many calls of elman_session_step() and in less time: layers run over up to 64 steps at
+ * a time. Real-time safe.
+ *
+ *   x           [steps][input_size]
+ *   steps       any number; with 0 the call does nothing, and reads neither `x` nor `y`
+ *   y           receives the output of the last layer at each step, whatever elman_set_output() says,
+ *               [steps][output_size]; where output_size is input_size it may be `x` itself, else it must not overlap `x`
+ *
+ * Errors: NULL, OVERLAP, SIZE_OVERFLOW; the state is then as it was.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_run(elman_session *session,
+                               const float *x,
+                               size_t steps,
+                               float *y);
+
+/**
+ * Starts again from the state 0. Real-time safe.
  *
  * Errors: NULL.
  * Threads: needs the session to itself. Since 0.1.
@@ -573,10 +713,10 @@ elman_status elman_session_step(elman_session *session, const float *x, float *y
 elman_status elman_session_reset(elman_session *session);
 
 /**
- * Copies the state.
+ * Copies the state. Real-time safe.
  *
  *   state       receives it, [count], in layer order
- *   count       elman_state_size() of the network
+ *   count       elman_session_get_state_size()
  *
  * Errors: NULL, LENGTH, SIZE_OVERFLOW.
  * Threads: any number on one session. Since 0.1.
@@ -585,22 +725,53 @@ elman_status elman_session_get_state(const elman_session *session, float *state,
 
 /**
  * Goes on from another state: of the same or another session, or what elman_predict() gave as `state_out`.
+ * Real-time safe.
  *
  *   state       [count], in layer order
- *   count       elman_state_size() of the network
+ *   count       elman_session_get_state_size()
  *
  * Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
  */
 elman_status elman_session_set_state(elman_session *session, const float *state, size_t count);
 
+/**
+ * Features of a step of the input; 0 for NULL.
+ *
+ * Threads: any number on one session. Since 0.1.
+ */
+size_t elman_session_get_input_size(const elman_session *session);
+
+/**
+ * Features of a step of the output; 0 for NULL.
+ *
+ * Threads: any number on one session. Since 0.1.
+ */
+size_t elman_session_get_output_size(const elman_session *session);
+
+/**
+ * Elements of the state; 0 for NULL.
+ *
+ * Threads: any number on one session. Since 0.1.
+ */
+size_t elman_session_get_state_size(const elman_session *session);
+
+/**
+ * Bytes of memory that the session takes beside the parameters, which it shares with its network and with other sessions
+ * until the network changes; 0 for NULL. For one step they have room in any case, and for up to 64 steps within 64 KiB.
+ *
+ * Threads: any number on one session. Since 0.1.
+ */
+size_t elman_session_get_bytes(const elman_session *session);
+
 
 /*
- * 6. Files
+ * 7. Files
  * --------
  *
  * A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
- * (weight_ih_l0 and so on), so that other software can read and change the weights.
+ * (weight_ih_l0 and so on), so that other software can read and change the weights. The bytes of such a file may also lie
+ * in memory, in an archive of the application's or in its binary.
  */
 
 /**
@@ -628,15 +799,44 @@ elman_status elman_save(const elman_network *network,
  * Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is
  * an error and nothing else.
  *
- * Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
- * with elman_create().
+ * Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library (the message names what
+ * PyTorch, Keras, ONNX, NumPy and some others write); TIER as with elman_create().
  * Threads: any. Since 0.1.
  */
-elman_status elman_load(const char *path, elman_network **out);
+elman_status elman_load(const char *path,
+                        elman_network **out);
+
+/**
+ * Writes the contents of the file that elman_save() writes to memory.
+ *
+ *   bytes       receives them, up to [capacity]; NULL to ask for their number alone
+ *   capacity    at least the number that the call gives; not read without `bytes`
+ *   size        receives their number; may be NULL
+ *
+ * The number stays the same until the network is changed.
+ *
+ * Errors: NULL (network), OVERLAP, OUT_OF_MEMORY; LENGTH where `capacity` is too small; OUT_OF_RANGE as with elman_save().
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_save_memory(const elman_network *network,
+                               uint8_t *bytes,
+                               size_t capacity,
+                               size_t *size);
+
+/**
+ * Reads a network from the contents of a file, as elman_load() does.
+ *
+ *   bytes       [size], not needed any more when the call returns
+ *   out         receives the network
+ *
+ * Errors: NULL, OVERLAP, OUT_OF_MEMORY, FORMAT, TIER as with elman_load(). Messages call the file "the bytes".
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_load_memory(const uint8_t *bytes, size_t size, elman_network **out);
 
 
 /*
- * 7. Optimizers
+ * 8. Optimizers
  * -------------
  *
  * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
@@ -805,7 +1005,7 @@ elman_status elman_optimizer_reset(elman_optimizer *optimizer);
 
 
 /*
- * 8. Data sets
+ * 9. Data sets
  * ------------
  *
  * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
@@ -1015,8 +1215,8 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
 
 
 /*
- * 9. Training and measuring on a data set
- * ---------------------------------------
+ * 10. Training and measuring on a data set
+ * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
  * shuffled mini-batches, with a limit on the gradients, a validation set, and a callback that watches, changes the
@@ -1191,7 +1391,7 @@ elman_status elman_predict_dataset(const elman_network *network,
 
 
 /*
- * 10. Your own training loop: forward, backward, update
+ * 11. Your own training loop: forward, backward, update
  * -----------------------------------------------------
  *
  * One step of training is elman_forward(), a loss, elman_backward(), elman_update(). elman_backward() adds to the
@@ -1253,7 +1453,7 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
 
 
 /*
- * 11. Losses
+ * 12. Losses
  * ----------
  *
  * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
@@ -1455,7 +1655,7 @@ elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
 
 
 /*
- * 12. Parameters and gradients
+ * 13. Parameters and gradients
  * ----------------------------
  *
  * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
@@ -1540,7 +1740,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 
 
 /*
- * 13. Checking gradients
+ * 14. Checking gradients
  * ----------------------
  */
 
@@ -1571,7 +1771,7 @@ elman_status elman_gradient_check(const elman_network *network,
 
 
 /*
- * 14. Calls that bring their message along
+ * 15. Calls that bring their message along
  * ----------------------------------------
  *
  * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous

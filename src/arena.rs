@@ -84,6 +84,11 @@ impl<E: Element> Arena<E> {
         Ok(())
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len() * size_of::<E>() + self.regions.capacity() * size_of::<Region>()
+    }
+
     /// The lead of a region.
     pub fn lead(&self, region: usize) -> &[E] {
         let region = &self.regions[region];

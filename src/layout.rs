@@ -114,6 +114,12 @@ impl Layout {
         self.caller_batch
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        let entries = self.order.capacity() + self.lengths.capacity() + self.offsets.capacity();
+        entries * size_of::<usize>()
+    }
+
     /// Number of sequences.
     #[inline]
     pub fn batch(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Networks in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
 
+mod foreign;
 mod read;
 mod write;
 
@@ -15,7 +16,7 @@ use crate::init::TensorRole;
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::simd::Tier;
-use crate::{Element, Error, Network, Result, in_engine_mode};
+use crate::{Element, Error, Network, Result, in_engine_mode, shape};
 use read::Contents;
 use write::{Image, replace};
 
@@ -60,6 +61,30 @@ impl<E: Element> Network<E> {
         }
     }
 
+    /// Number of bytes that [`Self::to_bytes`] gives.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] as with [`Self::save`].
+    pub fn saved_len(&self) -> Result<usize> {
+        Ok(Image::new(self.model())?.len())
+    }
+
+    /// Writes the contents of the file that [`Self::save`] writes to the start of `bytes`, which may be longer. Returns their
+    /// number.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] as with [`Self::save`]; [`Error::Length`] where `bytes` is too short, which is then as it was.
+    pub fn write_bytes(&self, mut bytes: &mut [u8]) -> Result<usize> {
+        let image = Image::new(self.model())?;
+        if bytes.len() < image.len() {
+            shape::expect_len("bytes", bytes.len(), image.len())?;
+        }
+        match image.write(&mut bytes) {
+            Ok(()) => Ok(image.len()),
+            Err(_) => unreachable!("there is room"),
+        }
+    }
+
     /// Reads a network from a file that [`Self::save`] has written, or whose tensors other software has changed since.
     ///
     /// An `f64` network can be read from `F32` tensors, exactly; an `f32` one can't be read from `F64`. The bias of a
@@ -68,7 +93,8 @@ impl<E: Element> Network<E> {
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be read; [`Error::Format`] where it is damaged or not one of ours, with what
-    /// was found and expected; [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
+    /// was found and expected (of the files of PyTorch, Keras, ONNX, NumPy and some more, what they are);
+    /// [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io_error = |source| io_error(path, source);

@@ -1,5 +1,6 @@
-//! Streams: one sequence, one step at a time.
+//! Streams: one sequence, one step or some steps at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::arena::{Arena, Block};
@@ -13,16 +14,24 @@ use crate::{Element, Result, in_engine_mode, shape};
 /// A stream through a network: it keeps the state from step to step.
 ///
 /// It runs the parameters that the network had when the session was created; the network may change or be dropped
-/// meanwhile. A step allocates nothing, takes no lock and makes no system call. Sessions of one network are independent
-/// and may run on different threads. The outputs are those of the sequence as a whole, bit for bit; dropout is off.
+/// meanwhile. Steps, runs, [`reset`](Self::reset), [`state`](Self::state) and [`set_state`](Self::set_state) allocate
+/// nothing, take no lock and make no system call, from the first one on. Sessions of one network are independent and may
+/// run on different threads. The outputs are those of the sequence as a whole, bit for bit; dropout is off.
 #[derive(Debug)]
 pub struct Session<E: Element = f32> {
     model: Arc<Model<E>>,
-    /// One sequence of one step.
+    /// One sequence of as many steps as a block has.
     layout: Layout,
     /// Region 0 is the input, region l + 1 the output of layer l, whose lead is its state.
     activations: Arena<E>,
 }
+
+/// Most steps of a block: enough for products over all its steps to run at full speed.
+const BLOCK_STEPS: usize = 64;
+
+/// Bytes of the rows of a block, at most, where that is room for one step: so that the rows of all layers stay in the
+/// second-level cache, and a session small.
+const BLOCK_BYTES: usize = 64 << 10;
 
 impl<E: Element> Session<E> {
     /// A stream from the state 0 on.
@@ -30,12 +39,38 @@ impl<E: Element> Session<E> {
     /// # Errors
     /// [`crate::Error::OutOfMemory`]
     pub fn new(network: &Network<E>) -> Result<Self> {
-        let model = Arc::clone(network.model());
+        Self::of(Arc::clone(network.model()))
+    }
+
+    /// A stream that goes on from the state that this one has now. It shares nothing that changes with it.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`]
+    pub fn try_clone(&self) -> Result<Self> {
+        let mut clone = Self::of(Arc::clone(&self.model))?;
+        for (region, place) in (1..).zip(&self.model.places) {
+            let size = place.layer.state_size();
+            if size > 0 {
+                let mut window = clone.activations.rows_mut(&clone.layout, 0..1);
+                let state = &mut window.get_mut(region, Block::Lead)[..size];
+                state.copy_from_slice(&self.activations.lead(region)[..size]);
+            }
+        }
+        Ok(clone)
+    }
+
+    fn of(model: Arc<Model<E>>) -> Result<Self> {
+        let regions = model.regions(model.places.len(), 1);
+        let row = regions
+            .clone()
+            .fold(0_usize, |sum, (width, _)| sum.saturating_add(width));
+        let row = row.saturating_mul(size_of::<E>());
+        let steps = (BLOCK_BYTES / row).clamp(1, BLOCK_STEPS);
         let mut layout = Layout::default();
-        layout.reserve(1, 1)?;
-        layout.set(1, 1, None);
+        layout.reserve(1, steps)?;
+        layout.set(1, steps, None);
         let mut activations = Arena::default();
-        activations.configure("a session", model.regions(model.places.len(), 1), 1)?;
+        activations.configure("a session", regions, steps)?;
         let mut session = Self {
             model,
             layout,
@@ -50,22 +85,76 @@ impl<E: Element> Session<E> {
     /// # Errors
     /// [`crate::Error::Length`]; the state is then as it was.
     pub fn step(&mut self, x: &[E], y: &mut [E]) -> Result<()> {
-        let model = &*self.model;
-        shape::expect_len("x", x.len(), model.input_size)?;
-        shape::expect_len("y", y.len(), model.output_size())?;
-        in_engine_mode(|| self.run_step(x, y));
+        shape::expect_len("x", x.len(), self.input_size())?;
+        shape::expect_len("y", y.len(), self.output_size())?;
+        in_engine_mode(|| {
+            let output = self.advance(x, 1);
+            self.give(output, 1, y);
+        });
         Ok(())
     }
 
-    /// [`Self::step`] with slices of the right lengths.
-    fn run_step(&mut self, x: &[E], y: &mut [E]) {
+    /// Runs `steps` steps, none of them if it is 0. `x` `[steps][input_size]` are their inputs, `y` `[steps][output_size]`
+    /// receives the outputs of the last layer at each of them, whatever the network gives for a sequence. The bits are
+    /// those of as many calls of [`Self::step`], which take longer: layers run over up to 64 steps at a time.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`], [`crate::Error::SizeOverflow`]; the state is then as it was.
+    pub fn run(&mut self, x: &[E], steps: usize, y: &mut [E]) -> Result<()> {
+        let (input, output) = (self.input_size(), self.output_size());
+        shape::expect_len("x", x.len(), shape::product("x", &[steps, input])?)?;
+        shape::expect_len("y", y.len(), shape::product("y", &[steps, output])?)?;
+        in_engine_mode(|| {
+            for block in self.blocks(steps) {
+                let region = self.advance(&x[block.start * input..block.end * input], block.len());
+                let y = &mut y[block.start * output..block.end * output];
+                self.give(region, block.len(), y);
+            }
+        });
+        Ok(())
+    }
+
+    /// As [`Self::run`], where an output has the size of an input: `values` `[steps][input_size]` are the inputs and receive
+    /// the outputs.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`crate::Error::Length`] also where an output has another size.
+    pub fn run_in_place(&mut self, values: &mut [E], steps: usize) -> Result<()> {
+        let size = self.input_size();
+        for size in [size, self.output_size()] {
+            let expected = shape::product("values", &[steps, size])?;
+            shape::expect_len("values", values.len(), expected)?;
+        }
+        in_engine_mode(|| {
+            for block in self.blocks(steps) {
+                let values = &mut values[block.start * size..block.end * size];
+                let region = self.advance(values, block.len());
+                self.give(region, block.len(), values);
+            }
+        });
+        Ok(())
+    }
+
+    /// Some steps, cut into blocks that there is room for.
+    fn blocks(&self, steps: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
+        let room = self.layout.steps();
+        (0..steps)
+            .step_by(room)
+            .map(move |start| start..steps.min(start.saturating_add(room)))
+    }
+
+    /// Runs a block of steps. Returns the region of the last output.
+    fn advance(&mut self, x: &[E], steps: usize) -> usize {
         let model = &*self.model;
-        let mut window = self.activations.rows_mut(&self.layout, 0..1);
-        let step = Block::Step(0);
-        let row = window.get_mut(0, step);
-        row.copy_from_slice(x);
-        if let Some(standardization) = &model.standardization {
-            standardization.apply_row(row);
+        let mut window = self.activations.rows_mut(&self.layout, 0..steps);
+        let (size, stride) = (model.input_size, window.stride(0));
+        let rows = window.get_mut(0, Block::Steps(0, steps));
+        for step in 0..steps {
+            let row = &mut rows[step * stride..][..size];
+            row.copy_from_slice(&x[step * size..][..size]);
+            if let Some(standardization) = &model.standardization {
+                standardization.apply_row(row);
+            }
         }
         let mut input = 0;
         for (index, place) in model.places.iter().enumerate() {
@@ -85,12 +174,29 @@ impl<E: Element> Session<E> {
             place.layer.forward(&pass, &mut window);
             let size = place.layer.state_size();
             if size > 0 {
-                let ([row], state) = window.split([(output, step)], (output, Block::Lead));
+                let last = Block::Step(steps - 1);
+                let ([row], state) = window.split([(output, last)], (output, Block::Lead));
                 state[..size].copy_from_slice(&row[..size]);
             }
             input = output;
         }
-        y.copy_from_slice(&window.get(input, step)[..y.len()]);
+        input
+    }
+
+    /// Copies the outputs of the block that has just run.
+    fn give(&self, region: usize, steps: usize, y: &mut [E]) {
+        let size = self.model.output_size();
+        let window = self.activations.rows(&self.layout, 0..steps);
+        let (rows, stride) = (window.get(region, window.block()), window.stride(region));
+        for step in 0..steps {
+            y[step * size..][..size].copy_from_slice(&rows[step * stride..][..size]);
+        }
+    }
+
+    /// Bytes of memory that the session takes beside the network's parameters, which it shares with the network and other
+    /// sessions for as long as these have not changed them.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.layout.bytes() + self.activations.bytes()
     }
 
     /// Starts again from the state 0.

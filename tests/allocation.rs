@@ -125,10 +125,15 @@ fn session_on<E: Element>(tier: Tier) {
     let mut session = Session::new(&network).unwrap();
     let mut state = vec![E::ZERO; network.state_size()];
     let mut y = [E::ZERO; 2];
+    const STEPS: usize = 150;
+    let (mut x, mut ys) = ([E::ONE; 3 * STEPS], [E::ZERO; 2 * STEPS]);
     expect_none(&format!("{tier:?} {}", E::NAME), || {
         for _ in 0..100 {
             session.step(&[E::ONE; 3], &mut y).unwrap();
             session.step(&[E::ONE; 2], &mut y).unwrap_err();
+            session.run(&x, STEPS, &mut ys).unwrap();
+            session.run(&x, STEPS + 1, &mut ys).unwrap_err();
+            session.run_in_place(&mut x, STEPS).unwrap_err();
             session.state(&mut state).unwrap();
             session.reset();
             session.set_state(&state).unwrap();

@@ -471,6 +471,20 @@ fn sessions() {
         |(_, copy)| bits_of(copy.as_ref().unwrap().parameters()),
     );
     exhaust(
+        "a copy of a session",
+        || (Session::new(&network(1, Output::Last)).unwrap(), None),
+        |(session, copy)| {
+            *copy = Some(session.try_clone()?);
+            Ok(())
+        },
+        |(_, copy)| {
+            let mut y = vec![0.0; OUTPUTS];
+            let mut copy = copy.as_ref().unwrap().try_clone().unwrap();
+            copy.step(&ramp(INPUTS), &mut y).unwrap();
+            bits_of(&y)
+        },
+    );
+    exhaust(
         "a session",
         || (network(1, Output::Last), None),
         |(network, session)| {

@@ -1,4 +1,4 @@
-//! A session's step makes no system call, in f32 and f64 on every tier. (`cbindings/tests/real_time.rs` shows it through
+//! A session's calls make no system call, in f32 and f64 on every tier. (`cbindings/tests/real_time.rs` shows it through
 //! the C ABI, where there are locks to look for as well.)
 #![cfg(target_os = "linux")]
 
@@ -30,6 +30,9 @@ fn ended_by(work: impl FnOnce()) -> Option<i32> {
     libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status))
 }
 
+/// Of a run: some blocks.
+const STEPS: usize = 150;
+
 fn steps<E: Element>(tier: Tier) {
     for layers in 1..=4 {
         let mut network = Network::<E>::with_tier(5, tier).unwrap();
@@ -46,9 +49,17 @@ fn steps<E: Element>(tier: Tier) {
         let mut session = Session::new(&network).unwrap();
         let x = [E::ONE; 5];
         let mut y = vec![E::ZERO; network.output_size()];
+        let mut state = vec![E::ZERO; network.state_size()];
+        let (many, mut ys) = ([E::ONE; 5 * STEPS], vec![E::ZERO; y.len() * STEPS]);
         let ended = ended_by(|| {
             for _ in 0..100_000 {
                 session.step(&x, &mut y).unwrap();
+            }
+            for _ in 0..100 {
+                session.run(&many, STEPS, &mut ys).unwrap();
+                session.state(&mut state).unwrap();
+                session.reset();
+                session.set_state(&state).unwrap();
             }
         });
         assert_eq!(ended, None, "{tier:?} {}, {layers} layers", E::NAME);
@@ -56,7 +67,7 @@ fn steps<E: Element>(tier: Tier) {
 }
 
 #[test]
-fn a_step_makes_no_system_call_on_any_tier() {
+fn a_session_makes_no_system_call_on_any_tier() {
     for tier in common::tiers() {
         steps::<f32>(tier);
         steps::<f64>(tier);

@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::cases::{Check, Data, Results, Shape, count, hold, order, pieces, same};
 use elman::optimizer::{Optimizer, Rule};
-use elman::{Element, Network, Output, Session, Tier};
+use elman::{Activation, Element, Network, Output, Session, Tier};
 
 /// Lets a rule hold for each tier and both element types.
 fn hold_everywhere(
@@ -257,6 +259,25 @@ fn outputs_of<E: Element>(shape: &Shape, data: &Data<E>, y: &[E], sequence: usiz
     }
 }
 
+/// The outputs of a session that runs some blocks of steps, in place where it can.
+fn runs_of<E: Element>(session: &mut Session<E>, x: &[E], blocks: &[Range<usize>]) -> Vec<E> {
+    let (inputs, outputs) = (session.input_size(), session.output_size());
+    let mut all = Vec::new();
+    for block in blocks {
+        let x = &x[block.start * inputs..block.end * inputs];
+        if inputs == outputs {
+            let mut values = x.to_vec();
+            session.run_in_place(&mut values, block.len()).unwrap();
+            all.extend(values);
+        } else {
+            let mut y = vec![E::ZERO; block.len() * outputs];
+            session.run(x, block.len(), &mut y).unwrap();
+            all.extend(y);
+        }
+    }
+    all
+}
+
 fn a_stream_is_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
     let data = shape.data::<E>();
     let network = shape.network::<E>(tier);
@@ -270,6 +291,7 @@ fn a_stream_is_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
                 .set_state(&state[sequence * size..][..size])
                 .unwrap(),
         }
+        let mut in_blocks = session.try_clone().unwrap();
         let mut streamed = Vec::new();
         let mut y = vec![E::ZERO; network.output_size()];
         for step in 0..length {
@@ -277,6 +299,21 @@ fn a_stream_is_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
             session.step(x, &mut y).unwrap();
             streamed.extend_from_slice(&y);
         }
+        let x = &data.x[sequence * data.steps * inputs..][..length * inputs];
+        let blocks = runs_of(&mut in_blocks, x, &pieces(length, shape.seed));
+        same(
+            format_args!("y of sequence {sequence} in blocks"),
+            &blocks,
+            &streamed,
+        )?;
+        let mut state = vec![E::ZERO; size];
+        in_blocks.state(&mut state).unwrap();
+        let expected = &whole.state[sequence * size..][..size];
+        same(
+            format_args!("state of sequence {sequence} in blocks"),
+            &state,
+            expected,
+        )?;
         let expected = outputs_of(shape, &data, &whole.y, sequence);
         let streamed = &streamed[streamed.len() - expected.len()..];
         same(
@@ -303,6 +340,101 @@ fn a_sequence_step_by_step_is_the_whole_sequence() {
         a_stream_is_the_whole::<f32>,
         a_stream_is_the_whole::<f64>,
     );
+}
+
+/// Blocks of more steps than a session runs at a time, in place and not, whatever the network gives for a sequence.
+fn a_run_is_its_steps<E: Element>(units: usize) {
+    const STEPS: usize = 333;
+    for tier in common::tiers() {
+        for output in [Output::Last, Output::All] {
+            let mut network = Network::<E>::with_tier(units, tier).unwrap();
+            network.add_rnn(units + 3, Activation::Tanh).unwrap();
+            network.add_dropout(0.5).unwrap();
+            network.add_dense(units, Activation::Sigmoid).unwrap();
+            network.add_rnn(units, Activation::Relu).unwrap();
+            network.set_output(output).unwrap();
+            let x = |i: usize| E::from_f64((i as f64).sin());
+            let x: Vec<E> = (0..STEPS * units).map(x).collect();
+
+            let mut session = Session::new(&network).unwrap();
+            let mut expected = vec![E::ZERO; x.len()];
+            for (x, y) in x.chunks(units).zip(expected.chunks_mut(units)) {
+                session.step(x, y).unwrap();
+            }
+            let mut state = vec![E::ZERO; network.state_size()];
+            session.state(&mut state).unwrap();
+
+            let (mut y, mut in_place) = (vec![E::ONE; x.len()], x.clone());
+            let mut run = Session::new(&network).unwrap();
+            let mut placed = run.try_clone().unwrap();
+            run.run(&[], 0, &mut []).unwrap();
+            run.run(&x, STEPS, &mut y).unwrap();
+            placed.run_in_place(&mut in_place, STEPS).unwrap();
+            assert!(
+                y == expected && in_place == expected,
+                "{tier:?} {}",
+                E::NAME
+            );
+            // A copy goes on from where its session is, which does not see it.
+            let mut copy = run.try_clone().unwrap();
+            copy.step(&x[..units], &mut y[..units]).unwrap();
+            for session in [&run, &placed] {
+                let mut found = vec![E::ZERO; state.len()];
+                session.state(&mut found).unwrap();
+                assert!(found == state);
+            }
+            session.step(&x[..units], &mut expected[..units]).unwrap();
+            assert!(y[..units] == expected[..units]);
+        }
+    }
+}
+
+#[test]
+fn a_block_of_steps_is_the_steps_one_by_one() {
+    for units in [1, 17, 120] {
+        a_run_is_its_steps::<f32>(units);
+        a_run_is_its_steps::<f64>(units);
+    }
+}
+
+#[test]
+fn a_run_of_the_wrong_size_changes_nothing() {
+    let mut network = Network::<f32>::new(2).unwrap();
+    network.add_rnn(3, Activation::Tanh).unwrap();
+    let mut session = Session::new(&network).unwrap();
+    let mut y = [7.0; 12];
+    let errors = [
+        session.run(&[1.0; 7], 4, &mut y),
+        session.run(&[1.0; 8], 4, &mut y[..11]),
+        session.run(&[1.0; 8], usize::MAX, &mut y),
+        session.run_in_place(&mut y[..8], 4),
+    ];
+    let messages = errors.map(|error| error.unwrap_err().to_string());
+    assert_eq!(
+        messages,
+        [
+            "x has 7 elements, expected 8",
+            "y has 11 elements, expected 12",
+            "the size of x overflows",
+            "values has 8 elements, expected 12",
+        ]
+    );
+    let mut state = [7.0; 3];
+    session.state(&mut state).unwrap();
+    assert_eq!((state, y), ([0.0; 3], [7.0; 12]));
+}
+
+/// Room for 64 steps of a small network, and for few of a large one.
+#[test]
+fn a_session_takes_little_memory() {
+    let bytes = |units: usize| {
+        let mut network = Network::<f32>::new(units).unwrap();
+        network.add_rnn(units, Activation::Tanh).unwrap();
+        Session::new(&network).unwrap().bytes()
+    };
+    let (small, large) = (bytes(16), bytes(1 << 12));
+    assert!((64 * 32 * 4..16 << 10).contains(&small), "{small}");
+    assert!((64 << 10..128 << 10).contains(&large), "{large}");
 }
 
 /// A batch in chunks of its steps, each of which starts from the states that the one before has left. Sequences drop out

@@ -220,7 +220,11 @@ fn every_fault_of_the_header_has_its_message() {
     let bytes = network.to_bytes().unwrap();
     assert_fault(b"", "0 bytes, expected at least 8");
     assert_fault(&[0; 8], "the header: EOF");
-    assert_fault(b"PK\x03\x04 and so on", "a header of ");
+    assert_fault(
+        b"\x01\x02\x03\x04\xff\xff\xff\xff{",
+        "no safetensors file: it begins with the bytes [01, 02, 03, 04, ff, ff, ff, ff], expected the length of a header \
+         that its 9 bytes have room for",
+    );
     assert_fault(&bytes[..20], "12 bytes, expected ");
     let fault = |change: fn(&mut Value, &mut Vec<u8>), expected: &str| {
         assert_fault(&edit(&network, change), expected);
@@ -293,6 +297,81 @@ fn every_fault_of_the_header_has_its_message() {
         header["bias_ih_l0"]["dtype"] = "F".repeat(1 << 20).into();
     });
     assert!(message::<f32>(&long).len() < 500);
+}
+
+#[test]
+fn files_of_other_software_are_named() {
+    let files: [(&[u8], &str); 20] = [
+        (
+            b"PK\x03\x04\x14\x00\x00\x08\x08\x00 model/data.pkl and so on",
+            "a PyTorch checkpoint (a zip file of torch.save)",
+        ),
+        (
+            b"PK\x03\x04\x14\x00\x00\x00 model.weights.h5",
+            "a Keras model",
+        ),
+        (b"PK\x03\x04\x14\x00\x00\x00 arr_0.npy", "NumPy arrays"),
+        (b"PK\x03\x04\x14\x00\x00\x00 readme.txt", "a zip file"),
+        (b"PK\x05\x06\x00\x00\x00\x00\x00", "a zip file"),
+        (
+            b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+            "a PyTorch checkpoint in the format from before PyTorch 1.6",
+        ),
+        (b"\x80\x04\x95\x10\x00\x00\x00\x00\x00", "a Python pickle"),
+        (b"\x89HDF\r\n\x1a\n\x00\x00", "an HDF5 file"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr'", "a NumPy array"),
+        // The time is 0, so that the first bytes would be the length of a header.
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "a gzip file"),
+        (b"GGUF\x03\x00\x00\x00\x00", "a GGUF model"),
+        (b"\x1c\x00\x00\x00TFL3\x14\x00", "a TensorFlow Lite model"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x05", "an ONNX model"),
+        (b"\x08\x0a:\xf1\x02\x0a\x10\x0a\x01x", "an ONNX model"),
+        (b"{\"layers\":{\"a\": 1}}", "a JSON text"),
+        (b"\xef\xbb\xbf[1, 2, 3, 4]", "a JSON text"),
+        (
+            b"# Japanese Vowels\n%\n\n@problemName x\n",
+            "a data set in the .ts format, not a network",
+        ),
+        (b"<!DOCTYPE html>", "an HTML or XML text"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a Git LFS pointer",
+        ),
+        (b"1.0,2.0,3.0\n", "a text"),
+    ];
+    for (bytes, kind) in files {
+        assert_fault(bytes, kind);
+        let message = Network::<f32>::from_bytes(bytes, "x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.ends_with(", expected a safetensors file that elman has saved"),
+            "{message}"
+        );
+    }
+    // Names are found at the end of a large file, too.
+    let mut large = b"PK\x03\x04\x14\x00\x00\x00".to_vec();
+    large.resize(1 << 20, 0);
+    large.extend(b"archive/data.pkl");
+    assert_fault(&large, "a PyTorch checkpoint");
+}
+
+#[test]
+fn bytes_go_where_the_caller_has_room() {
+    let network = network::<f32>();
+    let expected = network.to_bytes().unwrap();
+    let len = network.saved_len().unwrap();
+    assert_eq!(len, expected.len());
+    let mut room = vec![7; len + 3];
+    assert_eq!(network.write_bytes(&mut room).unwrap(), len);
+    assert!(room[..len] == expected && room[len..] == [7; 3]);
+    let mut short = vec![7; len - 1];
+    let error = network.write_bytes(&mut short).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("bytes has {} elements, expected {len}", len - 1)
+    );
+    assert!(short.iter().all(|&byte| byte == 7));
 }
 
 #[test]

@@ -182,3 +182,18 @@ fn the_classifier_follows_the_reference_as_far_as_digits_go() {
     );
     assert_eq!(right, 94);
 }
+
+#[test]
+fn the_classifier_prints_what_the_first_program_printed() {
+    assert_eq!(
+        classifier::report().unwrap(),
+        [
+            "epoch 0: loss 0.6943",
+            "epoch 10: loss 0.3533",
+            "epoch 20: loss 0.3998",
+            "epoch 30: loss 0.2501",
+            "epoch 40: loss 0.1191",
+            "accuracy 0.94",
+        ]
+    );
+}

@@ -142,6 +142,7 @@ struct Buffer {
 
 /// Types of which every bit pattern is a value, so that whatever lies in the caller's buffer is a slice of them.
 pub trait Plain: Copy {}
+impl Plain for u8 {}
 impl Plain for f32 {}
 impl Plain for f64 {}
 impl Plain for u64 {}

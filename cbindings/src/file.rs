@@ -1,7 +1,8 @@
 //! Files
 //!
 //! A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
-//! (weight_ih_l0 and so on), so that other software can read and change the weights.
+//! (weight_ih_l0 and so on), so that other software can read and change the weights. The bytes of such a file may also lie
+//! in memory, in an archive of the application's or in its binary.
 
 use std::ffi::c_char;
 
@@ -41,8 +42,8 @@ pub unsafe extern "C" fn elman_save(network: Option<&Network>, path: *const c_ch
 /// Everything in the file is checked before anything of the network's size is allocated; a damaged or hostile file is
 /// an error and nothing else.
 ///
-/// Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library; TIER as
-/// with elman_create().
+/// Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no network of this library (the message names what
+/// PyTorch, Keras, ONNX, NumPy and some others write); TIER as with elman_create().
 /// Threads: any. Since 0.1.
 ///
 /// # Safety
@@ -55,6 +56,70 @@ pub unsafe extern "C" fn elman_load(path: *const c_char, out: *mut *mut Network)
         let path = caller.path("path", path)?;
         let out = caller.result("out", out)?;
         let network = elman_engine::Network::load(path)?;
+        out.write(border::handle(Network(network)));
+        Ok(())
+    })
+}
+
+/// Writes the contents of the file that elman_save() writes to memory.
+///
+///   bytes       receives them, up to [capacity]; NULL to ask for their number alone
+///   capacity    at least the number that the call gives; not read without `bytes`
+///   size        receives their number; may be NULL
+///
+/// The number stays the same until the network is changed.
+///
+/// Errors: NULL (network), OVERLAP, OUT_OF_MEMORY; LENGTH where `capacity` is too small; OUT_OF_RANGE as with elman_save().
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `bytes` is NULL or has room for `capacity` bytes, which nobody else touches during the call.
+/// - `size` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_save_memory(
+    network: Option<&Network>,
+    bytes: *mut u8,
+    capacity: usize,
+    size: *mut usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let bytes = caller.write_optional("bytes", bytes, &[capacity])?;
+        let size = caller.result_optional("size", size)?;
+        let written = match bytes {
+            Some(bytes) => network.0.write_bytes(bytes)?,
+            None => network.0.saved_len()?,
+        };
+        if let Some(size) = size {
+            size.write(written);
+        }
+        Ok(())
+    })
+}
+
+/// Reads a network from the contents of a file, as elman_load() does.
+///
+///   bytes       [size], not needed any more when the call returns
+///   out         receives the network
+///
+/// Errors: NULL, OVERLAP, OUT_OF_MEMORY, FORMAT, TIER as with elman_load(). Messages call the file "the bytes".
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `bytes` is NULL or as large as documented, and nobody writes to it during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_load_memory(
+    bytes: *const u8,
+    size: usize,
+    out: *mut *mut Network,
+) -> Status {
+    call(|caller| {
+        let bytes = caller.read("bytes", bytes, &[size])?;
+        let out = caller.result("out", out)?;
+        let network = elman_engine::Network::from_bytes(bytes, "the bytes")?;
         out.write(border::handle(Network(network)));
         Ok(())
     })

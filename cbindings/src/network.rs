@@ -92,6 +92,29 @@ pub extern "C" fn elman_destroy(network: Option<Box<Network>>) {
     border::destroy(network);
 }
 
+/// Makes a copy of a network that goes on as the network would, bit for bit: layers, parameters, gradients, standardisation,
+/// output mode, seed and what has been drawn from it, and as many threads, of its own. What elman_forward() has kept stays
+/// behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with elman_destroy().
+///
+///   out         receives the copy
+///
+/// Errors: NULL, OUT_OF_MEMORY, THREADS.
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_clone(network: Option<&Network>, out: *mut *mut Network) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let out = caller.result("out", out)?;
+        let clone = network.0.try_clone()?;
+        out.write(border::handle(Network(clone)));
+        Ok(())
+    })
+}
+
 /// Adds a recurrent layer h_t = f(x_t W_x + h_{t-1} W_h + b). Its parameters are drawn: layers that are all added after
 /// elman_set_seed() with some seed (0 by default) start as elman_initialize() with ELMAN_INIT_PYTORCH, scale 1 and that seed
 /// would start them. For zeros, call elman_initialize() with ELMAN_INIT_CONSTANT and scale 0.
@@ -450,6 +473,16 @@ fn activation_named(value: u32) -> Result<Activation> {
             known: "ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR (0 to 3)",
         }
         .into()),
+    }
+}
+
+/// The constant of an activation.
+pub(crate) fn activation_number(activation: Activation) -> u32 {
+    match activation {
+        Activation::Tanh => ELMAN_TANH,
+        Activation::Relu => ELMAN_RELU,
+        Activation::Sigmoid => ELMAN_SIGMOID,
+        Activation::Linear => ELMAN_LINEAR,
     }
 }
 

@@ -1,9 +1,12 @@
-//! Streams: one step at a time
+//! Streams: one step or a block of steps at a time
 //!
-//! A session runs one sequence step by step and keeps the state between the calls. The outputs are those of the
-//! sequence as a whole, bit for bit.
+//! A session runs one sequence in steps or blocks of steps and keeps the state between the calls. The outputs are those of
+//! the sequence as a whole, bit for bit.
+//!
+//! elman_session_step(), _run(), _reset(), _get_state() and _set_state() are real-time safe: they allocate nothing, take no
+//! lock and make no system call, from the first call on and on errors too.
 
-use crate::border::{self, call, require};
+use crate::border::{self, call, get, require};
 use crate::network::Network;
 use crate::status::Status;
 
@@ -44,7 +47,32 @@ pub extern "C" fn elman_session_destroy(session: Option<Box<Session>>) {
     border::destroy(session);
 }
 
-/// Runs one step. It allocates nothing, takes no lock and makes no system call.
+/// Makes a second stream that goes on from the state that this one has now. It belongs to the caller, who gives it back with
+/// elman_session_destroy().
+///
+///   out         receives the session
+///
+/// Errors: NULL, OUT_OF_MEMORY.
+/// Threads: any number on one session. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_session_clone(
+    session: Option<&Session>,
+    out: *mut *mut Session,
+) -> Status {
+    call(|caller| {
+        let session = require("session", session)?;
+        let out = caller.result("out", out)?;
+        let clone = session.0.try_clone()?;
+        out.write(border::handle(Session(clone)));
+        Ok(())
+    })
+}
+
+/// Runs one step. Real-time safe.
 ///
 ///   x           [input_size]
 ///   y           receives the output of the last layer, [output_size]; must not overlap `x`
@@ -70,7 +98,45 @@ pub unsafe extern "C" fn elman_session_step(
     })
 }
 
-/// Starts again from the state 0.
+/// Runs some steps, with the bits of as many calls of elman_session_step() and in less time: layers run over up to 64 steps at
+/// a time. Real-time safe.
+///
+///   x           [steps][input_size]
+///   steps       any number; with 0 the call does nothing, and reads neither `x` nor `y`
+///   y           receives the output of the last layer at each step, whatever elman_set_output() says,
+///               [steps][output_size]; where output_size is input_size it may be `x` itself, else it must not overlap `x`
+///
+/// Errors: NULL, OVERLAP, SIZE_OVERFLOW; the state is then as it was.
+/// Threads: needs the session to itself. Since 0.1.
+///
+/// # Safety
+///
+/// - `x` is NULL or as large as documented, and nobody else writes to it during the call.
+/// - `y` is NULL or as large as documented, and nobody else touches it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_session_run(
+    session: Option<&mut Session>,
+    x: *const f32,
+    steps: usize,
+    y: *mut f32,
+) -> Status {
+    call(|caller| {
+        let session = &mut require("session", session)?.0;
+        let sizes = (session.input_size(), session.output_size());
+        if steps == 0 {
+            return Ok(());
+        }
+        if x == y.cast_const() && !x.is_null() && sizes.0 == sizes.1 {
+            let values = caller.write("y", y, &[steps, sizes.0])?;
+            return Ok(session.run_in_place(values, steps)?);
+        }
+        let x = caller.read("x", x, &[steps, sizes.0])?;
+        let y = caller.write("y", y, &[steps, sizes.1])?;
+        Ok(session.run(x, steps, y)?)
+    })
+}
+
+/// Starts again from the state 0. Real-time safe.
 ///
 /// Errors: NULL.
 /// Threads: needs the session to itself. Since 0.1.
@@ -82,10 +148,10 @@ pub extern "C" fn elman_session_reset(session: Option<&mut Session>) -> Status {
     })
 }
 
-/// Copies the state.
+/// Copies the state. Real-time safe.
 ///
 ///   state       receives it, [count], in layer order
-///   count       elman_state_size() of the network
+///   count       elman_session_get_state_size()
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW.
 /// Threads: any number on one session. Since 0.1.
@@ -107,9 +173,10 @@ pub unsafe extern "C" fn elman_session_get_state(
 }
 
 /// Goes on from another state: of the same or another session, or what elman_predict() gave as `state_out`.
+/// Real-time safe.
 ///
 ///   state       [count], in layer order
-///   count       elman_state_size() of the network
+///   count       elman_session_get_state_size()
 ///
 /// Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
@@ -128,4 +195,37 @@ pub unsafe extern "C" fn elman_session_set_state(
         let state = caller.read("state", state, &[count])?;
         Ok(session.0.set_state(state)?)
     })
+}
+
+/// Features of a step of the input; 0 for NULL.
+///
+/// Threads: any number on one session. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_session_get_input_size(session: Option<&Session>) -> usize {
+    get("session", session, 0, |session| session.0.input_size())
+}
+
+/// Features of a step of the output; 0 for NULL.
+///
+/// Threads: any number on one session. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_session_get_output_size(session: Option<&Session>) -> usize {
+    get("session", session, 0, |session| session.0.output_size())
+}
+
+/// Elements of the state; 0 for NULL.
+///
+/// Threads: any number on one session. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_session_get_state_size(session: Option<&Session>) -> usize {
+    get("session", session, 0, |session| session.0.state_size())
+}
+
+/// Bytes of memory that the session takes beside the parameters, which it shares with its network and with other sessions
+/// until the network changes; 0 for NULL. For one step they have room in any case, and for up to 64 steps within 64 KiB.
+///
+/// Threads: any number on one session. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_session_get_bytes(session: Option<&Session>) -> usize {
+    get("session", session, 0, |session| session.0.bytes())
 }

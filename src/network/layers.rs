@@ -93,7 +93,6 @@ pub struct LayerInfo<'a> {
 
 /// A kind of layer and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum LayerKind {
     /// h_t = f(x_t W_x + h_{t-1} W_h + b)
     Rnn {

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, Metadata};
 
 use super::{
     Architecture, DEVIATION, Entry, HEADER_LIMIT, KEY, MEAN, VERSION, Version, dtype, fault,
+    foreign,
 };
 use crate::buffer::try_vec;
 use crate::class_names::ClassNames;
@@ -27,22 +28,8 @@ pub(super) struct Contents<'a> {
 impl<'a> Contents<'a> {
     /// Makes sure that the file is a header and the data of the tensors that it names, without gaps.
     pub(super) fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
-        let Some((length, rest)) = bytes.split_first_chunk() else {
-            let message = format!("{} bytes, expected at least 8", bytes.len());
-            return Err(fault(name, &message));
-        };
-        let length = u64::from_le_bytes(*length);
-        if length > HEADER_LIMIT as u64 {
-            let message = format!("a header of {length} bytes, expected at most {HEADER_LIMIT}");
-            return Err(fault(name, &message));
-        }
-        let Some((header, data)) = rest.split_at_checked(length as usize) else {
-            let message = format!(
-                "{} bytes, expected {length} of the header alone",
-                rest.len()
-            );
-            return Err(fault(name, &message));
-        };
+        let header = header(bytes, name)?;
+        let data = &bytes[8 + header.len()..];
         let metadata: Metadata = serde_json::from_slice(header)
             .map_err(|error| fault(name, &format!("the header: {error}")))?;
         if metadata.data_len() != data.len() {
@@ -67,7 +54,11 @@ impl<'a> Contents<'a> {
         let json = entries
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| {
-                self.fault("no metadata 'elman', expected that of a network saved by elman")
+                let count = self.metadata.offset_keys().len();
+                self.fault(&format!(
+                    "no metadata 'elman', expected that of a network saved by elman: the file is a safetensors file of \
+                     other software (tensors: {count})"
+                ))
             })?;
         let invalid = |error| self.fault(&format!("the metadata: {error}"));
         let Version { version } = serde_json::from_str(json).map_err(invalid)?;
@@ -182,4 +173,40 @@ impl<'a> Contents<'a> {
             }
         }
     }
+}
+
+/// The header of a safetensors file, or what the file is instead.
+fn header<'a>(bytes: &'a [u8], name: &Path) -> Result<&'a [u8]> {
+    // A header is a JSON object.
+    let may_be_ours = bytes.get(8) == Some(&b'{') && !bytes.starts_with(b"{");
+    if !may_be_ours && let Some(kind) = foreign::kind(bytes) {
+        let message = format!("{kind}, expected a safetensors file that elman has saved");
+        return Err(fault(name, &message));
+    }
+    let Some((start, rest)) = bytes.split_first_chunk() else {
+        let message = format!("{} bytes, expected at least 8", bytes.len());
+        return Err(fault(name, &message));
+    };
+    let length = u64::from_le_bytes(*start);
+    if length <= HEADER_LIMIT as u64 {
+        return rest.get(..length as usize).ok_or_else(|| {
+            let message = format!(
+                "{} bytes, expected {length} of the header alone",
+                rest.len()
+            );
+            fault(name, &message)
+        });
+    }
+    Err(fault(
+        name,
+        &if length > rest.len() as u64 {
+            format!(
+                "no safetensors file: it begins with the bytes {start:02x?}, expected the length of a header that its {} \
+                 bytes have room for",
+                bytes.len()
+            )
+        } else {
+            format!("a header of {length} bytes, expected at most {HEADER_LIMIT}")
+        },
+    ))
 }

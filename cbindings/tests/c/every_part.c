@@ -59,6 +59,60 @@ static void settings(void) {
     elman_destroy(network);
 }
 
+/* Layers start when they are added, tell what they are, and run in place where outputs are as wide as inputs. */
+static void layers(void) {
+    elman_network *network;
+    OK(elman_create(INPUT, &network));
+    CHECK(elman_layer_count(network) == 0);
+    OK(elman_set_seed(network, 5));
+    OK(elman_add_rnn(network, 4, ELMAN_RELU));
+    OK(elman_add_dropout(network, 0.25f));
+    OK(elman_add_dense(network, INPUT, ELMAN_SIGMOID));
+    const size_t count = elman_parameter_count(network);
+    float *drawn = floats(count), *again = floats(count);
+    OK(elman_get_parameters(network, drawn, count));
+    for (size_t i = 0; i < count; i++) CHECK(drawn[i] != 0.0f);
+    OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 5));
+    OK(elman_get_parameters(network, again, count));
+    SAME(drawn, again, count);
+    free(drawn), free(again);
+
+    const elman_layer_info expected[] = {
+        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0},
+    };
+    const char *names[] = {"W_x", "W_h", "b", "W", "b"};
+    size_t named = 0;
+    CHECK(elman_layer_count(network) == 3);
+    for (size_t layer = 0; layer < 3; layer++) {
+        elman_layer_info info;
+        OK(elman_get_layer_info(network, layer, &info, sizeof info));
+        CHECK(memcmp(&info, &expected[layer], sizeof info) == 0);
+        size_t offset = info.parameter_offset;
+        for (size_t index = 0; index < info.tensor_count; index++) {
+            elman_tensor_info tensor;
+            OK(elman_get_tensor_info(network, layer, index, &tensor, sizeof tensor));
+            CHECK(tensor.size == sizeof tensor && strcmp(tensor.name, names[named++]) == 0);
+            CHECK(tensor.parameter_offset == offset && tensor.columns == info.output_size);
+            offset += tensor.rows * tensor.columns;
+        }
+        CHECK(offset == info.parameter_offset + info.parameter_count);
+    }
+    CHECK(named == 5);
+
+    elman_session *session;
+    OK(elman_session_create(network, &session));
+    float y[X], in_place[X];
+    memcpy(in_place, x, sizeof in_place);
+    OK(elman_session_run(session, x, BATCH * STEPS, y));
+    OK(elman_session_reset(session));
+    OK(elman_session_run(session, in_place, BATCH * STEPS, in_place));
+    SAME(y, in_place, X);
+    elman_session_destroy(session);
+    elman_destroy(network);
+}
+
 /* The same bits whether a batch is run as a whole, on threads, in pieces, or step by step; loaded or not. */
 static void same_bits(void) {
     elman_network *network = network_of(ELMAN_OUTPUT_ALL), *loaded;
@@ -77,12 +131,40 @@ static void same_bits(void) {
     SAME(y, other, y_count);
     SAME(state, last, state_count);
 
-    elman_session *session, *behind;
+    /* Through memory and as a copy, the same network. */
+    size_t size, written;
+    OK(elman_save_memory(loaded, NULL, 0, &size));
+    unsigned char *bytes = malloc(size + 1);
+    OK(elman_save_memory(loaded, bytes, size + 1, &written));
+    CHECK(written == size);
+    elman_network *third[2];
+    OK(elman_load_memory(bytes, size, &third[0]));
+    OK(elman_clone(loaded, &third[1]));
+    CHECK(elman_threads(third[1]) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        OK(elman_predict(third[i], x, BATCH, STEPS, lengths, NULL, other, last));
+        SAME(y, other, y_count);
+        elman_destroy(third[i]);
+    }
+    free(bytes);
+
+    elman_session *session, *behind, *copy;
     OK(elman_session_create(loaded, &session));
+    CHECK(elman_session_get_input_size(session) == INPUT && elman_session_get_output_size(session) == 2);
+    CHECK(elman_session_get_state_size(session) == 9);
+    CHECK(elman_session_get_bytes(session) > 9 * sizeof(float) && elman_session_get_bytes(session) < 65536);
     OK(elman_session_create(network, &behind));
     elman_destroy(loaded);
     for (size_t sequence = 0; sequence < BATCH; sequence++) {
         OK(elman_session_reset(session));
+        OK(elman_session_clone(session, &copy));
+        float block[STEPS * 2], end[9];
+        OK(elman_session_run(copy, x + sequence * STEPS * INPUT, lengths[sequence], block));
+        OK(elman_session_run(copy, NULL, 0, NULL));
+        SAME(block, y + sequence * STEPS * 2, lengths[sequence] * 2);
+        OK(elman_session_get_state(copy, end, 9));
+        SAME(end, state + sequence * 9, 9);
+        elman_session_destroy(copy);
         for (size_t step = 0; step < lengths[sequence]; step++) {
             const size_t at = sequence * STEPS + step;
             float answer[2], carried[9];
@@ -568,6 +650,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < X; i++) x[i] = sinf((float)i);
     version_and_tier();
     settings();
+    layers();
     same_bits();
     many_threads();
     dropout();

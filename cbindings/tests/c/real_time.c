@@ -1,9 +1,9 @@
 /*
  * Steps of sessions in a process that watches what they do, on Linux. The argument says how:
  *
- *   confined   100,000 steps after the process has given up every system call but read, write and exit: another one
+ *   confined   100,000 steps, and blocks of steps, after the process has given up every system call but read, write and exit: another one
  *              would end it with SIGKILL
- *   traced     some steps instruction by instruction (x86-64): none may make a system call or access memory atomically,
+ *   traced     some steps and a block of them instruction by instruction (x86-64): none may make a system call or access memory atomically,
  *              without which there is no lock
  *
  * A second argument makes the process do what it must not, to show that it would be noticed: "call", "lock".
@@ -21,37 +21,56 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { INPUT = 19, OUTPUT = 5, STACKS = 3 };
+enum { INPUT = 19, OUTPUT = 5, STACKS = 4, BLOCK = 150, MOST_STATE = 200 };
 
 static elman_session *sessions[STACKS];
-static float x[INPUT], y[OUTPUT];
+static float x[BLOCK * INPUT], y[BLOCK * INPUT], state[MOST_STATE];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/* One recurrent layer; one of every kind; three recurrent ones, of which the last is large. */
+/* One recurrent layer; one of every kind; three recurrent ones, of which the last is large; one of as many outputs as
+   inputs. */
 static void create_sessions(void) {
     const float zeros[INPUT] = {0};
     float ones[INPUT];
-    for (size_t i = 0; i < INPUT; i++) x[i] = sinf((float)i), ones[i] = 1.0f;
+    for (size_t i = 0; i < BLOCK * INPUT; i++) x[i] = sinf((float)i);
+    for (size_t i = 0; i < INPUT; i++) ones[i] = 1.0f;
     for (size_t stack = 0; stack < STACKS; stack++) {
         elman_network *network;
         OK(elman_create(INPUT, &network));
-        if (stack > 0) {
+        if (stack == 3) {
+            OK(elman_add_rnn(network, INPUT, ELMAN_TANH));
+        } else if (stack > 0) {
             OK(elman_set_standardization(network, zeros, ones, INPUT));
             OK(elman_add_dense(network, 7, ELMAN_SIGMOID));
             OK(elman_add_dropout(network, 0.5f));
             OK(elman_add_rnn(network, 33, ELMAN_RELU));
         }
-        if (stack > 1) {
+        if (stack == 2) {
             OK(elman_add_rnn(network, 16, ELMAN_SIGMOID));
             OK(elman_add_rnn(network, 100, ELMAN_LINEAR));
             OK(elman_add_dense(network, OUTPUT, ELMAN_LINEAR));
-        } else {
+        } else if (stack < 2) {
             OK(elman_add_rnn(network, OUTPUT, ELMAN_TANH));
         }
         OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 5));
         OK(elman_session_create(network, &sessions[stack]));
         elman_destroy(network);
     }
+}
+
+/* Everything that is promised to be real-time safe but single steps. */
+static void run_all(size_t steps) {
+    for (size_t stack = 0; stack < STACKS; stack++) {
+        elman_session *session = sessions[stack];
+        const size_t count = elman_session_get_state_size(session);
+        OK(elman_session_run(session, x, steps, y));
+        OK(elman_session_get_state(session, state, count));
+        OK(elman_session_reset(session));
+        OK(elman_session_set_state(session, state, count));
+        CHECK(elman_session_set_state(session, state, count + 1) == ELMAN_ERROR_LENGTH);
+        CHECK(elman_session_run(session, x, steps, NULL) == ELMAN_ERROR_NULL);
+    }
+    OK(elman_session_run(sessions[STACKS - 1], y, steps, y));
 }
 
 static void step_all(void) {
@@ -67,6 +86,7 @@ static void misbehave(const char *how) {
 static void confined(const char *how) {
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
     for (size_t step = 0; step < 100000; step++) step_all();
+    for (size_t block = 0; block < 300; block++) run_all(BLOCK);
     misbehave(how);
     /* Not what exit() does, which is another system call: this one ends a process of one thread as well. */
     syscall(SYS_exit, write(STDOUT_FILENO, "done\n", 5) == 5 ? 0 : 1);
@@ -109,6 +129,7 @@ static void traced(const char *how) {
         CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
         __asm__ volatile("int3");
         step_all();
+        run_all(2);
         misbehave(how);
         __asm__ volatile("int3");
     }

@@ -67,6 +67,24 @@ static void networks(void) {
     CHECK(out == network);
     elman_destroy(NULL);
 
+    FAILS(elman_clone(NULL, &out), NULL, "network is NULL");
+    FAILS(elman_clone(network, NULL), NULL, "out is NULL");
+    CHECK(out == network);
+    elman_layer_info layer = {0};
+    elman_tensor_info tensor = {0};
+    CHECK(elman_layer_count(NULL) == 0 && strcmp(elman_last_error(), "network is NULL") == 0);
+    FAILS(elman_get_layer_info(NULL, 0, &layer, sizeof layer), NULL, "network is NULL");
+    FAILS(elman_get_layer_info(network, 0, NULL, sizeof layer), NULL, "info is NULL");
+    FAILS(elman_get_layer_info(network, 2, &layer, sizeof layer), OUT_OF_RANGE, "layer is 2, expected less than 2");
+    FAILS(elman_get_tensor_info(NULL, 0, 0, &tensor, sizeof tensor), NULL, "network is NULL");
+    FAILS(elman_get_tensor_info(network, 0, 0, NULL, sizeof tensor), NULL, "info is NULL");
+    FAILS(elman_get_tensor_info(network, 2, 0, &tensor, sizeof tensor), OUT_OF_RANGE,
+          "layer is 2, expected less than 2");
+    FAILS(elman_get_tensor_info(network, 1, 2, &tensor, sizeof tensor), OUT_OF_RANGE,
+          "tensor is 2, expected less than 2");
+    CHECK(elman_get_layer_info(network, 0, &layer, sizeof layer - 1) == ELMAN_ERROR_MISMATCH);
+    CHECK(elman_get_tensor_info(network, 0, 0, &tensor, sizeof tensor + 1) == ELMAN_ERROR_MISMATCH);
+    CHECK(layer.size == 0 && tensor.size == 0);
     FAILS(elman_add_rnn(NULL, 1, ELMAN_TANH), NULL, "network is NULL");
     FAILS(elman_add_rnn(network, 0, ELMAN_TANH), ZERO_SIZE, "units is 0, expected at least 1");
     FAILS(elman_add_rnn(network, SIZE_MAX, ELMAN_TANH), SIZE_OVERFLOW,
@@ -557,6 +575,17 @@ static void sessions(void) {
     FAILS(elman_session_step(session, x, NULL), NULL, "y is NULL");
     FAILS(elman_session_step(session, y, y), OVERLAP, "y overlaps x, expected separate buffers");
     MISALIGNED(elman_session_step(session, misaligned(), y), "x");
+    FAILS(elman_session_run(NULL, x, 1, y), NULL, "session is NULL");
+    FAILS(elman_session_run(session, NULL, 1, y), NULL, "x is NULL");
+    FAILS(elman_session_run(session, x, 1, NULL), NULL, "y is NULL");
+    FAILS(elman_session_run(session, NULL, 1, NULL), NULL, "x is NULL");
+    FAILS(elman_session_run(session, x, SIZE_MAX, y), SIZE_OVERFLOW, "the size of x overflows");
+    FAILS(elman_session_run(session, state, 2, state + 2), OVERLAP, "y overlaps x, expected separate buffers");
+    MISALIGNED(elman_session_run(session, misaligned(), 1, y), "x");
+    FAILS(elman_session_clone(NULL, &out), NULL, "session is NULL");
+    FAILS(elman_session_clone(session, NULL), NULL, "out is NULL");
+    CHECK(elman_session_get_input_size(NULL) == 0 && elman_session_get_output_size(NULL) == 0);
+    CHECK(elman_session_get_state_size(NULL) == 0 && elman_session_get_bytes(NULL) == 0);
     FAILS(elman_session_reset(NULL), NULL, "session is NULL");
     FAILS(elman_session_get_state(NULL, state, 3), NULL, "session is NULL");
     FAILS(elman_session_get_state(session, NULL, 3), NULL, "state is NULL");
@@ -594,7 +623,17 @@ static void files(void) {
     CHECK(file != NULL);
     const size_t size = fread(bytes, 1, sizeof bytes, file);
     CHECK(size > 100 && size < sizeof bytes && fclose(file) == 0);
-    for (size_t end = 0; end < size; end++) CHECK(load_of(bytes, end, &out) == ELMAN_ERROR_FORMAT);
+    size_t written = 7;
+    FAILS(elman_save_memory(NULL, damaged, sizeof damaged, &written), NULL, "network is NULL");
+    FAILS(elman_save_memory(network, damaged, SIZE_MAX, &written), SIZE_OVERFLOW, "the size of bytes overflows");
+    CHECK(elman_save_memory(network, damaged, size - 1, &written) == ELMAN_ERROR_LENGTH);
+    CHECK(strstr(elman_last_error(), "bytes has ") == elman_last_error() && damaged[0] == 0 && written == 7);
+    OK(elman_save_memory(network, damaged, size, &written));
+    CHECK(written == size && memcmp(bytes, damaged, size) == 0);
+    for (size_t end = 0; end < size; end++) {
+        CHECK(load_of(bytes, end, &out) == ELMAN_ERROR_FORMAT);
+        CHECK(elman_load_memory(bytes, end, &out) == ELMAN_ERROR_FORMAT);
+    }
     memcpy(damaged, bytes, size);
     memset(damaged, 0xff, 8);
     CHECK(load_of(damaged, size, &out) == ELMAN_ERROR_FORMAT);
@@ -614,7 +653,18 @@ static void files(void) {
                          "{\"weights\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    \0\0\0\0";
     out = network;
     FAILS(load_of(other, sizeof other - 1, &out), FORMAT,
-          "wrong_input.safetensors: no metadata 'elman', expected that of a network saved by elman");
+          "wrong_input.safetensors: no metadata 'elman', expected that of a network saved by elman: the file is a "
+          "safetensors file of other software (tensors: 1)");
+    const char zip[] = "PK\3\4\x14\0\0\x08\x08\0 archive/data.pkl";
+    FAILS(load_of(zip, sizeof zip, &out), FORMAT,
+          "wrong_input.safetensors: a PyTorch checkpoint (a zip file of torch.save), expected a safetensors file that "
+          "elman has saved");
+    FAILS(elman_load_memory((const unsigned char *)"\1\2\3\4\5\6\7\xff{}", 10, &out), FORMAT,
+          "the bytes: no safetensors file: it begins with the bytes [01, 02, 03, 04, 05, 06, 07, ff], expected the length "
+          "of a header that its 10 bytes have room for");
+    FAILS(elman_load_memory(NULL, size, &out), NULL, "bytes is NULL");
+    FAILS(elman_load_memory(bytes, size, NULL), NULL, "out is NULL");
+    FAILS(elman_load_memory(bytes, SIZE_MAX, &out), SIZE_OVERFLOW, "the size of bytes overflows");
     CHECK(out == network);
     OK(load_of(bytes, size, &out));
     CHECK(out != network);

@@ -1,0 +1,203 @@
+//! What a network is made of
+//!
+//! Its layers, counted from 0, with their places in the flat parameters and in a sequence's state: of a network that was
+//! loaded as of one that was built.
+
+use std::ffi::{CStr, c_char};
+
+use elman_engine::init::TensorRole;
+use elman_engine::{Error, LayerKind};
+
+use crate::border::{self, call, get, require};
+use crate::network::{ELMAN_LINEAR, Network, activation_number};
+use crate::status::{Result, Status};
+
+/// A recurrent layer, of elman_add_rnn().
+pub const ELMAN_LAYER_RNN: u32 = 0;
+/// A dense layer, of elman_add_dense().
+pub const ELMAN_LAYER_DENSE: u32 = 1;
+/// Dropout, of elman_add_dropout().
+pub const ELMAN_LAYER_DROPOUT: u32 = 2;
+
+/// What a layer is. Later versions may add fields at the end, and kinds.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct LayerInfo {
+    /// Size of the struct in bytes, which is its version.
+    pub size: usize,
+    /// An ELMAN_LAYER_ constant.
+    pub kind: u32,
+    /// Its activation; ELMAN_LINEAR where it has none.
+    pub activation: u32,
+    /// Of dropout, the probability of zero; else 0.
+    pub rate: f64,
+    /// Features of a step that it takes.
+    pub input_size: usize,
+    /// Features of a step that it gives: its units, if it has any.
+    pub output_size: usize,
+    /// Index of its first parameter, and of its first gradient, in the flat buffers of the network.
+    pub parameter_offset: usize,
+    /// Number of its parameters.
+    pub parameter_count: usize,
+    /// Number of tensors that they make up.
+    pub tensor_count: usize,
+    /// Index of its first element in the state of a sequence.
+    pub state_offset: usize,
+    /// Number of its elements in the state of a sequence.
+    pub state_size: usize,
+}
+
+/// What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TensorInfo {
+    /// Size of the struct in bytes, which is its version.
+    pub size: usize,
+    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one. It is never
+    /// freed.
+    pub name: *const c_char,
+    /// Rows; 1 of a bias.
+    pub rows: usize,
+    /// Columns: the layer's units.
+    pub columns: usize,
+    /// Index of its first element in the flat parameters of the network.
+    pub parameter_offset: usize,
+}
+
+/// Number of layers; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_layer_count(network: Option<&Network>) -> usize {
+    get("network", network, 0, |network| network.0.layer_count())
+}
+
+/// Tells what a layer is.
+///
+///   layer       its number, from 0 at the input
+///   info        receives it
+///   size        sizeof(elman_layer_info)
+///
+/// Errors: NULL; MISMATCH where `size` is that of no version that the library knows; OUT_OF_RANGE for `layer`.
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `info` is NULL or has room for `size` bytes, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_get_layer_info(
+    network: Option<&Network>,
+    layer: usize,
+    info: *mut LayerInfo,
+    size: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let info = caller.result("info", info)?;
+        border::expect_size::<LayerInfo>("size", size)?;
+        let layer = layer_of(network, layer)?;
+        let (kind, activation, rate) = match layer.kind {
+            LayerKind::Rnn { activation } => (ELMAN_LAYER_RNN, activation_number(activation), 0.0),
+            LayerKind::Dense { activation } => {
+                (ELMAN_LAYER_DENSE, activation_number(activation), 0.0)
+            }
+            LayerKind::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate),
+        };
+        info.write(LayerInfo {
+            size,
+            kind,
+            activation,
+            rate,
+            input_size: layer.inputs,
+            output_size: layer.outputs,
+            parameter_offset: layer.parameters.start,
+            parameter_count: layer.parameters.len(),
+            tensor_count: layer.tensors().len(),
+            state_offset: layer.state.start,
+            state_size: layer.state.len(),
+        });
+        Ok(())
+    })
+}
+
+/// Tells what a tensor of a layer is.
+///
+///   layer       the layer's number, from 0 at the input
+///   tensor      its number, from 0, in the order of the flat parameters
+///   info        receives it
+///   size        sizeof(elman_tensor_info)
+///
+/// Errors: NULL; MISMATCH where `size` is that of no version that the library knows; OUT_OF_RANGE for `layer` and `tensor`.
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `info` is NULL or has room for `size` bytes, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_get_tensor_info(
+    network: Option<&Network>,
+    layer: usize,
+    tensor: usize,
+    info: *mut TensorInfo,
+    size: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let info = caller.result("info", info)?;
+        border::expect_size::<TensorInfo>("size", size)?;
+        let mut tensors = layer_of(network, layer)?.tensors();
+        let count = tensors.len();
+        let tensor = tensors.nth(tensor).ok_or(Error::IndexOutOfRange {
+            name: "tensor",
+            index: tensor,
+            count,
+        })?;
+        info.write(TensorInfo {
+            size,
+            name: name_of(tensor.role).as_ptr(),
+            rows: tensor.rows,
+            columns: tensor.columns,
+            parameter_offset: tensor.parameters.start,
+        });
+        Ok(())
+    })
+}
+
+fn layer_of(network: &Network, index: usize) -> Result<elman_engine::LayerInfo<'_>> {
+    let mut layers = network.0.layers();
+    let count = layers.len();
+    let layer = layers.nth(index).ok_or(Error::IndexOutOfRange {
+        name: "layer",
+        index,
+        count,
+    })?;
+    Ok(layer)
+}
+
+/// [`TensorRole::name`] with a 0 behind it.
+fn name_of(role: TensorRole) -> &'static CStr {
+    match role {
+        TensorRole::InputWeight => c"W_x",
+        TensorRole::RecurrentWeight => c"W_h",
+        TensorRole::DenseWeight => c"W",
+        TensorRole::RecurrentBias | TensorRole::DenseBias => c"b",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_engine() {
+        for role in [
+            TensorRole::InputWeight,
+            TensorRole::RecurrentWeight,
+            TensorRole::RecurrentBias,
+            TensorRole::DenseWeight,
+            TensorRole::DenseBias,
+        ] {
+            assert_eq!(name_of(role).to_str(), Ok(role.name()));
+        }
+    }
+}
