@@ -293,7 +293,7 @@ mod tests {
         for threads in [1, 2, 3, 5] {
             let mut parallel = Parallel::new(threads).unwrap();
             parallel.set_threshold(0);
-            for round in 0..200 {
+            for round in 0..if cfg!(miri) { 3 } else { 200 } {
                 parallel.enter(1, |crew| {
                     assert_eq!(crew.threads(), threads);
                     work(crew);

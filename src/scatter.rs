@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_this_right_s_is_not_reached() {
+    fn what_another_right_has_is_not_reached() {
         let part = |whole: &Layout, rows: Range<usize>| {
             let mut part = Layout::default();
             part.set_part(whole, rows);
