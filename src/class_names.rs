@@ -34,7 +34,7 @@ impl ClassNames {
             if name.contains('\0') {
                 return Err(Error::Mismatch {
                     name: "a class name",
-                    actual: quote(name),
+                    actual: quote(name).to_string(),
                     expected: "one without a byte 0".into(),
                 });
             }
@@ -118,7 +118,7 @@ impl ClassNames {
                 Err(_) => {
                     return Err(Error::Mismatch {
                         name: "a class of the data set",
-                        actual: quote(name),
+                        actual: quote(name).to_string(),
                         expected: format!("one that the network knows: {}", self.list()),
                     });
                 }
@@ -132,7 +132,7 @@ impl ClassNames {
         let mut list = String::new();
         for (index, name) in self.iter().take(SHOWN).enumerate() {
             list += if index > 0 { ", " } else { "" };
-            list += &quote(name);
+            list += &quote(name).to_string();
         }
         if self.len() > SHOWN {
             list += &format!(" and {} more", self.len() - SHOWN);

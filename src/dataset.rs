@@ -15,6 +15,7 @@ mod ts;
 
 pub use standardization::Standardization;
 pub(crate) use ts::quote;
+pub use ts::{MissingValues, TsOptions};
 
 /// What a network should answer, for all sequences of a [`Dataset`] in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +122,7 @@ pub struct Dataset<E: Element = f32> {
     targets: Targets<E>,
     /// Whether the names of the classes are more than their numbers.
     named: bool,
+    notes: Vec<String>,
 }
 
 impl<E: Element> Dataset<E> {
@@ -177,6 +179,7 @@ impl<E: Element> Dataset<E> {
             max_length: lengths.iter().copied().max().unwrap_or(0),
             targets,
             named: false,
+            notes: Vec::new(),
         };
         dataset.named = !are_numbers(dataset.class_names());
         Ok(dataset)
@@ -242,6 +245,12 @@ impl<E: Element> Dataset<E> {
     /// The names of the classes where they have names, not numbers: what a network takes over, and finds them by.
     pub(crate) fn own_class_names(&self) -> Option<&[String]> {
         self.named.then(|| self.class_names())
+    }
+
+    /// What the file says of itself that is not so, and how it has been read instead; each note with its line, as
+    /// `line 5: @seriesLength is 127, the cases have 128 steps`. Empty without a file and without such faults.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Number of classes; 0 where the targets are no classes.
@@ -384,6 +393,14 @@ fn reserve<T>(what: &'static str, buffer: &mut Vec<T>, count: usize) -> Result<(
             what,
             bytes: count.saturating_mul(size_of::<T>()),
         })
+}
+
+/// A push that reports when memory is out.
+fn append<T>(what: &'static str, buffer: &mut Vec<T>, value: T) -> Result<()> {
+    let count = buffer.len() + 1;
+    reserve(what, buffer, count)?;
+    buffer.push(value);
+    Ok(())
 }
 
 fn check_labels(labels: &[usize], classes: usize, expected: usize) -> Result<()> {

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use elman::dataset::{Dataset, MiniBatch, Standardization, Targets};
+use elman::dataset::{Dataset, MiniBatch, MissingValues, Standardization, Targets, TsOptions};
 use elman::init::Initializer;
 use elman::loss::Loss;
 use elman::optimizer::{Optimizer, Rule};
@@ -528,9 +528,11 @@ fn files() {
     );
     std::fs::remove_file(path).unwrap();
 
-    let mut text = String::from("@classLabel true a b\n@data\n");
+    // With a note, a class that the header writes in other letters, and one that it does not name.
+    let mut text = String::from("@seriesLength 9\n@timeStamps true\n@classLabel true A b\n@data\n");
     for case in 0..400 {
-        text += &format!("{case},2,3,4:1,2,3,4:{}\n", ["a", "b"][case % 2]);
+        let class = ["a", "b", "c"][case % 3];
+        text += &format!("({case},2),(0,?),(-1,4):(0,1),({case},3),(-1,?):{class}\n");
     }
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.ts");
     std::fs::write(&path, &text).unwrap();
@@ -538,7 +540,10 @@ fn files() {
         "read_ts",
         || None,
         |dataset| {
-            *dataset = Some(Dataset::<f32>::read_ts(&path)?);
+            let mut options = TsOptions::default();
+            options.missing = MissingValues::Linear;
+            options.time_feature = true;
+            *dataset = Some(Dataset::<f32>::read_ts_with(&path, &options)?);
             Ok(())
         },
         |dataset| bits_of(dataset.as_ref().unwrap().sequence(3)),
