@@ -1023,9 +1023,46 @@ elman_status elman_optimizer_reset(elman_optimizer *optimizer);
 #define ELMAN_TARGETS_VALUES 3
 /** Targets: one vector of numbers per step. */
 #define ELMAN_TARGETS_STEP_VALUES 4
+/** What takes the place of missing values: nothing, they are an error. */
+#define ELMAN_MISSING_ERROR 0
+/** What takes the place of missing values: the last value before them. */
+#define ELMAN_MISSING_CARRY 1
+
+/**
+ * What takes the place of missing values: numbers on the line between the values around them, over time where there
+ * are time stamps, otherwise over the steps.
+ */
+#define ELMAN_MISSING_LINEAR 2
 
 /** Sequences and their targets. */
 typedef struct elman_dataset elman_dataset;
+
+/**
+ * How elman_dataset_read_ts_with() reads. elman_ts_options_init() gives every field its default. Later versions may
+ * add fields at the end, and go on to accept the size of this one.
+ */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /**
+   * An ELMAN_MISSING_ constant; by default ELMAN_MISSING_ERROR. Each series, which is one dimension of one case, is
+   * filled by itself: where it starts with missing values, these take the first one that is there, and where it
+   * ends with some, the last one.
+   */
+  uint32_t missing;
+  /**
+   * 1: steps at the end of a case at which the values of all dimensions are missing are padding, and the sequence
+   * ends before them; 0, the default: they are steps as all others are.
+   */
+  uint32_t trim_padding;
+  /**
+   * 1: time stamps become one more feature, the last one: the time since the first step of the sequence, in seconds
+   * where the stamps are dates, otherwise in their own unit; 0, the default: they only order the values.
+   */
+  uint32_t time_feature;
+  /** 0; so that the struct ends where its last field does. */
+  uint32_t reserved;
+} elman_ts_options;
 
 /**
  * Makes a data set without targets.
@@ -1094,18 +1131,73 @@ elman_status elman_dataset_create_values(size_t input_size,
                                          elman_dataset **out);
 
 /**
- * Reads a file in the .ts format of the UCR and UEA time-series archive: one sequence per case, one feature per
- * dimension; classes where the header has @classLabel true, one number per sequence where it has @targetLabel true,
- * otherwise no targets.
+ * Gives every field of the options its default.
+ *
+ *   options     receives the defaults
+ *   size        sizeof(elman_ts_options)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_ts_options_init(elman_ts_options *options, size_t size);
+
+/**
+ * Reads a file in the .ts format of the UCR and UEA time-series archive as elman_dataset_read_ts_with() does, with the
+ * default options: missing values are an error, time stamps order the values.
  *
  *   path        of the file, ends with 0; UTF-8 on Windows
  *   out         receives the data set
  *
- * Errors: NULL, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
- * set cannot hold: missing values, time stamps, numbers beyond float.
+ * Errors: those of elman_dataset_read_ts_with().
  * Threads: any. Since 0.1.
  */
 elman_status elman_dataset_read_ts(const char *path, elman_dataset **out);
+
+/**
+ * Reads a file in the .ts format of the UCR and UEA time-series archive, as aeon and sktime read and write it: one
+ * sequence per case, one feature per dimension.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *   options     NULL for the defaults
+ *   out         receives the data set
+ *
+ * Lines that start with '#' or '%' are comments. The header's lines are tags and their values, in any case of letters,
+ * up to @data; every line after it is a case, its dimensions joined by ':' and each of them values joined by ','. In
+ * the header tags of other formats and lines that are no tags are skipped. Tags and cases are UTF-8; comments need not
+ * be.
+ *
+ * Targets: with "@classLabel true" the last field of a case is its class, with "@targetLabel true" a number (also if
+ * both are true); where they are false there are no targets, and a ':' at the end of a case opens no dimension. Where
+ * the header has neither, the last field is a class.
+ *
+ * Classes have the names and the order of @classLabel. A case may write its class in other letters ("up" for "Up") or
+ * numbers ("1.0" for "1"). Classes that only the cases name come behind those of the header, sorted by their
+ * characters. Where one of these has blanks, which the header cannot show, or the header names no class, the classes
+ * are those of the cases alone, sorted.
+ *
+ * A case whose label is empty, '?' or NaN, unless the header names a class so, has none: its label is ELMAN_NO_LABEL, its
+ * target NaN. If no case has a class and the header names none, there are no targets.
+ *
+ * With "@timeStamps true" each value is "(stamp,value)", and the steps of a case are in the order of the stamps; equal
+ * stamps stay in the order of the file. A stamp is a number or a date such as 2004-12-06 23:59:00 (the time may be
+ * missing, its seconds may, too, or have parts; '/' and 'T' as separators; 'Z' or an offset such as +01:00 behind it).
+ * All dimensions of a case have the same stamps.
+ *
+ * Missing values are '?' or NaN, and may be filled in or, at the end of a case, trimmed: see the options.
+ *
+ * Where cases and header contradict each other in what @univariate, @dimensions, @equalLength, @seriesLength and
+ * @missing say, the cases are right, and elman_dataset_get_note() says so. The first case decides the number of
+ * dimensions.
+ *
+ * Errors: NULL (path, out), MISMATCH for a size of the options that the library does not know, UNKNOWN_CONSTANT, IO,
+ * OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data set cannot hold: missing
+ * values without an option that fills them, a series of nothing else, dimensions of different lengths or stamps in one
+ * case, infinities, numbers beyond float; and where time stamps are to become a feature and there are none.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_dataset_read_ts_with(const char *path,
+                                        const elman_ts_options *options,
+                                        elman_dataset **out);
 
 /**
  * Frees a data set; of NULL, does nothing. Pointers into it end.
@@ -1166,6 +1258,25 @@ size_t elman_dataset_class_count(const elman_dataset *dataset);
  * Threads: any number on one data set. Since 0.1.
  */
 elman_status elman_dataset_class_name(const elman_dataset *dataset, size_t index, const char **name);
+
+/**
+ * Number of notes on the file that the data set was read from; 0 without a file, and for NULL.
+ *
+ * Threads: any number on one data set. Since 0.1.
+ */
+size_t elman_dataset_get_note_count(const elman_dataset *dataset);
+
+/**
+ * Gives a note on the file: what it says of itself that is not so, and how it has been read, with the line, as "line 5:
+ * @seriesLength is 127, the cases have 128 steps". The words may change from version to version.
+ *
+ *   index       less than elman_dataset_get_note_count()
+ *   note        receives the note; it stays until the data set is destroyed
+ *
+ * Errors: NULL, OUT_OF_RANGE.
+ * Threads: any number on one data set. Since 0.1.
+ */
+elman_status elman_dataset_get_note(const elman_dataset *dataset, size_t index, const char **note);
 
 /**
  * Gives a sequence itself.

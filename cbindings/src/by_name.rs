@@ -154,8 +154,10 @@ const ENTRIES: &[Entry] = entries! {
     elman_dataset_create_classes(input_size, x, lengths, sequences, labels, classes, per_step, out);
     elman_dataset_create_values(input_size, x, lengths, sequences, values, size, per_step, out);
     elman_dataset_destroy(dataset);
+    elman_dataset_get_note(dataset, index, note);
     elman_dataset_labels(dataset, labels, count);
     elman_dataset_read_ts(path, out);
+    elman_dataset_read_ts_with(path, options, out);
     elman_dataset_sequence(dataset, index, x, length);
     elman_dataset_values(dataset, values, count);
     elman_destroy(network);
@@ -207,6 +209,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_softmax_cross_entropy_weighted(logits, labels, rows, classes, weights, loss, dlogits);
     elman_softmax_cross_entropy_weighted_padded(logits, labels, batch, steps, lengths, classes, weights, loss, dlogits);
     elman_standardize(network, dataset);
+    elman_ts_options_init(options, size);
     elman_update(network, optimizer);
 };
 

@@ -5,8 +5,9 @@
 //! elman_dataset_destroy().
 
 use std::ffi::c_char;
+use std::ptr;
 
-use elman_engine::dataset::Targets;
+use elman_engine::dataset::{MissingValues, Targets};
 use elman_engine::{Error, shape};
 
 use crate::border::{self, Caller, call, copied, get, require, reserved};
@@ -22,6 +23,9 @@ pub struct Dataset {
     names: Vec<u8>,
     /// Where each name starts.
     name_starts: Vec<usize>,
+    /// The notes on the file, as the names are.
+    notes: Vec<u8>,
+    note_starts: Vec<usize>,
 }
 
 /// Targets: nothing. The sequences are only run.
@@ -160,15 +164,69 @@ pub unsafe extern "C" fn elman_dataset_create_values(
     )
 }
 
-/// Reads a file in the .ts format of the UCR and UEA time-series archive: one sequence per case, one feature per
-/// dimension; classes where the header has @classLabel true, one number per sequence where it has @targetLabel true,
-/// otherwise no targets.
+/// What takes the place of missing values: nothing, they are an error.
+pub const ELMAN_MISSING_ERROR: u32 = 0;
+/// What takes the place of missing values: the last value before them.
+pub const ELMAN_MISSING_CARRY: u32 = 1;
+/// What takes the place of missing values: numbers on the line between the values around them, over time where there
+/// are time stamps, otherwise over the steps.
+pub const ELMAN_MISSING_LINEAR: u32 = 2;
+
+/// How elman_dataset_read_ts_with() reads. elman_ts_options_init() gives every field its default. Later versions may
+/// add fields at the end, and go on to accept the size of this one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TsOptions {
+    /// Size of the struct in bytes, which is its version.
+    pub size: usize,
+    /// An ELMAN_MISSING_ constant; by default ELMAN_MISSING_ERROR. Each series, which is one dimension of one case, is
+    /// filled by itself: where it starts with missing values, these take the first one that is there, and where it
+    /// ends with some, the last one.
+    pub missing: u32,
+    /// 1: steps at the end of a case at which the values of all dimensions are missing are padding, and the sequence
+    /// ends before them; 0, the default: they are steps as all others are.
+    pub trim_padding: u32,
+    /// 1: time stamps become one more feature, the last one: the time since the first step of the sequence, in seconds
+    /// where the stamps are dates, otherwise in their own unit; 0, the default: they only order the values.
+    pub time_feature: u32,
+    /// 0; so that the struct ends where its last field does.
+    pub reserved: u32,
+}
+
+/// Gives every field of the options its default.
+///
+///   options     receives the defaults
+///   size        sizeof(elman_ts_options)
+///
+/// Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `options` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_ts_options_init(options: *mut TsOptions, size: usize) -> Status {
+    call(|caller| {
+        let options = caller.result("options", options)?;
+        border::expect_size::<TsOptions>("size", size)?;
+        options.write(TsOptions {
+            size,
+            missing: ELMAN_MISSING_ERROR,
+            trim_padding: 0,
+            time_feature: 0,
+            reserved: 0,
+        });
+        Ok(())
+    })
+}
+
+/// Reads a file in the .ts format of the UCR and UEA time-series archive as elman_dataset_read_ts_with() does, with the
+/// default options: missing values are an error, time stamps order the values.
 ///
 ///   path        of the file, ends with 0; UTF-8 on Windows
 ///   out         receives the data set
 ///
-/// Errors: NULL, IO, OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data
-/// set cannot hold: missing values, time stamps, numbers beyond float.
+/// Errors: those of elman_dataset_read_ts_with().
 /// Threads: any. Since 0.1.
 ///
 /// # Safety
@@ -180,13 +238,62 @@ pub unsafe extern "C" fn elman_dataset_read_ts(
     path: *const c_char,
     out: *mut *mut Dataset,
 ) -> Status {
-    call(|caller| {
-        let path = caller.path("path", path)?;
-        let out = caller.result("out", out)?;
-        let data = elman_engine::dataset::Dataset::read_ts(path)?;
-        out.write(border::handle(Dataset::new(data)?));
-        Ok(())
-    })
+    call(|caller| read_ts(caller, path, ptr::null(), out))
+}
+
+/// Reads a file in the .ts format of the UCR and UEA time-series archive, as aeon and sktime read and write it: one
+/// sequence per case, one feature per dimension.
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///   options     NULL for the defaults
+///   out         receives the data set
+///
+/// Lines that start with '#' or '%' are comments. The header's lines are tags and their values, in any case of letters,
+/// up to @data; every line after it is a case, its dimensions joined by ':' and each of them values joined by ','. In
+/// the header tags of other formats and lines that are no tags are skipped. Tags and cases are UTF-8; comments need not
+/// be.
+///
+/// Targets: with "@classLabel true" the last field of a case is its class, with "@targetLabel true" a number (also if
+/// both are true); where they are false there are no targets, and a ':' at the end of a case opens no dimension. Where
+/// the header has neither, the last field is a class.
+///
+/// Classes have the names and the order of @classLabel. A case may write its class in other letters ("up" for "Up") or
+/// numbers ("1.0" for "1"). Classes that only the cases name come behind those of the header, sorted by their
+/// characters. Where one of these has blanks, which the header cannot show, or the header names no class, the classes
+/// are those of the cases alone, sorted.
+///
+/// A case whose label is empty, '?' or NaN, unless the header names a class so, has none: its label is ELMAN_NO_LABEL, its
+/// target NaN. If no case has a class and the header names none, there are no targets.
+///
+/// With "@timeStamps true" each value is "(stamp,value)", and the steps of a case are in the order of the stamps; equal
+/// stamps stay in the order of the file. A stamp is a number or a date such as 2004-12-06 23:59:00 (the time may be
+/// missing, its seconds may, too, or have parts; '/' and 'T' as separators; 'Z' or an offset such as +01:00 behind it).
+/// All dimensions of a case have the same stamps.
+///
+/// Missing values are '?' or NaN, and may be filled in or, at the end of a case, trimmed: see the options.
+///
+/// Where cases and header contradict each other in what @univariate, @dimensions, @equalLength, @seriesLength and
+/// @missing say, the cases are right, and elman_dataset_get_note() says so. The first case decides the number of
+/// dimensions.
+///
+/// Errors: NULL (path, out), MISMATCH for a size of the options that the library does not know, UNKNOWN_CONSTANT, IO,
+/// OUT_OF_MEMORY; PARSE, with the line, where the file breaks the format or has what a data set cannot hold: missing
+/// values without an option that fills them, a series of nothing else, dimensions of different lengths or stamps in one
+/// case, infinities, numbers beyond float; and where time stamps are to become a feature and there are none.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+/// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_dataset_read_ts_with(
+    path: *const c_char,
+    options: *const TsOptions,
+    out: *mut *mut Dataset,
+) -> Status {
+    call(|caller| read_ts(caller, path, options, out))
 }
 
 /// Frees a data set; of NULL, does nothing. Pointers into it end.
@@ -278,15 +385,41 @@ pub unsafe extern "C" fn elman_dataset_class_name(
     call(|caller| {
         let dataset = require("dataset", dataset)?;
         let name = caller.result("name", name)?;
-        let Some(&start) = dataset.name_starts.get(index) else {
-            return Err(Error::IndexOutOfRange {
-                name: "index",
-                index,
-                count: dataset.name_starts.len(),
-            }
-            .into());
-        };
-        name.write(dataset.names[start..].as_ptr().cast());
+        name.write(text_at(&dataset.names, &dataset.name_starts, index)?);
+        Ok(())
+    })
+}
+
+/// Number of notes on the file that the data set was read from; 0 without a file, and for NULL.
+///
+/// Threads: any number on one data set. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_dataset_get_note_count(dataset: Option<&Dataset>) -> usize {
+    get("dataset", dataset, 0, |dataset| dataset.note_starts.len())
+}
+
+/// Gives a note on the file: what it says of itself that is not so, and how it has been read, with the line, as "line 5:
+/// @seriesLength is 127, the cases have 128 steps". The words may change from version to version.
+///
+///   index       less than elman_dataset_get_note_count()
+///   note        receives the note; it stays until the data set is destroyed
+///
+/// Errors: NULL, OUT_OF_RANGE.
+/// Threads: any number on one data set. Since 0.1.
+///
+/// # Safety
+///
+/// - `note` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_dataset_get_note(
+    dataset: Option<&Dataset>,
+    index: usize,
+    note: *mut *const c_char,
+) -> Status {
+    call(|caller| {
+        let dataset = require("dataset", dataset)?;
+        let note = caller.result("note", note)?;
+        note.write(text_at(&dataset.notes, &dataset.note_starts, index)?);
         Ok(())
     })
 }
@@ -472,22 +605,93 @@ unsafe fn give_targets<T: Copy + 'static>(
     })
 }
 
+/// Reads a file for an entry.
+///
+/// # Safety
+///
+/// As with [`Caller::path`], [`Caller::versioned`] and [`Caller::result`].
+unsafe fn read_ts(
+    caller: &mut Caller<'_>,
+    path: *const c_char,
+    options: *const TsOptions,
+    out: *mut *mut Dataset,
+) -> Result<()> {
+    let path = caller.path("path", path)?;
+    let options = caller.versioned("options", options)?;
+    let out = caller.result("out", out)?;
+    let options = match options {
+        Some(options) => options.engine()?,
+        None => elman_engine::dataset::TsOptions::default(),
+    };
+    let data = elman_engine::dataset::Dataset::read_ts_with(path, &options)?;
+    out.write(border::handle(Dataset::new(data)?));
+    Ok(())
+}
+
+impl TsOptions {
+    fn engine(&self) -> Result<elman_engine::dataset::TsOptions> {
+        let mut options = elman_engine::dataset::TsOptions::default();
+        options.missing = match self.missing {
+            ELMAN_MISSING_ERROR => MissingValues::Error,
+            ELMAN_MISSING_CARRY => MissingValues::Carry,
+            ELMAN_MISSING_LINEAR => MissingValues::Linear,
+            value => {
+                return Err(Error::UnknownConstant {
+                    name: "missing",
+                    value,
+                    known: "the ELMAN_MISSING_ constants (0 to 2)",
+                }
+                .into());
+            }
+        };
+        options.trim_padding = flag("trim_padding", self.trim_padding)?;
+        options.time_feature = flag("time_feature", self.time_feature)?;
+        match self.reserved {
+            0 => Ok(options),
+            value => Err(Error::UnknownConstant {
+                name: "reserved",
+                value,
+                known: "0",
+            }
+            .into()),
+        }
+    }
+}
+
+/// The text that starts at the `index`th of `starts`.
+fn text_at(texts: &[u8], starts: &[usize], index: usize) -> Result<*const c_char> {
+    let count = starts.len();
+    let name = "index";
+    let start = starts
+        .get(index)
+        .ok_or(Error::IndexOutOfRange { name, index, count })?;
+    Ok(texts[*start..].as_ptr().cast())
+}
+
+/// Texts as C has them, each with a 0 behind it, and where each one starts.
+fn c_texts(what: &'static str, texts: &[String]) -> Result<(Vec<u8>, Vec<usize>)> {
+    let bytes = texts.iter().map(|text| text.len() + 1).sum();
+    let mut all = reserved(what, bytes)?;
+    let mut starts = reserved(what, texts.len())?;
+    for text in texts {
+        starts.push(all.len());
+        // A C string ends at its first 0.
+        all.extend(text.bytes().map(|byte| if byte == 0 { b'?' } else { byte }));
+        all.push(0);
+    }
+    Ok((all, starts))
+}
+
 impl Dataset {
     fn new(data: elman_engine::dataset::Dataset<f32>) -> Result<Self> {
-        let what = "the names of the classes";
-        let bytes = data.class_names().iter().map(|name| name.len() + 1).sum();
-        let mut names = reserved(what, bytes)?;
-        let mut name_starts = reserved(what, data.class_count())?;
-        for name in data.class_names() {
-            name_starts.push(names.len());
-            // A C string ends at its first 0.
-            names.extend(name.bytes().map(|byte| if byte == 0 { b'?' } else { byte }));
-            names.push(0);
-        }
+        let (names, name_starts) = c_texts("the names of the classes", data.class_names())?;
+        let (notes, note_starts) = c_texts("the notes on a data set", data.notes())?;
         Ok(Self {
             data,
             names,
             name_starts,
+            notes,
+            note_starts,
         })
     }
 }

@@ -343,6 +343,52 @@ static void fit_is_a_loop(void) {
     elman_destroy(looped);
 }
 
+/* A file whose header is wrong, with time stamps and gaps, read in several ways. */
+static void ts_files(void) {
+    const char *text = "% Not UTF-8: \x96\n@timeStamps true\n@seriesLength 9\n@classLabel true left hand right hand\n@data\n"
+                       "(2024-01-01 00:01:00,3),(2024-01-01 00:00:00,1),(2024-01-01 00:00:30,?),(2024-01-02,?):right hand\n";
+    FILE *file = fopen("every_part.ts", "wb");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+    elman_dataset *dataset;
+    CHECK(elman_dataset_read_ts("every_part.ts", &dataset) == ELMAN_ERROR_PARSE);
+    CHECK(elman_dataset_read_ts_with("every_part.ts", NULL, &dataset) == ELMAN_ERROR_PARSE);
+    elman_ts_options options;
+    OK(elman_ts_options_init(&options, sizeof options));
+    CHECK(options.size == sizeof options && options.missing == ELMAN_MISSING_ERROR);
+    CHECK(options.trim_padding == 0 && options.time_feature == 0 && options.reserved == 0);
+    CHECK(elman_dataset_read_ts_with("every_part.ts", &options, &dataset) == ELMAN_ERROR_PARSE);
+
+    options.missing = ELMAN_MISSING_LINEAR;
+    options.trim_padding = options.time_feature = 1;
+    OK(elman_dataset_read_ts_with("every_part.ts", &options, &dataset));
+    const float linear[] = {1, 0, 2, 30, 3, 60}, *values;
+    size_t length;
+    const char *text_of;
+    CHECK(elman_dataset_input_size(dataset) == 2 && elman_dataset_sequence_count(dataset) == 1);
+    OK(elman_dataset_sequence(dataset, 0, &values, &length));
+    CHECK(length == 3);
+    SAME(values, linear, 6);
+    CHECK(elman_dataset_class_count(dataset) == 1);
+    OK(elman_dataset_class_name(dataset, 0, &text_of));
+    CHECK(strcmp(text_of, "right hand") == 0);
+    CHECK(elman_dataset_get_note_count(dataset) == 2);
+    OK(elman_dataset_get_note(dataset, 0, &text_of));
+    CHECK(strcmp(text_of, "line 3: @seriesLength is 9, the cases have 4 steps") == 0);
+    OK(elman_dataset_get_note(dataset, 1, &text_of));
+    CHECK(strstr(text_of, "line 4: @classLabel") == text_of);
+    elman_dataset_destroy(dataset);
+
+    options.missing = ELMAN_MISSING_CARRY;
+    options.trim_padding = options.time_feature = 0;
+    OK(elman_dataset_read_ts_with("every_part.ts", &options, &dataset));
+    const float carried[] = {1, 1, 3, 3};
+    OK(elman_dataset_sequence(dataset, 0, &values, &length));
+    CHECK(length == 4);
+    SAME(values, carried, 4);
+    elman_dataset_destroy(dataset);
+    remove("every_part.ts");
+}
+
 static void datasets(void) {
     const size_t sequences[2] = {3, 2}, labels[5] = {1, 0, 2, 2, 1}, *targets;
     const float *values;
@@ -661,6 +707,7 @@ int main(int argc, char **argv) {
     names();
     partial_targets();
     class_names();
+    ts_files();
     real_data(argv[1]);
     puts("ok");
     return 0;

@@ -400,6 +400,28 @@ static void datasets(void) {
     CHECK(file != NULL && fputs("@classLabel true a b\n@data\n1,2,x:a\n", file) >= 0 && fclose(file) == 0);
     FAILS(elman_dataset_read_ts("wrong_input.ts", &out), PARSE,
           "wrong_input.ts:3: value 3 of dimension 1 is 'x', expected a number");
+    elman_ts_options options, defaults;
+    OK(elman_ts_options_init(&defaults, sizeof defaults));
+    FAILS(elman_ts_options_init(NULL, sizeof options), NULL, "options is NULL");
+    FAILS(elman_ts_options_init(&options, 7), MISMATCH, "size is 7, expected 24, as in the header of this version");
+    FAILS(elman_dataset_read_ts_with(NULL, &defaults, &out), NULL, "path is NULL");
+    FAILS(elman_dataset_read_ts_with("wrong_input.ts", &defaults, NULL), NULL, "out is NULL");
+    FAILS(elman_dataset_read_ts_with("wrong_input.ts", &defaults, &out), PARSE,
+          "wrong_input.ts:3: value 3 of dimension 1 is 'x', expected a number");
+#define WITH(field, value, kind, message)                                                                              \
+    options = defaults;                                                                                                \
+    options.field = value;                                                                                             \
+    FAILS(elman_dataset_read_ts_with("wrong_input.ts", &options, &out), kind, message)
+    WITH(size, 16, MISMATCH, "the size field of options is 16, expected 24, as in the header of this version");
+    WITH(missing, 3, UNKNOWN_CONSTANT,
+         "missing is 3, which names nothing; known are the ELMAN_MISSING_ constants (0 to 2)");
+    WITH(trim_padding, 2, UNKNOWN_CONSTANT, "trim_padding is 2, which names nothing; known are 0 and 1");
+    WITH(time_feature, 2, UNKNOWN_CONSTANT, "time_feature is 2, which names nothing; known are 0 and 1");
+    WITH(reserved, 1, UNKNOWN_CONSTANT, "reserved is 1, which names nothing; known are 0");
+    WITH(time_feature, 1, PARSE,
+         "wrong_input.ts:2: time stamps are to become a feature, but the header has no '@timeStamps true'");
+#undef WITH
+    CHECK(out == dataset);
     remove("wrong_input.ts");
 
     const char *name = "before";
@@ -410,6 +432,9 @@ static void datasets(void) {
     FAILS(elman_dataset_class_name(NULL, 0, &name), NULL, "dataset is NULL");
     FAILS(elman_dataset_class_name(dataset, 0, NULL), NULL, "name is NULL");
     FAILS(elman_dataset_class_name(dataset, 2, &name), OUT_OF_RANGE, "index is 2, expected less than 2");
+    FAILS(elman_dataset_get_note(NULL, 0, &name), NULL, "dataset is NULL");
+    FAILS(elman_dataset_get_note(dataset, 0, NULL), NULL, "note is NULL");
+    FAILS(elman_dataset_get_note(dataset, 0, &name), OUT_OF_RANGE, "index is 0, expected less than 0");
     FAILS(elman_dataset_sequence(NULL, 0, &values, &number), NULL, "dataset is NULL");
     FAILS(elman_dataset_sequence(dataset, SIZE_MAX, &values, &number), OUT_OF_RANGE,
           "index is 18446744073709551615, expected less than 2");
@@ -421,6 +446,7 @@ static void datasets(void) {
     CHECK(values == x && targets == labels && number == 7 && strcmp(name, "before") == 0);
     CHECK(elman_dataset_sequence_count(NULL) == 0 && elman_dataset_input_size(NULL) == 0);
     CHECK(elman_dataset_total_steps(NULL) == 0 && elman_dataset_max_length(NULL) == 0);
+    CHECK(elman_dataset_get_note_count(NULL) == 0);
     CHECK(elman_dataset_class_count(NULL) == 0 && elman_dataset_targets(NULL) == ELMAN_TARGETS_NONE);
 
     elman_dataset *wide;

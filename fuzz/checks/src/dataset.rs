@@ -118,23 +118,17 @@ impl Content {
     fn has_ts_form(&self) -> bool {
         match &self.targets {
             Targets::None => true,
-            Targets::Classes {
-                labels, per_step, ..
-            } => !per_step && !labels.contains(&ELMAN_NO_LABEL),
-            Targets::Values {
-                size,
-                per_step,
-                values,
-            } => *size == 1 && !per_step && !values.iter().any(|value| value.is_nan()),
+            Targets::Classes { per_step, .. } => !per_step,
+            Targets::Values { size, per_step, .. } => *size == 1 && !per_step,
         }
     }
 
-    /// The `.ts` file that holds it.
+    /// The `.ts` file that holds it, with a header of which one line is wrong.
     pub fn to_ts(&self) -> Option<String> {
         if !self.has_ts_form() {
             return None;
         }
-        let mut file = format!("@dimensions {}\n", self.input);
+        let mut file = format!("@seriesLength 1000000\n@dimensions {}\n", self.input);
         file += &match &self.targets {
             Targets::Classes { names, .. } => format!("@classLabel true {}\n", names.join(" ")),
             Targets::Values { .. } => "@targetLabel true\n".to_string(),
@@ -149,7 +143,10 @@ impl Content {
                 file += &values.join(",");
             }
             let _ = match &self.targets {
-                Targets::Classes { labels, names, .. } => write!(file, ":{}", names[labels[index]]),
+                Targets::Classes { labels, names, .. } => {
+                    let name = names.get(labels[index]).map_or("", String::as_str);
+                    write!(file, ":{name}")
+                }
                 Targets::Values { values, .. } => write!(file, ":{:e}", values[index]),
                 Targets::None => Ok(()),
             };
@@ -487,7 +484,7 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
     let index = source.below(8).wrapping_sub(source.below(2));
     let content = series.map(|series| &series.content);
     let record = &mut world.record;
-    match source.below(4) {
+    match source.below(5) {
         0 => {
             let mut call = Call::new("elman_dataset_sequence", source);
             let dataset = call.handle(series.map(|series| &*series.handle));
@@ -514,6 +511,21 @@ pub fn ask(world: &mut World, source: &mut Source<'_>) {
                     .map(|x| given(x, right * content.input));
                 let expected = content.sequences().nth(index).unwrap_or_default();
                 assert!(x.is_none_or(|x| same(&x, expected)));
+            }
+        }
+        4 => {
+            let mut call = Call::new("elman_dataset_get_note", source);
+            let handle = series.map(|series| &*series.handle);
+            let dataset = call.handle(handle);
+            let count = handle.map_or(0, |_| elman_dataset_get_note_count(handle));
+            let index = index % 2;
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, index >= count);
+            let note = call.write(1);
+            let done = call.run(record, |p| {
+                c!(elman_dataset_get_note(dataset, index, p.get(note)))
+            });
+            if let Some(note) = done.filter(Done::is_ok).and_then(|done| done.result(note)) {
+                assert!(text(note).starts_with("line "));
             }
         }
         1 => {
@@ -629,5 +641,6 @@ pub fn ask_nothing() {
     assert_eq!(elman_dataset_max_length(None), 0);
     assert_eq!(elman_dataset_targets(None), ELMAN_TARGETS_NONE);
     assert_eq!(elman_dataset_class_count(None), 0);
+    assert_eq!(elman_dataset_get_note_count(None), 0);
     elman_dataset_destroy(None);
 }

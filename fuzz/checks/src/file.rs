@@ -1,6 +1,6 @@
 //! Files: what is saved comes back, and what is no such file is refused.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use std::process;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use elman_abi::dataset::{elman_dataset_destroy, elman_dataset_read_ts};
+use elman_abi::dataset::*;
 use elman_abi::file::*;
 use elman_abi::network::elman_destroy;
 use elman_abi::status::*;
 
-use crate::call::{Call, c};
+use crate::call::{Call, Done, c};
 use crate::dataset::{Content, Series};
 use crate::network::{Model, Net, made, parameters};
 use crate::source::Source;
@@ -160,9 +160,51 @@ pub fn load(world: &mut World, source: &mut Source<'_>) {
     }
 }
 
+/// Reads a file without options, and then with some.
 pub fn read_ts(world: &mut World, source: &mut Source<'_>) {
     let (slot, from) = (few(source), Where::draw(source));
-    let mut call = Call::new("elman_dataset_read_ts", source);
+    if let (Where::File(index), true) = (from, source.rarely(2)) {
+        let with = world.dataset_slot(source);
+        write_to(world, source, index, with, 0);
+    }
+    let call = Call::new("elman_dataset_read_ts", source);
+    read_ts_by(world, slot, from, false, call, |path, out| {
+        c!(elman_dataset_read_ts(path, out))
+    });
+
+    let mut call = Call::new("elman_dataset_read_ts_with", source);
+    let mut options = ts_options(world, source);
+    options.missing = source.constant(3);
+    options.trim_padding = source.constant(2);
+    options.time_feature = match source.below(8) {
+        choice @ 6.. => choice as u32 - 5,
+        _ => 0,
+    };
+    call.wrong(
+        ELMAN_ERROR_UNKNOWN_CONSTANT,
+        options.missing > ELMAN_MISSING_LINEAR
+            || options.trim_padding > 1
+            || options.time_feature > 1,
+    );
+    if source.rarely(16) {
+        options.size += 8;
+        call.wrong(ELMAN_ERROR_MISMATCH, true);
+    }
+    // What was written has no time stamps.
+    let fails = options.time_feature == 1;
+    read_ts_by(world, slot, from, fails, call, |path, out| {
+        c!(elman_dataset_read_ts_with(path, &raw const options, out))
+    });
+}
+
+fn read_ts_by(
+    world: &mut World,
+    slot: usize,
+    from: Where,
+    fails: bool,
+    mut call: Call,
+    read: impl FnOnce(*const c_char, *mut *mut Dataset) -> Status,
+) {
     let files = world.files.get_or_insert_with(Files::new);
     let path = call.handle(from.path(files));
     let file = from.file(files).cloned();
@@ -173,29 +215,61 @@ pub fn read_ts(world: &mut World, source: &mut Source<'_>) {
     );
     call.wrong(
         ELMAN_ERROR_PARSE,
-        matches!(file, Some(File::Network(..) | File::Part)),
+        matches!(file, Some(File::Network(..) | File::Part))
+            || fails && matches!(file, Some(File::Series(_))),
     );
     call.possible(ELMAN_ERROR_PARSE, matches!(file, Some(File::Garbage)));
     let out = call.write(1);
     let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-    let done = call.run(&mut world.record, |p| {
-        c!(elman_dataset_read_ts(pointer, p.get(out)))
-    });
+    let done = call.run(&mut world.record, |p| read(pointer, p.get(out)));
     if let Some(handle) = done.and_then(|done| made(&done, out)) {
         match file {
             Some(File::Series(mut content)) => {
                 content.named = true;
-                world.put_dataset(slot, Some(Series { handle, content }));
+                let handle = Some(handle);
+                assert_eq!(elman_dataset_get_note_count(handle.as_deref()), 1);
+                world.put_dataset(slot, handle.map(|handle| Series { handle, content }));
             }
             _ => elman_dataset_destroy(Some(handle)),
         }
     }
 }
 
+/// The options of the reader as they are by default.
+fn ts_options(world: &mut World, source: &mut Source<'_>) -> TsOptions {
+    let right = size_of::<TsOptions>();
+    let size = match source.below(4) {
+        3 => source.size(&[right - 1, right + 8, 0, 4]),
+        _ => right,
+    };
+    let mut call = Call::new("elman_ts_options_init", source);
+    call.wrong(ELMAN_ERROR_MISMATCH, size != right);
+    let options = call.write_structure();
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_ts_options_init(p.get(options), size))
+    });
+    let expected = TsOptions {
+        size: right,
+        missing: ELMAN_MISSING_ERROR,
+        trim_padding: 0,
+        time_feature: 0,
+        reserved: 0,
+    };
+    if let Some(done) = done.filter(Done::is_ok) {
+        let options: TsOptions = done.structure(options);
+        assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    }
+    expected
+}
+
 /// Writes a file that is no saved network.
 pub fn write(world: &mut World, source: &mut Source<'_>) {
     let (index, with) = (source.below(3), world.dataset_slot(source));
     let kind = source.below(4);
+    write_to(world, source, index, with, kind);
+}
+
+fn write_to(world: &mut World, source: &mut Source<'_>, index: usize, with: usize, kind: usize) {
     let files = world.files.get_or_insert_with(Files::new);
     let path = files.path(index);
     let (file, bytes) = match (kind, &files.files[index], &world.datasets[with]) {
