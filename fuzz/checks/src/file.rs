@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elman_abi::dataset::*;
 use elman_abi::file::*;
-use elman_abi::network::elman_destroy;
+use elman_abi::network::{Network, elman_destroy};
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, c};
+use crate::call::{Call, Done, adopt, c, must, same};
 use crate::dataset::{Content, Series};
 use crate::network::{Model, Net, made, parameters};
 use crate::source::Source;
@@ -131,7 +131,60 @@ pub fn save(world: &mut World, source: &mut Source<'_>) {
         && done.is_some_and(|done| done.is_ok())
     {
         files.files[index] = File::Network(net.model.clone(), parameters(&net.twin));
+        check_memory(
+            &net.handle,
+            &fs::read(files.path(index)).expect("a file that was written"),
+        );
+        let nothing = ptr::null_mut();
+        world.record.extend([
+            ("elman_save_memory", ELMAN_OK),
+            ("elman_load_memory", ELMAN_OK),
+            (
+                "elman_save_memory",
+                c!(elman_save_memory(None, nothing, 0, ptr::null_mut())),
+            ),
+            (
+                "elman_load_memory",
+                c!(elman_load_memory(nothing, 0, ptr::null_mut())),
+            ),
+        ]);
     }
+}
+
+/// Makes sure that a network in memory is the one in its file.
+fn check_memory(network: &Network, file: &[u8]) {
+    let mut size = 0;
+    must(
+        "elman_save_memory",
+        c!(elman_save_memory(
+            Some(network),
+            ptr::null_mut(),
+            0,
+            &raw mut size
+        )),
+    );
+    let mut bytes = vec![0; size];
+    must(
+        "elman_save_memory",
+        c!(elman_save_memory(
+            Some(network),
+            bytes.as_mut_ptr(),
+            size,
+            ptr::null_mut()
+        )),
+    );
+    assert!(
+        bytes == file,
+        "a network in memory is not the one in its file"
+    );
+    let mut loaded = ptr::null_mut();
+    must(
+        "elman_load_memory",
+        c!(elman_load_memory(bytes.as_ptr(), size, &raw mut loaded)),
+    );
+    let loaded = adopt(loaded);
+    assert!(same(&parameters(&loaded), &parameters(network)));
+    elman_destroy(Some(loaded));
 }
 
 pub fn load(world: &mut World, source: &mut Source<'_>) {

@@ -1,12 +1,14 @@
 //! Networks: what a caller knows about one, and the calls that make and change it.
 
 use std::ffi::CString;
+use std::mem::MaybeUninit;
 
+use elman_abi::layer::*;
 use elman_abi::network::*;
 use elman_abi::parameters::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same, text};
+use crate::call::{Argument, Call, Done, LIMIT, Record, adopt, c, given, must, same, text};
 use crate::source::Source;
 use crate::world::{World, few};
 
@@ -245,8 +247,45 @@ impl Net {
         assert!(self.gradients.is_none_or(|known| known == address));
         self.gradients = Some(address);
         self.check_standardization();
+        self.check_layers();
         assert_eq!(names_of(&self.handle), self.model.names);
         assert_eq!(names_of(&self.twin), self.model.names);
+    }
+
+    fn check_layers(&self) {
+        let (network, model) = (Some(&*self.handle), &self.model);
+        assert_eq!(elman_layer_count(network), model.layers.len());
+        let (mut inputs, mut offset, mut state) = (model.input, 0, 0);
+        for (index, layer) in model.layers.iter().enumerate() {
+            let mut info = MaybeUninit::<LayerInfo>::uninit();
+            let size = size_of::<LayerInfo>();
+            let status = c!(elman_get_layer_info(
+                network,
+                index,
+                info.as_mut_ptr(),
+                size
+            ));
+            must("elman_get_layer_info", status);
+            // SAFETY: the call says that it has written it.
+            let info = unsafe { info.assume_init() };
+            let expected = match *layer {
+                Layer::Rnn { units, activation } => (ELMAN_LAYER_RNN, activation, 0.0, units),
+                Layer::Dense { activation, .. } => (ELMAN_LAYER_DENSE, activation, 0.0, 0),
+                Layer::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate.into(), 0),
+            };
+            let found = (info.kind, info.activation, info.rate, info.state_size);
+            assert_eq!(found, expected);
+            assert_eq!((info.size, info.input_size), (size, inputs));
+            assert_eq!((info.parameter_offset, info.state_offset), (offset, state));
+            inputs = info.output_size;
+            offset += info.parameter_count;
+            state += info.state_size;
+        }
+        assert_eq!(inputs, model.output_size());
+        assert_eq!(
+            (offset, state),
+            (model.parameter_count(), model.state_size())
+        );
     }
 
     fn check_standardization(&self) {
@@ -751,7 +790,46 @@ pub fn get_parameters(world: &mut World, source: &mut Source<'_>) {
             &done.values(values).unwrap_or_default(),
             &parameters(&net.twin)
         ));
+        check_copy(&net.handle, &mut world.record);
     }
+}
+
+/// Makes sure that a copy has the network's parameters, in tensors that lie end to end; asks nothing the same.
+fn check_copy(network: &Network, record: &mut Record) {
+    let mut copy = std::ptr::null_mut();
+    let mut note = |name, status| record.push((name, status));
+    let cloned = c!(elman_clone(Some(network), &raw mut copy));
+    must("elman_clone", cloned);
+    note("elman_clone", cloned);
+    let copy = adopt(copy);
+    assert!(same(&parameters(&copy), &parameters(network)));
+    let mut end = 0;
+    for layer in 0..elman_layer_count(Some(&copy)) {
+        let mut info = MaybeUninit::<TensorInfo>::uninit();
+        let (to, size) = (info.as_mut_ptr(), size_of::<TensorInfo>());
+        for tensor in 0.. {
+            let status = c!(elman_get_tensor_info(Some(&copy), layer, tensor, to, size));
+            note("elman_get_tensor_info", status);
+            if status != ELMAN_OK {
+                assert_eq!(status, ELMAN_ERROR_OUT_OF_RANGE);
+                break;
+            }
+            // SAFETY: the call says that it has written it.
+            let info = unsafe { info.assume_init() };
+            assert_eq!(info.parameter_offset, end);
+            end += info.rows * info.columns;
+        }
+        note("elman_get_layer_info", ELMAN_OK);
+    }
+    assert_eq!(end, elman_parameter_count(Some(&copy)));
+    elman_destroy(Some(copy));
+    let nowhere = std::ptr::null_mut();
+    note("elman_clone", c!(elman_clone(None, nowhere)));
+    let nowhere = std::ptr::null_mut();
+    note(
+        "elman_get_layer_info",
+        c!(elman_get_layer_info(None, 0, nowhere, 0)),
+    );
 }
 
 pub fn change_parameters(world: &mut World, source: &mut Source<'_>) {

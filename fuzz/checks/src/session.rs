@@ -5,7 +5,7 @@ use elman_abi::network::*;
 use elman_abi::session::*;
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, c, must, same};
+use crate::call::{Call, Done, adopt, c, must, same};
 use crate::network::{Model, counted, made, parameters};
 use crate::pass::predict_one;
 use crate::source::Source;
@@ -36,6 +36,40 @@ impl Stream {
             same(&y, &self.y) && same(&state, &self.state),
             "the steps are not the whole"
         );
+    }
+
+    /// Makes sure that a copy of the session which runs the last steps, from the state before them on, gives what they did.
+    fn check_run(&self, before: &[f32], steps: usize) {
+        let count = |all: usize, size: usize| all - steps * size;
+        let x = &self.x[count(self.x.len(), self.model.input)..];
+        let expected = &self.y[count(self.y.len(), self.model.output_size())..];
+        let mut copy = std::ptr::null_mut();
+        must(
+            "elman_session_clone",
+            c!(elman_session_clone(Some(&self.handle), &raw mut copy)),
+        );
+        let mut copy = adopt(copy);
+        let mut state = before.to_vec();
+        let (pointer, len) = (state.as_mut_ptr(), state.len());
+        must(
+            "elman_session_set_state",
+            c!(elman_session_set_state(Some(&mut copy), pointer, len)),
+        );
+        let mut y = vec![f32::NAN; expected.len()];
+        let to = y.as_mut_ptr();
+        must(
+            "elman_session_run",
+            c!(elman_session_run(Some(&mut copy), x.as_ptr(), steps, to)),
+        );
+        must(
+            "elman_session_get_state",
+            c!(elman_session_get_state(Some(&copy), pointer, len)),
+        );
+        assert!(
+            same(&y, expected) && same(&state, &self.state),
+            "a run is not its steps"
+        );
+        elman_session_destroy(Some(copy));
     }
 
     fn restart(&mut self, state: Vec<f32>) {
@@ -95,6 +129,8 @@ pub fn make_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
 
 pub fn step(world: &mut World, source: &mut Source<'_>) {
     let slot = world.session_slot(source);
+    let state = |world: &World| Some(world.sessions[slot].as_ref()?.state.clone());
+    let (before, mut steps) = (state(world), 0);
     for _ in 0..=source.below(4) {
         let stream = world.sessions[slot].as_mut();
         let sizes = stream.as_ref().map_or((1, 1), |stream| {
@@ -118,7 +154,24 @@ pub fn step(world: &mut World, source: &mut Source<'_>) {
             stream.state = state;
             stream.x.extend(x);
             stream.y.extend(found);
+            steps += 1;
         }
+    }
+    if let (Some(stream), Some(before)) = (&world.sessions[slot], before) {
+        stream.check_run(&before, steps);
+        let nothing = std::ptr::null_mut();
+        world.record.extend([
+            ("elman_session_clone", ELMAN_OK),
+            ("elman_session_run", ELMAN_OK),
+            (
+                "elman_session_clone",
+                c!(elman_session_clone(None, std::ptr::null_mut())),
+            ),
+            (
+                "elman_session_run",
+                c!(elman_session_run(None, nothing, 1, nothing)),
+            ),
+        ]);
     }
 }
 
