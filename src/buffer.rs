@@ -141,6 +141,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri itself ends where memory does")]
     fn too_much_memory_is_an_error_and_changes_nothing() {
         let mut buffer = Buffer::<f32>::zeroed("x", 3).unwrap();
         let error = buffer.resize("a lot", isize::MAX as usize / 8).unwrap_err();
