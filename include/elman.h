@@ -139,10 +139,12 @@ typedef int32_t elman_status;
 #define ELMAN_ERROR_IO 15
 /** A text file breaks its format. */
 #define ELMAN_ERROR_PARSE 16
-/** A saved network is damaged, or is none. */
+/** A saved network or optimizer is damaged, or is none. */
 #define ELMAN_ERROR_FORMAT 17
 /** A fault of the library itself. The objects of the call may only be destroyed. Please report it. */
 #define ELMAN_ERROR_INTERNAL 18
+/** Another thread has asked for the end of the call. */
+#define ELMAN_ERROR_CANCELLED 19
 
 /**
  * What a status means, in a few words; "unknown status" for a number that is none. The string is the library's and
@@ -371,8 +373,8 @@ elman_status elman_set_parallel_threshold(elman_network *network, size_t operati
 
 /**
  * Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are added.
- * The default is 0. Parameters that are there stay as they are; layers that are added from now on draw from the start of
- * the seed's numbers.
+ * The default is 0. Epochs and passes are counted from 0 again. Parameters that are there stay as they are; layers that are
+ * added from now on draw from the start of the seed's numbers.
  *
  * Errors: NULL.
  * Threads: needs the network to itself. Since 0.1.
@@ -496,6 +498,29 @@ uint32_t elman_output(const elman_network *network);
  * Threads: any number on one network. Since 0.1.
  */
 size_t elman_threads(const elman_network *network);
+
+/**
+ * The seed that elman_set_seed() has set; 0 for NULL. Saved with the network.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+uint64_t elman_get_seed(const elman_network *network);
+
+/**
+ * Epochs that elman_fit() has ended since elman_set_seed(), in all its calls; 0 for NULL. The order of the sequences in
+ * the next epoch follows from this and from the seed of the options. Saved with the network.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+uint64_t elman_get_epochs(const elman_network *network);
+
+/**
+ * Forward passes for training since elman_set_seed(), those of elman_fit() among them; 0 for NULL. What dropout drops in
+ * the next one follows from this and from the seed. Saved with the network.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+uint64_t elman_get_passes(const elman_network *network);
 
 
 /*
@@ -775,8 +800,9 @@ size_t elman_session_get_bytes(const elman_session *session);
  */
 
 /**
- * Writes a network to a file: its layers, parameters, output mode, standardisation and class names. Gradients, the number of
- * threads and the seed are not part of it. The same network gives the same bytes.
+ * Writes a network to a file: its layers, parameters, output mode, standardisation and class names, its seed, and how many
+ * epochs and passes it has trained. Gradients and the number of threads are not part of it. The same network gives the
+ * same bytes.
  *
  *   path        of the file, ends with 0; UTF-8 on Windows
  *
@@ -1002,6 +1028,38 @@ elman_status elman_optimizer_set_learning_rate(elman_optimizer *optimizer, doubl
  * Threads: needs the optimizer to itself. Since 0.1.
  */
 elman_status elman_optimizer_reset(elman_optimizer *optimizer);
+
+/**
+ * Writes an optimizer to a file: its rule and settings, its learning rate and what it remembers of the parameters. With
+ * the network's file, training goes on from there with the bits that it would have had without the stop.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *
+ * The file is a safetensors file with a tensor [parameter count] for each kind of what is remembered: velocity of SGD;
+ * squares of AdaGrad; squares and velocity of RMSprop; mean and squares of Adam and AdamW; last_sign and step of the forms
+ * of Rprop. One that is already there is replaced as elman_save() says. The same optimizer gives the same bytes.
+ *
+ * Errors: NULL, IO; FORMAT where the path is something else than a file.
+ * Threads: any number on one optimizer. Since 0.1.
+ */
+elman_status elman_optimizer_save(const elman_optimizer *optimizer,
+                                  const char *path);
+
+/**
+ * Reads an optimizer from a file that elman_optimizer_save() has written. It belongs to the caller, who gives it back with
+ * elman_optimizer_destroy(). It fits networks of as many parameters as the one that it has updated.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *   out         receives the optimizer
+ *
+ * Everything in the file is checked before anything of the state's size is allocated; a damaged or hostile file is an
+ * error and nothing else.
+ *
+ * Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no optimizer of this library.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_optimizer_load(const char *path,
+                                  elman_optimizer **out);
 
 
 /*
@@ -1330,8 +1388,14 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
  * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
- * shuffled mini-batches, with a limit on the gradients, a validation set, and a callback that watches, changes the
- * learning rate or stops.
+ * shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, and callbacks that watch, change
+ * the learning rate or the gradients, or stop.
+ *
+ * Training may be cut into several calls. The network counts its epochs and its forward passes since elman_set_seed(), the
+ * order of the sequences follows from the options' seed and the number of the epoch, and dropout from the network's seed
+ * and the number of the pass: ten calls of one epoch give the bits of one call of ten. The counts and the seed are saved
+ * with the network, and elman_optimizer_save() saves the rest, so that training goes on in another process with the bits
+ * that it would have had without the stop.
  */
 
 /** Loss: elman_softmax_cross_entropy(), for classes. */
@@ -1350,10 +1414,17 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
 #define ELMAN_CONTINUE 0
 /** What a callback returns to end the training. elman_fit() then returns ELMAN_OK. */
 #define ELMAN_STOP 1
+/** Early stopping watches the loss, which is to fall. */
+#define ELMAN_WATCH_LOSS 0
+/** Early stopping watches the accuracy, which is to rise; for ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY. */
+#define ELMAN_WATCH_ACCURACY 1
+
+/** What another thread ends the training by; see elman_cancellation_set(). */
+typedef struct elman_cancellation elman_cancellation;
 
 /** How far elman_fit() has come. Later versions may add fields at the end. */
 typedef struct {
-  /** The epoch that has ended, from 1. */
+  /** The epoch of this call that has ended, from 1. The network counts those of all calls. */
   size_t epoch;
   /** The epochs that there will be. */
   size_t epochs;
@@ -1367,6 +1438,8 @@ typedef struct {
   double validation_accuracy;
   /** The learning rate. The callback may change it for the epochs that follow. */
   double learning_rate;
+  /** The best epoch of this call so far; 0 without early stopping. */
+  size_t best_epoch;
 } elman_progress;
 
 /**
@@ -1375,6 +1448,53 @@ typedef struct {
  * anything else to stop. It must return: no longjmp, no C++ exception.
  */
 typedef uint32_t (*elman_progress_callback)(void *user, elman_progress *progress, const elman_network *network);
+
+/** How far elman_fit() has come within an epoch. Later versions may add fields at the end. */
+typedef struct {
+  /** The epoch of this call, from 1. */
+  size_t epoch;
+  /** The epochs that there will be. */
+  size_t epochs;
+  /** The mini-batch, from 1. */
+  size_t batch;
+  /** The mini-batches of the epoch. */
+  size_t batches;
+  /** The sequences of which the gradients are. */
+  size_t sequences;
+  /** The first step of these of which the gradients are: 0 but with truncation, which runs one part after the other. */
+  size_t first_step;
+  /** The number of steps of which the gradients are. */
+  size_t steps;
+  /** The mean loss before the update; 0 where nothing counts. */
+  double loss;
+  /**
+   * What the loss and the gradients are a mean over: the number of rows or elements that count, weighted where classes
+   * have weights; 0 where nothing counts. There is an update where it is above 0 after the callback.
+   */
+  double weight;
+  /** The learning rate of this update and of those that follow. The callback may change it. */
+  double learning_rate;
+  /**
+   * The gradients [gradient_count], in the order of the parameters; 0 where nothing counts. The callback may change
+   * them: they are limited after it.
+   */
+  float *gradients;
+  /** Number of gradients. */
+  size_t gradient_count;
+} elman_batch_progress;
+
+/**
+ * Is called before each update, on the thread that called elman_fit(), with the `user` pointer of the options and the
+ * progress: for schedules of the learning rate, noise on gradients, or processes that train together, each on its part of
+ * the data. Returns ELMAN_CONTINUE, or anything else to stop without this update. It must return: no longjmp, no C++
+ * exception. The network must not be used in it.
+ *
+ * It is called for every mini-batch (with truncation, for every part of one), also where nothing in it counts, so that
+ * each process makes as many calls as the others where each has as many mini-batches (and as long ones). To reduce over
+ * processes, sum the gradients times their weights and the weights over all of them, divide, and set gradients and weight
+ * to that. Processes that start with the same network and optimizer then have the same parameters after each update.
+ */
+typedef uint32_t (*elman_batch_callback)(void *user, elman_batch_progress *progress);
 
 /**
  * How elman_fit() trains and elman_evaluate() measures. elman_fit_options_init() gives every field its default. Later
@@ -1412,13 +1532,30 @@ typedef struct {
   const elman_dataset *validation;
   /** Is called after each epoch; by default NULL. */
   elman_progress_callback callback;
-  /** Is handed to the callback; by default NULL. */
+  /** Is handed to the callbacks; by default NULL. */
   void *user;
   /**
    * [output size of the network], in the order of the outputs: what the rows of each class count for in the loss, as the
    * weights of elman_softmax_cross_entropy_weighted; NULL, the default: 1. For ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY alone.
    */
   const float *class_weights;
+  /** Is called before each update; by default NULL. */
+  elman_batch_callback batch_callback;
+  /**
+   * Early stopping: training ends after so many epochs in a row that are no better than the best one before them. The
+   * network then has the parameters from after the best epoch of the call; also where the epochs run out or a callback
+   * stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no early stopping.
+   */
+  size_t patience;
+  /** An epoch is better where it is by more than this, which is at least 0; by default 0. Not read without patience. */
+  double min_delta;
+  /**
+   * What is to get better, an ELMAN_WATCH_ constant: on the validation set or, without one, over the epoch's training. By
+   * default ELMAN_WATCH_LOSS. Not read without patience.
+   */
+  uint32_t watch;
+  /** Ends the training when another thread sets it; by default NULL. */
+  const elman_cancellation *cancel;
 } elman_fit_options;
 
 /**
@@ -1434,7 +1571,8 @@ elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
 
 /**
  * Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
- * elman_forward() has kept. After the first epoch nothing is allocated.
+ * elman_forward() has kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is
+ * allocated. Besides what training takes, the call holds a second copy of the parameters and, with patience, a third.
  *
  * Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
  * classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names
@@ -1443,19 +1581,53 @@ elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
  *   optimizer   of this network, or new
  *   options     NULL for the defaults
  *
+ * An epoch that was not ended, because it was cancelled, stopped or failed, does not count: the next call begins it anew.
+ *
  * Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
  * data set, validation set, network, loss and options do not fit each other, and for a class of a name that the network
- * does not know; OUT_OF_RANGE for the limit on the gradients, for class weights that are none, and for a target that the
- * loss can't take. While it trains: NOT_FINITE where gradients have become
- * infinite or not a number (the network then has the parameters from before the update that would have used them, and
- * the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
- * optimizer of another network; OUT_OF_MEMORY.
+ * does not know; OUT_OF_RANGE for the limit on the gradients, for min_delta, for class weights that are none, and for a
+ * target that the loss can't take. While it trains: NOT_FINITE where training explodes; the network then has the last
+ * parameters that were all finite. Either gradients have become infinite or not a number: they are left to look at. Or an
+ * update would have made a parameter so: the optimizer has taken that step in and should be reset. CANCELLED, with the
+ * parameters of the last update; OUT_OF_RANGE for a learning rate from a callback that is none; MISMATCH for an optimizer of
+ * another network; OUT_OF_MEMORY.
  * Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
  */
 elman_status elman_fit(elman_network *network,
                        const elman_dataset *dataset,
                        elman_optimizer *optimizer,
                        const elman_fit_options *options);
+
+/**
+ * Creates what one thread ends the training of another by: its address goes into the `cancel` field of the options of any
+ * number of calls. It belongs to the caller, who gives it back with elman_cancellation_destroy().
+ *
+ *   out         receives the cancellation, which is not set
+ *
+ * Errors: NULL.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_cancellation_create(elman_cancellation **out);
+
+/**
+ * Ends the training, or no longer. elman_fit() looks before each mini-batch, before each part of one with truncation, and
+ * while it measures the validation set; it then returns CANCELLED, and the network has the parameters of the last update.
+ * One that is set before the call ends it at once. This allocates nothing and takes no lock.
+ *
+ *   cancelled   1 to end, 0 to let further calls train
+ *
+ * Errors: NULL, UNKNOWN_CONSTANT.
+ * Threads: any number on one cancellation, also while elman_fit() has it. Since 0.1.
+ */
+elman_status elman_cancellation_set(const elman_cancellation *cancellation,
+                                    uint32_t cancelled);
+
+/**
+ * Frees a cancellation; of NULL, does nothing. No call may have it.
+ *
+ * Threads: needs the cancellation to itself. Since 0.1.
+ */
+void elman_cancellation_destroy(elman_cancellation *cancellation);
 
 /**
  * Measures a network on a data set, without dropout.

@@ -103,6 +103,9 @@ pub enum Error {
         /// What was needed.
         expected: String,
     },
+    /// Another thread has asked for the end of the call.
+    #[error("cancelled")]
+    Cancelled,
     /// Memory ran out.
     #[error("out of memory: {bytes} bytes for {what}")]
     OutOfMemory {
@@ -204,6 +207,7 @@ impl Error {
             Self::CallOrder { .. } => ErrorKind::CallOrder,
             Self::Mismatch { .. } => ErrorKind::Mismatch,
             Self::NotFinite { .. } | Self::NotFiniteAt { .. } => ErrorKind::NotFinite,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
             Self::Threads { .. } => ErrorKind::Threads,
             Self::UnknownTier { .. } | Self::UnavailableTier { .. } => ErrorKind::Tier,
@@ -235,6 +239,8 @@ pub enum ErrorKind {
     Mismatch,
     /// A number is infinite or not a number where only finite ones make sense.
     NotFinite,
+    /// Another thread has asked for the end of the call.
+    Cancelled,
     /// Memory ran out.
     OutOfMemory,
     /// Threads could not be started.

@@ -8,6 +8,8 @@ pub use layers::{LayerInfo, LayerKind, TensorInfo};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::buffer::Buffer;
 use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
@@ -49,13 +51,22 @@ pub struct Network<E: Element = f32> {
     workspace: Workspace<E>,
     gradient: Gradient<E>,
     state: State,
-    seed: u64,
+    position: Position,
     /// Where the parameters of the next layer come from.
     start: Rng,
-    /// Training passes so far.
-    passes: u64,
     /// Workspaces of `predict`, as many as calls have run at the same time.
     idle: Mutex<Vec<Workspace<E>>>,
+}
+
+/// Where training is: what the random numbers that it draws follow from. It is saved with the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Position {
+    pub seed: u64,
+    /// Epochs that [`fit`](crate::train::fit) has ended since the seed was set.
+    pub epochs: u64,
+    /// Forward passes for training since then.
+    pub passes: u64,
 }
 
 /// What a backward pass would find.
@@ -93,9 +104,8 @@ impl<E: Element> Network<E> {
             workspace: Workspace::default(),
             gradient: Gradient::default(),
             state: State::Void("there has been no forward pass"),
-            seed: 0,
+            position: Position::default(),
             start: Rng::new(0),
-            passes: 0,
             idle: Mutex::new(Vec::new()),
         })
     }
@@ -188,20 +198,47 @@ impl<E: Element> Network<E> {
     }
 
     /// Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are
-    /// added. The default is 0.
+    /// added. The default is 0. [Epochs](Self::epochs) and [passes](Self::passes) are counted from 0 again.
     ///
     /// It draws nothing anew. Layers that are all added after it start as [`initialize`](Self::initialize) with
     /// `Initializer::PyTorch { gain: 1.0 }` and this seed would start them; one that is set between two layers starts the
     /// numbers again for those that follow.
     pub fn set_seed(&mut self, seed: u64) {
-        self.seed = seed;
-        self.start = Rng::new(seed);
-        self.passes = 0;
+        self.set_position(Position {
+            seed,
+            ..Position::default()
+        });
     }
 
     /// Where random numbers start.
     pub fn seed(&self) -> u64 {
-        self.seed
+        self.position.seed
+    }
+
+    /// Epochs that [`fit`](crate::train::fit) has ended, in all its calls, since the seed was set. The order of the
+    /// sequences in the next one follows from this and from the options' seed. Saved with the network.
+    pub fn epochs(&self) -> u64 {
+        self.position.epochs
+    }
+
+    /// Calls of [`forward`](Self::forward), by [`fit`](crate::train::fit) too, since the seed was set. What dropout drops in
+    /// the next one follows from this and from the seed. Saved with the network.
+    pub fn passes(&self) -> u64 {
+        self.position.passes
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(crate) fn set_position(&mut self, position: Position) {
+        self.position = position;
+        self.start = Rng::new(position.seed);
+    }
+
+    /// Takes note that an epoch has ended.
+    pub(crate) fn end_epoch(&mut self) {
+        self.position.epochs += 1;
     }
 
     /// Features of a step of the input.
@@ -289,15 +326,15 @@ impl<E: Element> Network<E> {
         Workspace::check(model, &call)?;
         self.state = State::Void("the last forward pass has failed");
         let training = Training {
-            seed: self.seed,
-            pass: self.passes,
+            seed: self.position.seed,
+            pass: self.position.passes,
         };
         let workspace = &mut self.workspace;
         self.parallel.enter(operations, |crew| {
             E::forward(workspace, model, crew, call, Some(training))
         })?;
         self.state = State::Forward(training);
-        self.passes += 1;
+        self.position.passes += 1;
         Ok(())
     }
 

@@ -94,6 +94,36 @@ impl<E: Element> Optimizer<E> {
         self.beta_powers = [1.0; 2];
     }
 
+    /// Number of parameters that it belongs to; None before the first step.
+    pub(crate) fn count(&self) -> Option<usize> {
+        self.count
+    }
+
+    /// The powers of Adam's betas.
+    pub(crate) fn beta_powers(&self) -> [f64; 2] {
+        self.beta_powers
+    }
+
+    /// What the rule remembers of the parameters, in the order of [`Rule::state_names`]; arrays that it has no use for are
+    /// empty.
+    pub(crate) fn state(&self) -> [&[E]; 2] {
+        let len = self.count.unwrap_or(0);
+        self.state
+            .each_ref()
+            .map(|values| &values[..len.min(values.len())])
+    }
+
+    /// Belongs to `count` parameters from now on, after steps that have led to these powers and to what is to be written to
+    /// the state.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub(crate) fn resume(&mut self, count: usize, beta_powers: [f64; 2]) -> Result<[&mut [E]; 2]> {
+        self.prepare(count)?;
+        self.beta_powers = beta_powers;
+        Ok(self.state.each_mut().map(|values| &mut values[..]))
+    }
+
     /// Updates `parameters` by their `gradients`, one of each in the same order.
     ///
     /// Gradients are used as they come: one that is NaN or infinite breaks its own parameter and no other.
@@ -212,7 +242,7 @@ impl<E: Element> Optimizer<E> {
                 })
             };
         }
-        let used = &mut self.state[..self.rule.state_per_parameter()];
+        let used = &mut self.state[..self.rule.state_names().len()];
         for values in used.iter_mut() {
             values.clear();
             values

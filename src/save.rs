@@ -1,11 +1,12 @@
-//! Networks in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
+//! Networks and optimizers in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
 
 mod foreign;
+mod optimizer;
 mod read;
 mod write;
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read};
 use std::path::Path;
 
 use safetensors::tensor::Dtype;
@@ -15,14 +16,15 @@ use crate::buffer::try_vec;
 use crate::init::TensorRole;
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::model::{Model, Output};
+use crate::network::Position;
 use crate::simd::Tier;
 use crate::{Element, Error, Network, Result, in_engine_mode, shape};
 use read::Contents;
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {
-    /// Writes the network to a file: its layers, parameters, output mode, standardization and class names. Gradients, the
-    /// number of threads and the seed are not part of it.
+    /// Writes the network to a file: its layers, parameters, output mode, standardization and class names, its seed, and how
+    /// many epochs and passes it has trained. Gradients and the number of threads are not part of it.
     ///
     /// The file is a [safetensors](https://github.com/huggingface/safetensors) file. The k-th recurrent layer, counted
     /// from 0, has the tensors of a layer of `torch.nn.RNN`: `weight_ih_l{k}` `[units][input]`, `weight_hh_l{k}`
@@ -40,12 +42,8 @@ impl<E: Element> Network<E> {
     /// [`Error::Io`] where the file cannot be written, [`Error::Format`] where `path` is something else than a file,
     /// [`Error::OutOfRange`] for a network of more layers than a file can describe (tens of thousands).
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let image = Image::new(self.model())?;
-        if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
-            return Err(fault(path, NOT_A_FILE));
-        }
-        replace(path, |file| image.write(file)).map_err(|source| io_error(path, source))
+        let image = Image::new(self.model(), self.position())?;
+        save_file(path.as_ref(), |file| image.write(file))
     }
 
     /// The contents of the file that [`Self::save`] writes.
@@ -53,7 +51,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] as there, [`Error::OutOfMemory`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let image = Image::new(self.model())?;
+        let image = Image::new(self.model(), self.position())?;
         let mut bytes = try_vec(WHAT, image.len())?;
         match image.write(&mut bytes) {
             Ok(()) => Ok(bytes),
@@ -66,7 +64,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] as with [`Self::save`].
     pub fn saved_len(&self) -> Result<usize> {
-        Ok(Image::new(self.model())?.len())
+        Ok(Image::new(self.model(), self.position())?.len())
     }
 
     /// Writes the contents of the file that [`Self::save`] writes to the start of `bytes`, which may be longer. Returns their
@@ -75,7 +73,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] as with [`Self::save`]; [`Error::Length`] where `bytes` is too short, which is then as it was.
     pub fn write_bytes(&self, mut bytes: &mut [u8]) -> Result<usize> {
-        let image = Image::new(self.model())?;
+        let image = Image::new(self.model(), self.position())?;
         if bytes.len() < image.len() {
             shape::expect_len("bytes", bytes.len(), image.len())?;
         }
@@ -97,19 +95,7 @@ impl<E: Element> Network<E> {
     /// [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let io_error = |source| io_error(path, source);
-        // Before it is opened: that would wait for the other end of a pipe.
-        if !fs::metadata(path).map_err(io_error)?.is_file() {
-            return Err(fault(path, NOT_A_FILE));
-        }
-        let file = File::open(path).map_err(io_error)?;
-        // Of the open file: the path may lead to another one by now.
-        let length = file.metadata().map_err(io_error)?.len();
-        let mut bytes = try_vec(WHAT, usize::try_from(length).unwrap_or(usize::MAX))?;
-        file.take(length)
-            .read_to_end(&mut bytes)
-            .map_err(io_error)?;
-        Self::from_bytes(&bytes, path)
+        Self::from_bytes(&load_file(path, WHAT)?, path)
     }
 
     /// Reads a network from the contents of a file as [`Self::load`] does; `name` serves the error messages only.
@@ -120,8 +106,39 @@ impl<E: Element> Network<E> {
         let name = name.as_ref();
         // The numbers of the header are read, and biases added.
         let read = || Contents::parse(bytes, name)?.model(Tier::active()?);
-        Self::with_model(in_engine_mode(read)?)
+        let (model, position) = in_engine_mode(read)?;
+        let mut network = Self::with_model(model)?;
+        network.set_position(position);
+        Ok(network)
     }
+}
+
+/// Replaces the file at `path`, or makes one, as [`Network::save`] says.
+fn save_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
+        return Err(fault(path, NOT_A_FILE));
+    }
+    replace(path, write).map_err(|source| io_error(path, source))
+}
+
+/// What is in the file at `path`.
+fn load_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
+    let io_error = |source| io_error(path, source);
+    // Before it is opened: that would wait for the other end of a pipe.
+    if !fs::metadata(path).map_err(io_error)?.is_file() {
+        return Err(fault(path, NOT_A_FILE));
+    }
+    let file = File::open(path).map_err(io_error)?;
+    // Of the open file: the path may lead to another one by now.
+    let length = file.metadata().map_err(io_error)?.len();
+    let mut bytes = try_vec(what, usize::try_from(length).unwrap_or(usize::MAX))?;
+    file.take(length)
+        .read_to_end(&mut bytes)
+        .map_err(io_error)?;
+    Ok(bytes)
 }
 
 const WHAT: &str = "a saved network";
@@ -156,6 +173,9 @@ struct Architecture {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     classes: Vec<String>,
     layers: Vec<LayerSpec>,
+    /// Missing in the files of early versions.
+    #[serde(default)]
+    training: Position,
 }
 
 /// What every version has.
@@ -211,7 +231,7 @@ impl Entry {
 }
 
 impl Architecture {
-    fn new<E: Element>(model: &Model<E>) -> Self {
+    fn new<E: Element>(model: &Model<E>, training: Position) -> Self {
         Self {
             version: VERSION,
             library: env!("CARGO_PKG_VERSION").to_owned(),
@@ -224,6 +244,7 @@ impl Architecture {
                 .iter()
                 .map(|place| place.spec.clone())
                 .collect(),
+            training,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The ready training loop, and what measures a network on a data set.
 //!
 //! [`fit`] does what one would write with [`Network::forward`], a loss of [`crate::loss`], [`Network::backward`] and
-//! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, and a callback
-//! that watches, changes the learning rate or stops. [`evaluate`] and [`predict`] run a network over a whole data set.
+//! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, early stopping, and
+//! a callback that watches, changes the learning rate or stops; [`fit_with`] has one for each mini-batch, too. [`evaluate`] and [`predict`] run a network over a whole data set.
 //! Results do not depend on the number of threads.
 //!
 //! ```
@@ -35,15 +35,21 @@
 //! # Ok::<(), elman::Error>(())
 //! ```
 
+mod callbacks;
+mod early_stopping;
 mod fit;
 mod pairing;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::dataset::{Dataset, MiniBatch};
 use crate::loss::Loss;
-use crate::{Batch, Element, Network, Output, Result, in_engine_mode, shape};
+use crate::{Batch, Element, Error, Network, Output, Result, in_engine_mode, shape};
 
-pub use fit::{Clip, FitOptions, Progress, fit};
+pub use callbacks::{BatchProgress, Callbacks};
+pub use early_stopping::{EarlyStopping, Watch};
+pub use fit::{Clip, FitOptions, Progress, fit, fit_with};
 use pairing::{Pairing, Tally, expect_input_size};
 
 /// How well a network does.
@@ -74,9 +80,8 @@ pub struct Evaluation {
 /// have all of them. Otherwise the labels are the numbers of the network's outputs.
 ///
 /// # Errors
-/// [`Error::Mismatch`](crate::Error::Mismatch) where data set, network and loss do not fit each other and for a class of a
-/// name that the network does not know, [`Error::OutOfRange`](crate::Error::OutOfRange) where a target does not fit the
-/// loss, those of [`Network::predict`].
+/// [`Error::Mismatch`] where data set, network and loss do not fit each other and for a class of a name that the network does
+/// not know, [`Error::OutOfRange`] where a target does not fit the loss, those of [`Network::predict`].
 pub fn evaluate<E: Element>(
     network: &Network<E>,
     dataset: &Dataset<E>,
@@ -120,7 +125,7 @@ pub fn evaluate_weighted<E: Element>(
 /// classes is: [`Network::class_names`] says what each stands for.
 ///
 /// # Errors
-/// [`Error::Mismatch`](crate::Error::Mismatch) where the data set has another number of features than the network, those
+/// [`Error::Mismatch`] where the data set has another number of features than the network, those
 /// of [`Network::predict`].
 pub fn predict<E: Element>(
     network: &Network<E>,
@@ -153,13 +158,15 @@ pub fn predict<E: Element>(
 
 /// The buffers of a run over a data set.
 #[derive(Debug, Default)]
-struct Run<E: Element> {
+struct Run<'a, E: Element> {
+    /// Ends the run where it is true.
+    cancel: Option<&'a AtomicBool>,
     indices: Vec<usize>,
     batch: MiniBatch<E>,
     y: Buffer<E>,
 }
 
-impl<E: Element> Run<E> {
+impl<E: Element> Run<'_, E> {
     /// Calls `take` with each mini-batch of the `sequences` sequences that `gather` knows, in order, and the outputs of the
     /// network.
     fn each(
@@ -174,6 +181,7 @@ impl<E: Element> Run<E> {
         let batch_size = batch_size.min(sequences);
         try_reserve("a mini-batch", &mut self.indices, batch_size)?;
         for start in (0..sequences).step_by(batch_size) {
+            expect_not_cancelled(self.cancel)?;
             self.indices.clear();
             self.indices
                 .extend(start..sequences.min(start + batch_size));
@@ -205,6 +213,15 @@ impl<E: Element> Run<E> {
             Ok(())
         })?;
         Ok(tally.score())
+    }
+}
+
+/// # Errors
+/// [`Error::Cancelled`] where another thread has asked for it.
+fn expect_not_cancelled(cancel: Option<&AtomicBool>) -> Result<()> {
+    match cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        true => Err(Error::Cancelled),
+        false => Ok(()),
     }
 }
 

@@ -5,13 +5,13 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::dataset::{Dataset, Targets};
 use elman::init::{Initializer, Rng};
 use elman::loss::{Loss, NO_LABEL};
 use elman::optimizer::{Optimizer, Rule};
-use elman::train::{FitOptions, fit};
+use elman::train::{BatchProgress, Callbacks, EarlyStopping, FitOptions, Progress, fit_with};
 use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -216,6 +216,22 @@ fn a_smaller_shape_allocates_nothing() {
     }
 }
 
+/// Allocations until the end of each epoch. The gradients are changed on the way.
+struct Counts([usize; 50]);
+
+impl Callbacks<f32> for Counts {
+    fn batch(&mut self, batch: &mut BatchProgress<'_, f32>) -> ControlFlow<()> {
+        batch.learning_rate *= 0.99;
+        batch.gradients[0] = 0.5;
+        ControlFlow::Continue(())
+    }
+
+    fn epoch(&mut self, progress: &mut Progress, _: &Network<f32>) -> ControlFlow<()> {
+        self.0[progress.epoch - 1] = count();
+        ControlFlow::Continue(())
+    }
+}
+
 fn fit_on(threads: usize) {
     // Two of the three long sequences meet in a mini-batch in some later epoch only.
     let mut lengths = vec![1; 40];
@@ -265,30 +281,31 @@ fn fit_to(
     let dataset = Dataset::new(3, vec![0.25_f32; 3 * steps], lengths, targets).unwrap();
     let mut network = network(Tier::active().unwrap(), output, threads);
     let mut optimizer = Optimizer::new(Rule::ADAM, 0.001).unwrap();
+    let cancel = AtomicBool::new(false);
     let mut options = FitOptions {
         epochs: 50,
         batch_size: 3,
         truncate,
         validation: Some(&dataset),
+        early_stopping: Some(EarlyStopping::new(50)),
+        cancel: Some(&cancel),
         ..FitOptions::new(loss)
     };
     if loss != Loss::MeanSquaredError {
         network.set_class_names(&["a", "b"]).unwrap();
         options.class_weights = Some(&[0.5, 2.0]);
     }
-    let mut counts = [0; 50];
+    let mut counts = Counts([0; 50]);
     let before = count();
-    fit(
+    fit_with(
         &mut network,
         &dataset,
         &mut optimizer,
         &options,
-        |progress, _| {
-            counts[progress.epoch - 1] = count();
-            ControlFlow::Continue(())
-        },
+        &mut counts,
     )
     .unwrap();
+    let Counts(counts) = counts;
     let first = counts[0];
     assert!(first > before, "the first epoch allocates");
     assert_eq!(counts, [first; 50], "{loss:?}, {output:?}, {truncate:?}");

@@ -13,7 +13,7 @@ use elman::dataset::{Dataset, MiniBatch, MissingValues, Standardization, Targets
 use elman::init::Initializer;
 use elman::loss::Loss;
 use elman::optimizer::{Optimizer, Rule};
-use elman::train::{FitOptions, evaluate, fit, predict};
+use elman::train::{EarlyStopping, FitOptions, evaluate, fit, predict};
 use elman::{Activation, Batch, Error, Network, Output, Result, Session};
 
 /// Smaller allocations are those of an object itself and of the header of a file: they never fail here, unless they are
@@ -528,6 +528,21 @@ fn files() {
     );
     std::fs::remove_file(path).unwrap();
 
+    let mut optimizer = Optimizer::<f32>::new(Rule::ADAM, 0.01).unwrap();
+    optimizer.step(&mut [1.0; 999], &[1.0; 999]).unwrap();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.optimizer");
+    optimizer.save(&path).unwrap();
+    exhaust(
+        "load an optimizer and write it again",
+        || Vec::new(),
+        |bytes| {
+            *bytes = Optimizer::<f32>::load(&path)?.to_bytes()?;
+            Ok(())
+        },
+        |bytes| bytes.iter().map(|&byte| u32::from(byte)).collect(),
+    );
+    std::fs::remove_file(path).unwrap();
+
     // With a note, a class that the header writes in other letters, and one that it does not name.
     let mut text = String::from("@seriesLength 9\n@timeStamps true\n@classLabel true A b\n@data\n");
     for case in 0..400 {
@@ -611,6 +626,7 @@ impl Trained {
             batch_size: 590,
             truncate,
             validation: validates.then_some(&self.dataset),
+            early_stopping: validates.then_some(EarlyStopping::new(2)),
             ..FitOptions::new(loss)
         };
         let (network, optimizer) = (&mut self.network, &mut self.optimizer);

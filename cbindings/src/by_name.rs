@@ -144,6 +144,9 @@ const ENTRIES: &[Entry] = entries! {
     elman_backward(network, dy, dstate_out, dx, dstate_in);
     elman_binary_cross_entropy_with_logits(logits, targets, count, loss, dlogits);
     elman_binary_cross_entropy_with_logits_padded(logits, targets, batch, steps, lengths, size, loss, dlogits);
+    elman_cancellation_create(out);
+    elman_cancellation_destroy(cancellation);
+    elman_cancellation_set(cancellation, cancelled);
     elman_clear_gradients(network);
     elman_clip_gradients_by_norm(network, max_norm, norm);
     elman_clip_gradients_by_value(network, limit);
@@ -178,7 +181,9 @@ const ENTRIES: &[Entry] = entries! {
     elman_mean_squared_error(y, targets, count, loss, dy);
     elman_mean_squared_error_padded(y, targets, batch, steps, lengths, size, loss, dy);
     elman_optimizer_destroy(optimizer);
+    elman_optimizer_load(path, out);
     elman_optimizer_reset(optimizer);
+    elman_optimizer_save(optimizer, path);
     elman_optimizer_set_learning_rate(optimizer, learning_rate);
     elman_predict(network, x, batch, steps, lengths, state_in, y, state_out);
     elman_predict_dataset(network, dataset, batch_size, y);

@@ -10,8 +10,9 @@ use crate::border::{self, call, require};
 use crate::network::Network;
 use crate::status::Status;
 
-/// Writes a network to a file: its layers, parameters, output mode, standardisation and class names. Gradients, the number of
-/// threads and the seed are not part of it. The same network gives the same bytes.
+/// Writes a network to a file: its layers, parameters, output mode, standardisation and class names, its seed, and how many
+/// epochs and passes it has trained. Gradients and the number of threads are not part of it. The same network gives the
+/// same bytes.
 ///
 ///   path        of the file, ends with 0; UTF-8 on Windows
 ///

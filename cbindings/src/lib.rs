@@ -52,6 +52,7 @@ pub mod version;
 /// C may create an object on one thread, use it on others and destroy it on yet another.
 const fn expect_any_thread<T: Send + Sync>() {}
 const _: () = {
+    expect_any_thread::<training::Cancellation>();
     expect_any_thread::<dataset::Dataset>();
     expect_any_thread::<network::Network>();
     expect_any_thread::<optimizer::Optimizer>();

@@ -220,8 +220,8 @@ pub extern "C" fn elman_set_parallel_threshold(
 }
 
 /// Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are added.
-/// The default is 0. Parameters that are there stay as they are; layers that are added from now on draw from the start of
-/// the seed's numbers.
+/// The default is 0. Epochs and passes are counted from 0 again. Parameters that are there stay as they are; layers that are
+/// added from now on draw from the start of the seed's numbers.
 ///
 /// Errors: NULL.
 /// Threads: needs the network to itself. Since 0.1.
@@ -459,6 +459,32 @@ pub extern "C" fn elman_output(network: Option<&Network>) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_threads(network: Option<&Network>) -> usize {
     get("network", network, 0, |network| network.0.threads())
+}
+
+/// The seed that elman_set_seed() has set; 0 for NULL. Saved with the network.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_seed(network: Option<&Network>) -> u64 {
+    get("network", network, 0, |network| network.0.seed())
+}
+
+/// Epochs that elman_fit() has ended since elman_set_seed(), in all its calls; 0 for NULL. The order of the sequences in
+/// the next epoch follows from this and from the seed of the options. Saved with the network.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_epochs(network: Option<&Network>) -> u64 {
+    get("network", network, 0, |network| network.0.epochs())
+}
+
+/// Forward passes for training since elman_set_seed(), those of elman_fit() among them; 0 for NULL. What dropout drops in
+/// the next one follows from this and from the seed. Saved with the network.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_passes(network: Option<&Network>) -> u64 {
+    get("network", network, 0, |network| network.0.passes())
 }
 
 fn activation_named(value: u32) -> Result<Activation> {

@@ -5,6 +5,8 @@
 //! many parameters only. Settings are double, because 1 - 0.999 needs the digits. An optimizer belongs to the caller,
 //! who gives it back with elman_optimizer_destroy().
 
+use std::ffi::c_char;
+
 use elman_engine::Error;
 use elman_engine::optimizer::Rule;
 
@@ -270,6 +272,63 @@ pub extern "C" fn elman_optimizer_set_learning_rate(
 pub extern "C" fn elman_optimizer_reset(optimizer: Option<&mut Optimizer>) -> Status {
     call(|_| {
         require("optimizer", optimizer)?.0.reset();
+        Ok(())
+    })
+}
+
+/// Writes an optimizer to a file: its rule and settings, its learning rate and what it remembers of the parameters. With
+/// the network's file, training goes on from there with the bits that it would have had without the stop.
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///
+/// The file is a safetensors file with a tensor [parameter count] for each kind of what is remembered: velocity of SGD;
+/// squares of AdaGrad; squares and velocity of RMSprop; mean and squares of Adam and AdamW; last_sign and step of the forms
+/// of Rprop. One that is already there is replaced as elman_save() says. The same optimizer gives the same bytes.
+///
+/// Errors: NULL, IO; FORMAT where the path is something else than a file.
+/// Threads: any number on one optimizer. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_optimizer_save(
+    optimizer: Option<&Optimizer>,
+    path: *const c_char,
+) -> Status {
+    call(|caller| {
+        let optimizer = require("optimizer", optimizer)?;
+        let path = caller.path("path", path)?;
+        Ok(optimizer.0.save(path)?)
+    })
+}
+
+/// Reads an optimizer from a file that elman_optimizer_save() has written. It belongs to the caller, who gives it back with
+/// elman_optimizer_destroy(). It fits networks of as many parameters as the one that it has updated.
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///   out         receives the optimizer
+///
+/// Everything in the file is checked before anything of the state's size is allocated; a damaged or hostile file is an
+/// error and nothing else.
+///
+/// Errors: NULL, IO, OUT_OF_MEMORY; FORMAT where the file is damaged or no optimizer of this library.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_optimizer_load(
+    path: *const c_char,
+    out: *mut *mut Optimizer,
+) -> Status {
+    call(|caller| {
+        let path = caller.path("path", path)?;
+        let out = caller.result("out", out)?;
+        let optimizer = elman_engine::optimizer::Optimizer::load(path)?;
+        out.write(border::handle(Optimizer(optimizer)));
         Ok(())
     })
 }

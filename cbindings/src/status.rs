@@ -47,13 +47,15 @@ pub const ELMAN_ERROR_TIER: Status = 14;
 pub const ELMAN_ERROR_IO: Status = 15;
 /// A text file breaks its format.
 pub const ELMAN_ERROR_PARSE: Status = 16;
-/// A saved network is damaged, or is none.
+/// A saved network or optimizer is damaged, or is none.
 pub const ELMAN_ERROR_FORMAT: Status = 17;
 /// A fault of the library itself. The objects of the call may only be destroyed. Please report it.
 pub const ELMAN_ERROR_INTERNAL: Status = 18;
+/// Another thread has asked for the end of the call.
+pub const ELMAN_ERROR_CANCELLED: Status = 19;
 
 /// Every status and what it means, in the order of the constants.
-const MEANINGS: [(Status, &CStr); 19] = [
+const MEANINGS: [(Status, &CStr); 20] = [
     (ELMAN_OK, c"success"),
     (ELMAN_ERROR_NULL, c"a pointer is NULL"),
     (ELMAN_ERROR_ALIGNMENT, c"a pointer is misaligned"),
@@ -73,6 +75,7 @@ const MEANINGS: [(Status, &CStr); 19] = [
     (ELMAN_ERROR_PARSE, c"a text file breaks its format"),
     (ELMAN_ERROR_FORMAT, c"not a saved network"),
     (ELMAN_ERROR_INTERNAL, c"internal error"),
+    (ELMAN_ERROR_CANCELLED, c"cancelled"),
 ];
 
 /// What a status means, in a few words; "unknown status" for a number that is none. The string is the library's and
@@ -193,6 +196,7 @@ impl Failure {
                 ErrorKind::CallOrder => ELMAN_ERROR_CALL_ORDER,
                 ErrorKind::Mismatch => ELMAN_ERROR_MISMATCH,
                 ErrorKind::NotFinite => ELMAN_ERROR_NOT_FINITE,
+                ErrorKind::Cancelled => ELMAN_ERROR_CANCELLED,
                 ErrorKind::OutOfMemory => ELMAN_ERROR_OUT_OF_MEMORY,
                 ErrorKind::Threads => ELMAN_ERROR_THREADS,
                 ErrorKind::Tier => ELMAN_ERROR_TIER,

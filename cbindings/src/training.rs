@@ -1,16 +1,23 @@
 //! Training and measuring on a data set
 //!
 //! elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
-//! shuffled mini-batches, with a limit on the gradients, a validation set, and a callback that watches, changes the
-//! learning rate or stops.
+//! shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, and callbacks that watch, change
+//! the learning rate or the gradients, or stop.
+//!
+//! Training may be cut into several calls. The network counts its epochs and its forward passes since elman_set_seed(), the
+//! order of the sequences follows from the options' seed and the number of the epoch, and dropout from the network's seed
+//! and the number of the pass: ten calls of one epoch give the bits of one call of ten. The counts and the seed are saved
+//! with the network, and elman_optimizer_save() saves the rest, so that training goes on in another process with the bits
+//! that it would have had without the stop.
 
 use std::ffi::c_void;
 use std::ops::ControlFlow;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use elman_engine::loss::Loss;
 use elman_engine::optimizer::clip_by_value;
-use elman_engine::train::{self, Clip, FitOptions};
+use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Watch};
 use elman_engine::{Error, Output};
 
 use crate::border::{self, Caller, call, require};
@@ -39,11 +46,20 @@ pub const ELMAN_CONTINUE: u32 = 0;
 /// What a callback returns to end the training. elman_fit() then returns ELMAN_OK.
 pub const ELMAN_STOP: u32 = 1;
 
+/// Early stopping watches the loss, which is to fall.
+pub const ELMAN_WATCH_LOSS: u32 = 0;
+/// Early stopping watches the accuracy, which is to rise; for ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY.
+pub const ELMAN_WATCH_ACCURACY: u32 = 1;
+
+/// What another thread ends the training by; see elman_cancellation_set().
+#[derive(Debug)]
+pub struct Cancellation(AtomicBool);
+
 /// How far elman_fit() has come. Later versions may add fields at the end.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Progress {
-    /// The epoch that has ended, from 1.
+    /// The epoch of this call that has ended, from 1. The network counts those of all calls.
     pub epoch: usize,
     /// The epochs that there will be.
     pub epochs: usize,
@@ -57,6 +73,8 @@ pub struct Progress {
     pub validation_accuracy: f64,
     /// The learning rate. The callback may change it for the epochs that follow.
     pub learning_rate: f64,
+    /// The best epoch of this call so far; 0 without early stopping.
+    pub best_epoch: usize,
 }
 
 /// Is called after each epoch, on the thread that called elman_fit(), with the `user` pointer of the options, the
@@ -64,6 +82,50 @@ pub struct Progress {
 /// anything else to stop. It must return: no longjmp, no C++ exception.
 pub type ProgressCallback =
     Option<extern "C" fn(user: *mut c_void, progress: &mut Progress, network: &Network) -> u32>;
+
+/// How far elman_fit() has come within an epoch. Later versions may add fields at the end.
+#[derive(Debug)]
+#[repr(C)]
+pub struct BatchProgress {
+    /// The epoch of this call, from 1.
+    pub epoch: usize,
+    /// The epochs that there will be.
+    pub epochs: usize,
+    /// The mini-batch, from 1.
+    pub batch: usize,
+    /// The mini-batches of the epoch.
+    pub batches: usize,
+    /// The sequences of which the gradients are.
+    pub sequences: usize,
+    /// The first step of these of which the gradients are: 0 but with truncation, which runs one part after the other.
+    pub first_step: usize,
+    /// The number of steps of which the gradients are.
+    pub steps: usize,
+    /// The mean loss before the update; 0 where nothing counts.
+    pub loss: f64,
+    /// What the loss and the gradients are a mean over: the number of rows or elements that count, weighted where classes
+    /// have weights; 0 where nothing counts. There is an update where it is above 0 after the callback.
+    pub weight: f64,
+    /// The learning rate of this update and of those that follow. The callback may change it.
+    pub learning_rate: f64,
+    /// The gradients [gradient_count], in the order of the parameters; 0 where nothing counts. The callback may change
+    /// them: they are limited after it.
+    pub gradients: *mut f32,
+    /// Number of gradients.
+    pub gradient_count: usize,
+}
+
+/// Is called before each update, on the thread that called elman_fit(), with the `user` pointer of the options and the
+/// progress: for schedules of the learning rate, noise on gradients, or processes that train together, each on its part of
+/// the data. Returns ELMAN_CONTINUE, or anything else to stop without this update. It must return: no longjmp, no C++
+/// exception. The network must not be used in it.
+///
+/// It is called for every mini-batch (with truncation, for every part of one), also where nothing in it counts, so that
+/// each process makes as many calls as the others where each has as many mini-batches (and as long ones). To reduce over
+/// processes, sum the gradients times their weights and the weights over all of them, divide, and set gradients and weight
+/// to that. Processes that start with the same network and optimizer then have the same parameters after each update.
+pub type BatchCallback =
+    Option<extern "C" fn(user: *mut c_void, progress: &mut BatchProgress) -> u32>;
 
 /// How elman_fit() trains and elman_evaluate() measures. elman_fit_options_init() gives every field its default. Later
 /// versions may add fields at the end, and go on to accept the size of this one.
@@ -97,11 +159,24 @@ pub struct Options {
     pub validation: *const Dataset,
     /// Is called after each epoch; by default NULL.
     pub callback: ProgressCallback,
-    /// Is handed to the callback; by default NULL.
+    /// Is handed to the callbacks; by default NULL.
     pub user: *mut c_void,
     /// [output size of the network], in the order of the outputs: what the rows of each class count for in the loss, as the
     /// weights of elman_softmax_cross_entropy_weighted; NULL, the default: 1. For ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY alone.
     pub class_weights: *const f32,
+    /// Is called before each update; by default NULL.
+    pub batch_callback: BatchCallback,
+    /// Early stopping: training ends after so many epochs in a row that are no better than the best one before them. The
+    /// network then has the parameters from after the best epoch of the call; also where the epochs run out or a callback
+    /// stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no early stopping.
+    pub patience: usize,
+    /// An epoch is better where it is by more than this, which is at least 0; by default 0. Not read without patience.
+    pub min_delta: f64,
+    /// What is to get better, an ELMAN_WATCH_ constant: on the validation set or, without one, over the epoch's training. By
+    /// default ELMAN_WATCH_LOSS. Not read without patience.
+    pub watch: u32,
+    /// Ends the training when another thread sets it; by default NULL.
+    pub cancel: *const Cancellation,
 }
 
 /// Gives every field of the options its default.
@@ -126,7 +201,8 @@ pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usi
 }
 
 /// Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
-/// elman_forward() has kept. After the first epoch nothing is allocated.
+/// elman_forward() has kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is
+/// allocated. Besides what training takes, the call holds a second copy of the parameters and, with patience, a third.
 ///
 /// Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
 /// classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names
@@ -135,19 +211,22 @@ pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usi
 ///   optimizer   of this network, or new
 ///   options     NULL for the defaults
 ///
+/// An epoch that was not ended, because it was cancelled, stopped or failed, does not count: the next call begins it anew.
+///
 /// Errors, before anything changes: NULL (network, dataset, optimizer), UNKNOWN_CONSTANT, ZERO_SIZE; MISMATCH where
 /// data set, validation set, network, loss and options do not fit each other, and for a class of a name that the network
-/// does not know; OUT_OF_RANGE for the limit on the gradients, for class weights that are none, and for a target that the
-/// loss can't take. While it trains: NOT_FINITE where gradients have become
-/// infinite or not a number (the network then has the parameters from before the update that would have used them, and
-/// the gradients to look at); OUT_OF_RANGE for a learning rate from the callback that is none; MISMATCH for an
-/// optimizer of another network; OUT_OF_MEMORY.
+/// does not know; OUT_OF_RANGE for the limit on the gradients, for min_delta, for class weights that are none, and for a
+/// target that the loss can't take. While it trains: NOT_FINITE where training explodes; the network then has the last
+/// parameters that were all finite. Either gradients have become infinite or not a number: they are left to look at. Or an
+/// update would have made a parameter so: the optimizer has taken that step in and should be reset. CANCELLED, with the
+/// parameters of the last update; OUT_OF_RANGE for a learning rate from a callback that is none; MISMATCH for an optimizer of
+/// another network; OUT_OF_MEMORY.
 /// Threads: needs the network and the optimizer to itself; any number on one data set. Since 0.1.
 ///
 /// # Safety
 ///
 /// - `options` is NULL or a struct as large as its size field says, and nobody writes to it during the call.
-/// - Its validation set is NULL or a data set that is not destroyed during the call.
+/// - Its validation set and its cancellation are NULL or objects that are not destroyed during the call.
 /// - Its class weights are NULL or as large as documented, and nobody writes to them during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_fit(
@@ -171,23 +250,112 @@ pub unsafe extern "C" fn elman_fit(
                 .object(options.validation)
                 .map(|dataset| &dataset.data),
             class_weights: options.class_weights(caller, &network.0)?,
+            early_stopping: options.early_stopping()?,
+            cancel: caller.object(options.cancel).map(|cancel| &cancel.0),
             ..FitOptions::new(options.loss()?)
         };
         let (network, optimizer) = (&mut network.0, &mut optimizer.0);
-        train::fit(network, &dataset.data, optimizer, &fit, |from, network| {
-            let Some(callback) = options.callback else {
-                return ControlFlow::Continue(());
-            };
-            let mut progress = Progress::from(&*from);
-            let answer = callback(options.user, &mut progress, Network::wrap(network));
-            from.learning_rate = progress.learning_rate;
-            match answer {
-                ELMAN_CONTINUE => ControlFlow::Continue(()),
-                _ => ControlFlow::Break(()),
-            }
-        })?;
+        train::fit_with(network, &dataset.data, optimizer, &fit, &mut &options)?;
         Ok(())
     })
+}
+
+/// What the callbacks of the options do.
+impl Callbacks<f32> for &Options {
+    fn batch(&mut self, from: &mut train::BatchProgress<'_, f32>) -> ControlFlow<()> {
+        let Some(callback) = self.batch_callback else {
+            return ControlFlow::Continue(());
+        };
+        let mut progress = BatchProgress {
+            epoch: from.epoch,
+            epochs: from.epochs,
+            batch: from.batch,
+            batches: from.batches,
+            sequences: from.sequences,
+            first_step: from.steps.start,
+            steps: from.steps.len(),
+            loss: from.loss,
+            weight: from.weight,
+            learning_rate: from.learning_rate,
+            gradients: from.gradients.as_mut_ptr(),
+            gradient_count: from.gradients.len(),
+        };
+        let answer = callback(self.user, &mut progress);
+        from.weight = progress.weight;
+        from.learning_rate = progress.learning_rate;
+        flow(answer)
+    }
+
+    fn epoch(
+        &mut self,
+        from: &mut train::Progress,
+        network: &elman_engine::Network<f32>,
+    ) -> ControlFlow<()> {
+        let Some(callback) = self.callback else {
+            return ControlFlow::Continue(());
+        };
+        let mut progress = Progress::from(&*from);
+        let answer = callback(self.user, &mut progress, Network::wrap(network));
+        from.learning_rate = progress.learning_rate;
+        flow(answer)
+    }
+}
+
+/// What a callback wants.
+fn flow(answer: u32) -> ControlFlow<()> {
+    match answer {
+        ELMAN_CONTINUE => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}
+
+/// Creates what one thread ends the training of another by: its address goes into the `cancel` field of the options of any
+/// number of calls. It belongs to the caller, who gives it back with elman_cancellation_destroy().
+///
+///   out         receives the cancellation, which is not set
+///
+/// Errors: NULL.
+/// Threads: any. Since 0.1.
+///
+/// # Safety
+///
+/// - `out` is NULL or has room for a result, which nobody else touches during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_cancellation_create(out: *mut *mut Cancellation) -> Status {
+    call(|caller| {
+        let out = caller.result("out", out)?;
+        out.write(border::handle(Cancellation(AtomicBool::new(false))));
+        Ok(())
+    })
+}
+
+/// Ends the training, or no longer. elman_fit() looks before each mini-batch, before each part of one with truncation, and
+/// while it measures the validation set; it then returns CANCELLED, and the network has the parameters of the last update.
+/// One that is set before the call ends it at once. This allocates nothing and takes no lock.
+///
+///   cancelled   1 to end, 0 to let further calls train
+///
+/// Errors: NULL, UNKNOWN_CONSTANT.
+/// Threads: any number on one cancellation, also while elman_fit() has it. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_cancellation_set(
+    cancellation: Option<&Cancellation>,
+    cancelled: u32,
+) -> Status {
+    call(|_| {
+        let cancellation = require("cancellation", cancellation)?;
+        let cancelled = flag("cancelled", cancelled)?;
+        cancellation.0.store(cancelled, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+/// Frees a cancellation; of NULL, does nothing. No call may have it.
+///
+/// Threads: needs the cancellation to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_cancellation_destroy(cancellation: Option<Box<Cancellation>>) {
+    border::destroy(cancellation);
 }
 
 /// Measures a network on a data set, without dropout.
@@ -312,6 +480,11 @@ impl Default for Options {
             callback: None,
             user: ptr::null_mut(),
             class_weights: ptr::null(),
+            batch_callback: None,
+            patience: 0,
+            min_delta: 0.0,
+            watch: ELMAN_WATCH_LOSS,
+            cancel: ptr::null(),
         }
     }
 }
@@ -347,6 +520,29 @@ impl Options {
         }
     }
 
+    fn early_stopping(&self) -> Result<Option<EarlyStopping>> {
+        if self.patience == 0 {
+            return Ok(None);
+        }
+        let watch = match self.watch {
+            ELMAN_WATCH_LOSS => Watch::Loss,
+            ELMAN_WATCH_ACCURACY => Watch::Accuracy,
+            value => {
+                return Err(Error::UnknownConstant {
+                    name: "watch",
+                    value,
+                    known: "ELMAN_WATCH_LOSS and ELMAN_WATCH_ACCURACY (0 and 1)",
+                }
+                .into());
+            }
+        };
+        Ok(Some(EarlyStopping {
+            patience: self.patience,
+            min_delta: self.min_delta,
+            watch,
+        }))
+    }
+
     fn clip(&self) -> Result<Clip> {
         let clip = match self.clip {
             ELMAN_CLIP_NONE => return Ok(Clip::None),
@@ -379,6 +575,7 @@ impl From<&train::Progress> for Progress {
                 .and_then(|score| score.accuracy)
                 .unwrap_or(f64::NAN),
             learning_rate: from.learning_rate,
+            best_epoch: from.best_epoch.unwrap_or(0),
         }
     }
 }

@@ -214,7 +214,8 @@ fn layout() -> PathBuf {
          #define FIELD(type, field) \\\n    \
          printf(\"    %s: offset %zu, size %zu\\n\", #field, offsetof(type, field), sizeof(((type *)0)->field))\n\
          #define CONSTANT(name) printf(\"%s %llu\\n\", #name, (unsigned long long)name)\n\n\
-         int main(void) {\n    TYPE(elman_status);\n    TYPE(elman_progress_callback);\n",
+         int main(void) {\n    TYPE(elman_status);\n    TYPE(elman_progress_callback);\n    \
+         TYPE(elman_batch_callback);\n",
     );
     for (name, fields) in structs(&header) {
         writeln!(program, "    TYPE({name});").unwrap();

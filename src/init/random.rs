@@ -33,6 +33,13 @@ impl Rng {
         }
     }
 
+    /// Stream `number` of `seed`, the first of which, 0, is that of [`Self::new`]: one without the numbers of the others.
+    pub(crate) fn stream(seed: u64, number: u64) -> Self {
+        let mut rng = Self::new(seed);
+        rng.generator.set_stream(number);
+        rng
+    }
+
     /// The next number of [0, 1), a multiple of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         (self.generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64

@@ -8,7 +8,7 @@ use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, parameters, gradients, standardisation, output mode,
-    /// seed and what has been drawn from it, as many threads (of its own) and the work from which they are used. What the
+    /// seed, what has been drawn from it and how much it has trained, as many threads (of its own) and the work from which they are used. What the
     /// last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
     ///
     /// # Errors
@@ -21,20 +21,19 @@ impl<E: Element> Network<E> {
             workspace: Workspace::default(),
             gradient: Gradient::default(),
             state: State::Void("a copy has none of the passes of its network"),
-            seed: self.seed,
+            position: self.position,
             start: self.start.clone(),
-            passes: self.passes,
             idle: Mutex::default(),
         })
     }
 
-    /// A network with the same layers, parameters, standardisation and seed in `f64`, on the calling thread alone.
+    /// A network with the same layers, parameters, standardisation, seed and counts in `f64`, on the calling thread alone.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory)
     pub fn to_f64(&self) -> Result<Network<f64>> {
         let mut network = Network::with_model(in_engine_mode(|| self.model.to_f64())?)?;
-        network.seed = self.seed;
+        network.position = self.position;
         network.start = self.start.clone();
         Ok(network)
     }

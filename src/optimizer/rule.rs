@@ -1,11 +1,14 @@
 //! The rules, their settings and the ranges of these.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Element, Error, Result};
 
 /// A rule and its settings, without the learning rate. The constants hold the usual settings.
 ///
 /// In the formulas p is a parameter, g its gradient and r the learning rate; state starts at 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Rule {
     /// Stochastic gradient descent: g' = g + `weight_decay` p; v = `momentum` v + g'; p -= r v, or with Nesterov's
@@ -185,16 +188,16 @@ impl Rule {
         }
     }
 
-    /// Numbers that the rule remembers for each parameter.
-    pub(super) fn state_per_parameter(&self) -> usize {
+    /// What the numbers are that the rule remembers for each parameter.
+    pub(crate) fn state_names(&self) -> &'static [&'static str] {
         match *self {
-            Self::Sgd { momentum, .. } => usize::from(momentum > 0.0),
-            Self::AdaGrad { .. } => 1,
-            Self::RmsProp { momentum, .. } => 1 + usize::from(momentum > 0.0),
-            Self::Adam { .. }
-            | Self::AdamW { .. }
-            | Self::Rprop { .. }
-            | Self::RpropUnbounded { .. } => 2,
+            Self::Sgd { momentum, .. } if momentum > 0.0 => &["velocity"],
+            Self::Sgd { .. } => &[],
+            Self::AdaGrad { .. } => &["squares"],
+            Self::RmsProp { momentum, .. } if momentum > 0.0 => &["squares", "velocity"],
+            Self::RmsProp { .. } => &["squares"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["mean", "squares"],
+            Self::Rprop { .. } | Self::RpropUnbounded { .. } => &["last_sign", "step"],
         }
     }
 }

@@ -1,10 +1,11 @@
-//! How a file becomes a network.
+//! How a file becomes a network or an optimizer.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, Metadata};
+use serde::de::DeserializeOwned;
 
 use super::{
     Architecture, DEVIATION, Entry, HEADER_LIMIT, KEY, MEAN, VERSION, Version, dtype, fault,
@@ -14,6 +15,7 @@ use crate::buffer::try_vec;
 use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::model::Model;
+use crate::network::Position;
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -48,16 +50,16 @@ impl<'a> Contents<'a> {
         fault(self.name, message)
     }
 
-    /// The metadata, as far as it can be checked by itself.
-    fn architecture(&self) -> Result<Architecture> {
+    /// What the metadata has under a key: the description of such an object.
+    pub(super) fn description<D: DeserializeOwned>(&self, key: &str, object: &str) -> Result<D> {
         let entries = self.metadata.metadata().as_ref();
         let json = entries
-            .and_then(|entries| entries.get(KEY))
+            .and_then(|entries| entries.get(key))
             .ok_or_else(|| {
                 let count = self.metadata.offset_keys().len();
                 self.fault(&format!(
-                    "no metadata 'elman', expected that of a network saved by elman: the file is a safetensors file of \
-                     other software (tensors: {count})"
+                    "no metadata '{key}', expected that of {object} saved by elman: the file is a safetensors file of \
+                     something else (tensors: {count})"
                 ))
             })?;
         let invalid = |error| self.fault(&format!("the metadata: {error}"));
@@ -66,7 +68,12 @@ impl<'a> Contents<'a> {
             let message = format!("a file of version {version}, expected {VERSION}");
             return Err(self.fault(&message));
         }
-        let architecture: Architecture = serde_json::from_str(json).map_err(invalid)?;
+        serde_json::from_str(json).map_err(invalid)
+    }
+
+    /// The description of a network, as far as it can be checked by itself.
+    fn architecture(&self) -> Result<Architecture> {
+        let architecture: Architecture = self.description(KEY, "a network")?;
         for (index, spec) in architecture.layers.iter().enumerate() {
             spec.check()
                 .map_err(|error| self.fault(&format!("the metadata: layers[{index}]: {error}")))?;
@@ -75,7 +82,7 @@ impl<'a> Contents<'a> {
     }
 
     /// Makes sure that these are the tensors of the file, in a type that `E` can hold.
-    fn check<E: Element>(&self, entries: &[Entry]) -> Result<()> {
+    pub(super) fn check<E: Element>(&self, entries: &[Entry]) -> Result<()> {
         let mut expected = HashSet::new();
         for (name, shape) in entries.iter().flat_map(Entry::tensors) {
             expected.insert(name);
@@ -99,8 +106,8 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// The network, whose layers are only made once the file is known to have their parameters.
-    pub(super) fn model<E: Element>(&self, tier: Tier) -> Result<Model<E>> {
+    /// The network and where its training is. The layers are only made once the file is known to have their parameters.
+    pub(super) fn model<E: Element>(&self, tier: Tier) -> Result<(Model<E>, Position)> {
         let architecture = self.architecture()?;
         let entries = architecture.entries::<E>();
         self.check::<E>(&entries)?;
@@ -149,11 +156,11 @@ impl<'a> Contents<'a> {
                 error => self.fault(&format!("the standardization: {error}")),
             })?);
         }
-        Ok(model)
+        Ok((model, architecture.training))
     }
 
     /// Calls `put` with each of `values` and its element of the tensor, which holds the transpose.
-    fn read<E: Element>(&self, name: &str, values: &mut [E], put: impl Fn(&mut E, E)) {
+    pub(super) fn read<E: Element>(&self, name: &str, values: &mut [E], put: impl Fn(&mut E, E)) {
         let Some(info) = self.metadata.info(name) else {
             unreachable!("the tensors have been checked");
         };

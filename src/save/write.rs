@@ -1,4 +1,4 @@
-//! How a network becomes a file.
+//! How a network or an optimizer becomes a file.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,65 +8,43 @@ use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::Serialize;
 
 use super::{Architecture, Entry, HEADER_LIMIT, KEY, dtype};
 use crate::model::Model;
+use crate::network::Position;
 use crate::{Element, Error, Result};
 
 /// A file that is to be written.
 pub(super) struct Image<'a, E: Element> {
     model: &'a Model<E>,
     entries: Vec<Entry>,
+    /// All that comes before the tensors.
     header: Vec<u8>,
     /// Bytes of all tensors.
     data_len: usize,
 }
 
 impl<'a, E: Element> Image<'a, E> {
-    pub(super) fn new(model: &'a Model<E>) -> Result<Self> {
-        const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
-        let architecture = Architecture::new(model);
+    pub(super) fn new(model: &'a Model<E>, training: Position) -> Result<Self> {
+        let architecture = Architecture::new(model, training);
         let entries = architecture.entries::<E>();
-        let architecture = serde_json::to_string(&architecture).expect(PLAIN);
-
-        let mut tensors = Vec::new();
-        let mut end = 0;
-        for (name, shape) in entries.iter().flat_map(Entry::tensors) {
-            let start = end;
-            end += shape.iter().product::<usize>() * size_of::<E>();
-            let info = TensorInfo {
-                dtype: dtype::<E>(),
-                shape: shape.to_vec(),
-                data_offsets: (start, end),
-            };
-            tensors.push((name.to_owned(), info));
-        }
-        let metadata = HashMap::from([(KEY.to_owned(), architecture)]);
-        let metadata = Metadata::new(Some(metadata), tensors).expect(PLAIN);
-        let mut header = serde_json::to_vec(&metadata).expect(PLAIN);
-        header.resize(header.len().next_multiple_of(8), b' ');
-        if header.len() > HEADER_LIMIT {
-            return Err(Error::OutOfRange {
-                name: "the length of the header",
-                value: header.len() as f64,
-                expected: "at most 4 MiB: fewer layers",
-            });
-        }
+        let tensors = entries.iter().flat_map(Entry::tensors);
+        let (header, data_len) = encode::<E, _>(KEY, &architecture, tensors)?;
         Ok(Self {
             model,
             entries,
             header,
-            data_len: end,
+            data_len,
         })
     }
 
     /// Number of bytes.
     pub(super) fn len(&self) -> usize {
-        8 + self.header.len() + self.data_len
+        self.header.len() + self.data_len
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
         out.write_all(&self.header)?;
         let parameters = self.model.places.iter().flat_map(|place| {
             let mut rest = &self.model.parameters[place.parameters()];
@@ -78,19 +56,60 @@ impl<'a, E: Element> Image<'a, E> {
         });
         let standardization = self.model.standardization.iter();
         let standardization = standardization.flat_map(|s| [s.mean(), s.deviation()]);
-        let mut put = |value: E| match dtype::<E>() {
-            Dtype::F32 => out.write_all(&(value.to_f64() as f32).to_le_bytes()),
-            _ => out.write_all(&value.to_f64().to_le_bytes()),
-        };
         for (entry, values) in self.entries.iter().zip(parameters.chain(standardization)) {
             let units = entry.shape[0];
             let mut rows = (0..units).flat_map(|unit| values[unit..].iter().step_by(units));
-            rows.try_for_each(|&value| put(value))?;
+            rows.try_for_each(|&value| put(out, value))?;
             if entry.addend.is_some() {
-                values.iter().try_for_each(|_| put(E::ZERO))?;
+                values.iter().try_for_each(|_| put(out, E::ZERO))?;
             }
         }
         Ok(())
+    }
+}
+
+/// All that comes before the tensors, which have these names and shapes, and the number of bytes of these. The description
+/// is metadata under that key.
+pub(super) fn encode<'t, E: Element, D: Serialize>(
+    key: &str,
+    description: &D,
+    tensors: impl Iterator<Item = (&'t str, &'t [usize])>,
+) -> Result<(Vec<u8>, usize)> {
+    const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
+    let description = serde_json::to_string(description).expect(PLAIN);
+    let mut end = 0;
+    let tensors = tensors.map(|(name, shape)| {
+        let start = end;
+        end += shape.iter().product::<usize>() * size_of::<E>();
+        let info = TensorInfo {
+            dtype: dtype::<E>(),
+            shape: shape.to_vec(),
+            data_offsets: (start, end),
+        };
+        (name.to_owned(), info)
+    });
+    let tensors = tensors.collect();
+    let metadata = HashMap::from([(key.to_owned(), description)]);
+    let metadata = Metadata::new(Some(metadata), tensors).expect(PLAIN);
+    let mut json = serde_json::to_vec(&metadata).expect(PLAIN);
+    json.resize(json.len().next_multiple_of(8), b' ');
+    if json.len() > HEADER_LIMIT {
+        return Err(Error::OutOfRange {
+            name: "the length of the header",
+            value: json.len() as f64,
+            expected: "at most 4 MiB: fewer layers",
+        });
+    }
+    let mut header = (json.len() as u64).to_le_bytes().to_vec();
+    header.extend(json);
+    Ok((header, end))
+}
+
+/// Writes an element of a tensor.
+pub(super) fn put<E: Element>(out: &mut impl Write, value: E) -> io::Result<()> {
+    match dtype::<E>() {
+        Dtype::F32 => out.write_all(&(value.to_f64() as f32).to_le_bytes()),
+        _ => out.write_all(&value.to_f64().to_le_bytes()),
     }
 }
 

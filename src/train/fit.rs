@@ -2,9 +2,12 @@
 
 use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};
+use std::sync::atomic::AtomicBool;
 
+use super::callbacks::{BatchProgress, Callbacks, EachEpoch, InCallersMode};
+use super::early_stopping::{Best, EarlyStopping};
 use super::pairing::{Pairing, Tally};
-use super::{Run, Score, output_len, view};
+use super::{Run, Score, expect_not_cancelled, output_len, view};
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
 use crate::dataset::{Dataset, MiniBatch};
@@ -67,6 +70,11 @@ pub struct FitOptions<'a, E: Element = f32> {
     /// `[output_size]`: what the rows of each of the network's classes count for in the loss, as in
     /// [`softmax_cross_entropy_weighted`](crate::loss::softmax_cross_entropy_weighted).
     pub class_weights: Option<&'a [E]>,
+    /// When to end before the last epoch.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Another thread ends the training by making this true: it is looked at before each mini-batch (with truncation, each
+    /// part of one).
+    pub cancel: Option<&'a AtomicBool>,
 }
 
 impl<E: Element> FitOptions<'_, E> {
@@ -81,6 +89,8 @@ impl<E: Element> FitOptions<'_, E> {
             truncate: None,
             validation: None,
             class_weights: None,
+            early_stopping: None,
+            cancel: None,
         }
     }
 }
@@ -90,6 +100,9 @@ impl<E: Element> FitOptions<'_, E> {
         shape::expect_nonzero("epochs", self.epochs)?;
         shape::expect_nonzero("batch_size", self.batch_size)?;
         self.clip.apply::<E>(&mut [])?;
+        if let Some(stopping) = &self.early_stopping {
+            stopping.check(self.loss)?;
+        }
         let Some(steps) = self.truncate else {
             return Ok(());
         };
@@ -109,16 +122,21 @@ impl<E: Element> FitOptions<'_, E> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The epoch that has ended, from 1.
+    /// The epoch of this call that has ended, from 1. [`Network::epochs`] counts those of all calls.
     pub epoch: usize,
     /// The epochs that there will be.
     pub epochs: usize,
+    /// Whether the epoch has come to its end: it has not where [`Callbacks::batch`] has stopped in it, or there would have
+    /// been none.
+    pub complete: bool,
     /// The score over the epoch: of each mini-batch before its update, and with dropout.
     pub training: Score,
     /// The score on the validation set after the epoch.
     pub validation: Option<Score>,
     /// The learning rate. The callback may change it for the epochs that follow.
     pub learning_rate: f64,
+    /// The best epoch of this call so far; None without early stopping.
+    pub best_epoch: Option<usize>,
 }
 
 /// Trains `network` on `dataset`.
@@ -132,28 +150,50 @@ pub struct Progress {
 /// of the network's outputs.
 ///
 /// Gradients that the network has gathered before are dropped, and so is what its last [`forward`](Network::forward) has
-/// kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is allocated.
+/// kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is allocated. Besides what
+/// training takes, the call holds a second copy of the parameters and, with early stopping, a third.
+///
+/// Training may be cut into several calls, and saved in between with its [optimizer](Optimizer::save): the network counts
+/// its [epochs](Network::epochs) and passes, from which the order of the sequences and dropout follow, so that two calls of
+/// one epoch give the bits of one call of two. An epoch that was not ended, because it was cancelled or failed, does not
+/// count: the next call begins it anew. Early stopping knows the epochs of its own call alone.
 ///
 /// # Errors
 /// Before anything changes: [`Error::Mismatch`] where data set, validation set, network, loss and options do not fit each
 /// other, for a class of a name that the network does not know and for names that it can't take over (one name twice, a byte
-/// 0), [`Error::OutOfRange`] for a limit that is not above 0, for class weights that are none and for a target that the loss
-/// can't take, [`Error::Length`] for another number of class weights than the network has outputs, [`Error::ZeroSize`].
+/// 0), [`Error::OutOfRange`] for a setting, class weights or a target outside its range, [`Error::Length`] for another number
+/// of class weights than the network has outputs, [`Error::ZeroSize`].
 ///
-/// While it trains: [`Error::NotFinite`] where gradients have become infinite or NaN; the network then has the parameters
-/// from before the update that would have used them, and the gradients to look at. [`Error::OutOfRange`] for a learning
-/// rate from the callback that is none, [`Error::Mismatch`] for an optimizer of another network, [`Error::OutOfMemory`].
+/// While it trains: [`Error::NotFinite`] where training explodes; the network then has the last parameters that were all
+/// finite. Either gradients have become infinite or NaN: they are left to look at. Or an update would have made a parameter
+/// so: the optimizer has taken that step and should be [reset](Optimizer::reset). [`Error::Cancelled`], with the parameters
+/// of the last update. [`Error::OutOfRange`] for a learning rate from the callback that is none, [`Error::Mismatch`] for an
+/// optimizer of another network, [`Error::OutOfMemory`].
 pub fn fit<E: Element>(
     network: &mut Network<E>,
     dataset: &Dataset<E>,
     optimizer: &mut Optimizer<E>,
     options: &FitOptions<'_, E>,
-    mut callback: impl FnMut(&mut Progress, &Network<E>) -> ControlFlow<()>,
+    callback: impl FnMut(&mut Progress, &Network<E>) -> ControlFlow<()>,
+) -> Result<Progress> {
+    let mut callbacks = EachEpoch(callback);
+    fit_with(network, dataset, optimizer, options, &mut callbacks)
+}
+
+/// As [`fit`], with a callback before each update, too.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_with<E: Element>(
+    network: &mut Network<E>,
+    dataset: &Dataset<E>,
+    optimizer: &mut Optimizer<E>,
+    options: &FitOptions<'_, E>,
+    callbacks: &mut impl Callbacks<E>,
 ) -> Result<Progress> {
     with_mode(|mode| {
-        train(network, dataset, optimizer, options, |progress, network| {
-            mode.callers(|| callback(progress, network))
-        })
+        let mut callbacks = InCallersMode { callbacks, mode };
+        train(network, dataset, optimizer, options, &mut callbacks)
     })
 }
 
@@ -162,7 +202,7 @@ fn train<E: Element>(
     dataset: &Dataset<E>,
     optimizer: &mut Optimizer<E>,
     options: &FitOptions<'_, E>,
-    mut callback: impl FnMut(&mut Progress, &Network<E>) -> ControlFlow<()>,
+    callbacks: &mut impl Callbacks<E>,
 ) -> Result<Progress> {
     let first_names = match dataset.own_class_names() {
         Some(names) if network.class_names().is_empty() && names.len() == network.output_size() => {
@@ -177,123 +217,142 @@ fn train<E: Element>(
     let pairing = pair(dataset)?;
     let validation = options.validation.map(pair).transpose()?;
     options.check(network)?;
-    let batch_size = options.batch_size.min(dataset.len());
+    let mut best = match options.early_stopping {
+        None => None,
+        Some(stopping) => Some(Best::new(stopping, network)?),
+    };
     let mut order = try_vec("the order of the sequences", dataset.len())?;
     order.extend(0..dataset.len());
-    let (mut batch, mut chunk) = (MiniBatch::default(), MiniBatch::default());
-    let mut trainer = Trainer::new(network, optimizer, options.clip, pairing);
-
-    // The largest mini-batch that there can be makes room for all others.
-    longest_first(dataset, &mut order);
-    trainer.pairing.gather(&order[..batch_size], &mut batch)?;
-    match options.truncate {
-        None => trainer.reserve(&batch)?,
-        Some(steps) => {
-            cut(&batch, 0, steps, &mut chunk)?;
-            trainer.reserve(&chunk)?;
-        }
-    }
+    let mut trainer = Trainer::new(network, dataset, optimizer, options, pairing)?;
+    trainer.reserve(&mut order)?;
 
     if let Some(names) = first_names {
         trainer.network.adopt_class_names(names)?;
     }
     trainer.network.clear_gradients();
-    let mut rng = options.shuffle.map(Rng::new);
-    let mut run = Run::default();
-    for epoch in 1.. {
-        // What the last epoch has done to the order must not count: this one's depends on the seed alone.
+    let mut run = Run {
+        cancel: options.cancel,
+        ..Run::default()
+    };
+    let mut epoch = 0;
+    let progress = loop {
+        epoch += 1;
+        // What earlier epochs have done to the order must not count: another call may go on after any of them.
         order.sort_unstable();
-        if let Some(rng) = &mut rng {
-            shuffle(&mut order, rng);
+        if let Some(seed) = options.shuffle {
+            shuffle(&mut order, &mut Rng::stream(seed, trainer.network.epochs()));
         }
-        for indices in order.chunks_mut(batch_size) {
-            match options.truncate {
-                None => {
-                    trainer.pairing.gather(indices, &mut batch)?;
-                    trainer.step(&batch, false)?;
-                }
-                Some(steps) => {
-                    longest_first(dataset, indices);
-                    trainer.pairing.gather(indices, &mut batch)?;
-                    trainer.start(batch_size)?;
-                    for start in (0..batch.steps).step_by(steps) {
-                        cut(&batch, start, steps, &mut chunk)?;
-                        trainer.step(&chunk, true)?;
-                    }
-                }
-            }
-        }
+        let complete = trainer.epoch(epoch, &mut order, callbacks)?.is_continue();
         let mut progress = Progress {
             epoch,
             epochs: options.epochs,
+            complete,
             training: std::mem::take(&mut trainer.tally).score(),
-            validation: match &validation {
-                None => None,
-                Some(pairing) => {
-                    Some(run.score(trainer.network, pairing, options.batch_size, |_, _| ())?)
-                }
-            },
+            validation: None,
             learning_rate: trainer.optimizer.learning_rate(),
+            best_epoch: best.as_ref().and_then(Best::epoch),
         };
-        let next = callback(&mut progress, trainer.network);
+        if !complete {
+            break progress;
+        }
+        trainer.network.end_epoch();
+        if let Some(pairing) = &validation {
+            let score = run.score(trainer.network, pairing, options.batch_size, |_, _| ())?;
+            progress.validation = Some(score);
+        }
+        let mut is_last = epoch == options.epochs;
+        if let Some(best) = &mut best {
+            let score = progress.validation.unwrap_or(progress.training);
+            is_last |= best.see(epoch, score, trainer.network).is_break();
+            progress.best_epoch = best.epoch();
+        }
+        is_last |= callbacks.epoch(&mut progress, trainer.network).is_break();
         trainer
             .optimizer
             .set_learning_rate(progress.learning_rate)?;
-        if next.is_break() || epoch == options.epochs {
-            return Ok(progress);
+        if is_last {
+            break progress;
         }
+    };
+    if let Some(best) = best {
+        best.restore(trainer.network)?;
     }
-    unreachable!("there are as many epochs as the options say")
+    Ok(progress)
 }
 
 /// What trains, and its buffers.
 struct Trainer<'a, E: Element> {
     network: &'a mut Network<E>,
+    dataset: &'a Dataset<E>,
     optimizer: &'a mut Optimizer<E>,
-    clip: Clip,
+    options: &'a FitOptions<'a, E>,
     pairing: Pairing<'a, E>,
     tally: Tally,
+    batch: MiniBatch<E>,
+    /// With truncation, the part of the mini-batch that is run.
+    chunk: MiniBatch<E>,
     y: Buffer<E>,
     dy: Buffer<E>,
     state_in: Buffer<E>,
     state_out: Buffer<E>,
+    /// The parameters before the last update.
+    previous: Buffer<E>,
 }
 
 impl<'a, E: Element> Trainer<'a, E> {
     fn new(
         network: &'a mut Network<E>,
+        dataset: &'a Dataset<E>,
         optimizer: &'a mut Optimizer<E>,
-        clip: Clip,
+        options: &'a FitOptions<'a, E>,
         pairing: Pairing<'a, E>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let previous = Buffer::zeroed("the last parameters", network.parameter_count())?;
+        Ok(Self {
             network,
+            dataset,
             optimizer,
-            clip,
+            options,
             pairing,
             tally: Tally::default(),
+            batch: MiniBatch::default(),
+            chunk: MiniBatch::default(),
             y: Buffer::new(),
             dy: Buffer::new(),
             state_in: Buffer::new(),
             state_out: Buffer::new(),
-        }
+            previous,
+        })
     }
 
-    /// Makes room for mini-batches that are no larger.
-    fn reserve(&mut self, batch: &MiniBatch<E>) -> Result<()> {
-        self.network.reserve(&view(batch))?;
-        self.resize(batch)
+    fn batch_size(&self) -> usize {
+        self.options.batch_size.min(self.dataset.len())
     }
 
-    fn resize(&mut self, batch: &MiniBatch<E>) -> Result<()> {
-        let len = output_len(self.network, batch)?;
-        self.y.resize("the outputs", len)?;
-        self.dy.resize("the gradients of the outputs", len)
+    /// Makes room for the largest mini-batch that there can be of the sequences of `order`: all others need no more.
+    fn reserve(&mut self, order: &mut [usize]) -> Result<()> {
+        longest_first(self.dataset, order);
+        let largest = &order[..self.batch_size()];
+        self.pairing.gather(largest, &mut self.batch)?;
+        let largest = match self.options.truncate {
+            None => &self.batch,
+            Some(steps) => {
+                cut(
+                    &self.batch,
+                    &(0..steps.min(self.batch.steps)),
+                    &mut self.chunk,
+                )?;
+                &self.chunk
+            }
+        };
+        self.network.reserve(&view(largest))?;
+        resize(self.network, largest, [&mut self.y, &mut self.dy])
     }
 
-    /// Sets the states of `batch` sequences to 0.
-    fn start(&mut self, batch: usize) -> Result<()> {
-        let len = shape::product("the state", &[batch, self.network.state_size()])?;
+    /// Sets the states of a mini-batch to 0.
+    fn start(&mut self) -> Result<()> {
+        let sizes = [self.batch_size(), self.network.state_size()];
+        let len = shape::product("the state", &sizes)?;
         for state in [&mut self.state_in, &mut self.state_out] {
             state.resize("the state", len)?;
         }
@@ -301,10 +360,50 @@ impl<'a, E: Element> Trainer<'a, E> {
         Ok(())
     }
 
-    /// Trains on a mini-batch once. With `carry` it goes on from the states of the last one, of which it may have lost
-    /// sequences at the end.
-    fn step(&mut self, batch: &MiniBatch<E>, carry: bool) -> Result<()> {
-        self.resize(batch)?;
+    /// Trains on each sequence of `order` once, unless the callback stops it.
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        order: &mut [usize],
+        callbacks: &mut impl Callbacks<E>,
+    ) -> Result<ControlFlow<()>> {
+        let batches = order.len().div_ceil(self.batch_size());
+        for (index, indices) in order.chunks_mut(self.batch_size()).enumerate() {
+            let place = [epoch, index + 1, batches];
+            let Some(window) = self.options.truncate else {
+                self.pairing.gather(indices, &mut self.batch)?;
+                let steps = 0..self.batch.steps;
+                if self.step(place, steps, callbacks)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                continue;
+            };
+            longest_first(self.dataset, indices);
+            self.pairing.gather(indices, &mut self.batch)?;
+            self.start()?;
+            for start in (0..self.batch.steps).step_by(window) {
+                let steps = start..self.batch.steps.min(start.saturating_add(window));
+                cut(&self.batch, &steps, &mut self.chunk)?;
+                if self.step(place, steps, callbacks)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Trains on a mini-batch or, with truncation, on a part of one: that goes on from the states of the last part, of which
+    /// it may have lost sequences at the end. The place is the epoch, the mini-batch, and how many of these there are.
+    fn step(
+        &mut self,
+        [epoch, index, batches]: [usize; 3],
+        steps: Range<usize>,
+        callbacks: &mut impl Callbacks<E>,
+    ) -> Result<ControlFlow<()>> {
+        expect_not_cancelled(self.options.cancel)?;
+        let carry = self.options.truncate.is_some();
+        let batch = if carry { &self.chunk } else { &self.batch };
+        resize(self.network, batch, [&mut self.y, &mut self.dy])?;
         let states = batch.lengths.len() * self.network.state_size();
         let (state_in, state_out) = if carry {
             (&self.state_in[..states], &mut self.state_out[..states])
@@ -324,12 +423,44 @@ impl<'a, E: Element> Trainer<'a, E> {
         self.pairing.each_class(batch, &self.y, |label, predicted| {
             tally.add_class(label, predicted);
         });
-        if total.is_empty() {
+        if !total.is_empty() {
+            self.network.backward(Some(&self.dy), None, None, None)?;
+        }
+        let mut progress = BatchProgress {
+            epoch,
+            epochs: self.options.epochs,
+            batch: index,
+            batches,
+            sequences: batch.lengths.len(),
+            steps,
+            loss: total.mean(),
+            weight: total.weight,
+            learning_rate: self.optimizer.learning_rate(),
+            gradients: self.network.gradients_mut(),
+        };
+        let next = callbacks.batch(&mut progress);
+        let (weight, learning_rate) = (progress.weight, progress.learning_rate);
+        self.optimizer.set_learning_rate(learning_rate)?;
+        if next.is_continue() && weight > 0.0 {
+            self.options.clip.apply(self.network.gradients_mut())?;
+            self.update()?;
+        } else {
+            self.network.clear_gradients();
+        }
+        Ok(next)
+    }
+
+    /// Updates the parameters, unless one would not be finite any more.
+    fn update(&mut self) -> Result<()> {
+        self.previous.copy_from_slice(self.network.parameters());
+        self.network.update(self.optimizer)?;
+        if are_finite(self.network.parameters()) {
             return Ok(());
         }
-        self.network.backward(Some(&self.dy), None, None, None)?;
-        self.clip.apply(self.network.gradients_mut())?;
-        self.network.update(self.optimizer)
+        self.network.set_parameters(&self.previous)?;
+        Err(Error::NotFinite {
+            what: "a parameter after the update",
+        })
     }
 }
 
@@ -340,20 +471,39 @@ impl<E: Element> Drop for Trainer<'_, E> {
     }
 }
 
+/// Makes the buffers as large as the outputs for a mini-batch.
+fn resize<E: Element>(
+    network: &Network<E>,
+    batch: &MiniBatch<E>,
+    [y, dy]: [&mut Buffer<E>; 2],
+) -> Result<()> {
+    let len = output_len(network, batch)?;
+    y.resize("the outputs", len)?;
+    dy.resize("the gradients of the outputs", len)
+}
+
+fn are_finite<E: Element>(values: &[E]) -> bool {
+    // Not one by one, so that the compiler can use vectors.
+    let is_finite = |values: &[E]| {
+        values
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+    };
+    values.chunks(1024).all(is_finite)
+}
+
 /// Sorts the sequences by length, and those that are equally long by index.
 fn longest_first<E: Element>(dataset: &Dataset<E>, indices: &mut [usize]) {
     indices.sort_unstable_by_key(|&index| (Reverse(dataset.length(index)), index));
 }
 
-/// `steps` steps, or as many as there are, of `batch` from `start` on: of the sequences that are that long, which come
-/// first.
+/// The steps of `window` of `batch`: of the sequences that are that long, which come first.
 fn cut<E: Element>(
     batch: &MiniBatch<E>,
-    start: usize,
-    steps: usize,
+    window: &Range<usize>,
     chunk: &mut MiniBatch<E>,
 ) -> Result<()> {
-    let window = start..batch.steps.min(start.saturating_add(steps));
+    let start = window.start;
     let sequences = batch.lengths.partition_point(|&length| length > start);
     let rows = batch.lengths.len() * batch.steps;
     chunk.steps = window.len();
@@ -362,20 +512,13 @@ fn cut<E: Element>(
     try_reserve("a mini-batch", &mut chunk.lengths, sequences)?;
     chunk.lengths.clear();
     chunk.lengths.extend(lengths);
-    copy_steps(
-        &batch.x,
-        rows,
-        batch.steps,
-        sequences,
-        &window,
-        &mut chunk.x,
-    )?;
+    copy_steps(&batch.x, rows, batch.steps, sequences, window, &mut chunk.x)?;
     copy_steps(
         &batch.labels,
         rows,
         batch.steps,
         sequences,
-        &window,
+        window,
         &mut chunk.labels,
     )?;
     copy_steps(
@@ -383,7 +526,7 @@ fn cut<E: Element>(
         rows,
         batch.steps,
         sequences,
-        &window,
+        window,
         &mut chunk.values,
     )
 }

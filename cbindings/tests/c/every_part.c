@@ -389,6 +389,117 @@ static void ts_files(void) {
     remove("every_part.ts");
 }
 
+struct updates {
+    size_t seen, cancel_at;
+    elman_cancellation *cancellation;
+};
+
+/* Halves the gradients, and the learning rate once. */
+static uint32_t before_update(void *user, elman_batch_progress *progress) {
+    struct updates *updates = (struct updates *)user;
+    CHECK(progress->epoch >= 1 && progress->epochs == 6 && progress->batches == 2);
+    CHECK(progress->batch == updates->seen % 2 + 1 && progress->sequences == (progress->batch == 1 ? 3 : 1));
+    CHECK(progress->first_step == 0 && progress->steps >= 1 && progress->loss > 0.0);
+    CHECK(progress->weight == (double)progress->sequences * 2);
+    CHECK(progress->learning_rate == (updates->seen == 0 ? 0.02 : 0.01));
+    for (size_t i = 0; i < progress->gradient_count; i++) progress->gradients[i] *= 0.5f;
+    progress->learning_rate = 0.01;
+    updates->seen++;
+    if (updates->seen == updates->cancel_at) OK(elman_cancellation_set(updates->cancellation, 1));
+    return ELMAN_CONTINUE;
+}
+
+static uint32_t best_so_far(void *user, elman_progress *progress, const elman_network *network) {
+    size_t *best = (size_t *)user;
+    CHECK(progress->best_epoch >= 1 && progress->best_epoch <= progress->epoch);
+    CHECK(elman_get_epochs(network) == progress->epoch);
+    best[0] = progress->best_epoch;
+    best[1] = progress->epoch;
+    return ELMAN_CONTINUE;
+}
+
+static void expect_parameters(const elman_network *network, const elman_network *other) {
+    const size_t count = elman_parameter_count(network);
+    float *left = floats(count), *right = floats(count);
+    OK(elman_get_parameters(network, left, count));
+    OK(elman_get_parameters(other, right, count));
+    SAME(left, right, count);
+    free(left), free(right);
+}
+
+/* Six epochs in one call, with a callback before each update; in calls of one epoch, with a stop in between after which
+   everything is loaded; and cut short. */
+static void long_training(void) {
+    elman_dataset *dataset;
+    elman_network *whole = network_of(ELMAN_OUTPUT_LAST), *parts = network_of(ELMAN_OUTPUT_LAST);
+    elman_optimizer *adam, *other;
+    elman_fit_options options;
+    struct updates updates = {0, 0, NULL};
+    OK(elman_dataset_create_values(INPUT, x, lengths, BATCH, x, 2, 0, &dataset));
+    OK(elman_adam_create(0.02, 0.9, 0.999, 1e-8, 0.0, &adam));
+    OK(elman_adam_create(0.02, 0.9, 0.999, 1e-8, 0.0, &other));
+    OK(elman_set_seed(whole, 5));
+    OK(elman_set_seed(parts, 5));
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.loss = ELMAN_LOSS_MEAN_SQUARED_ERROR;
+    options.epochs = 6;
+    options.batch_size = 3;
+    options.batch_callback = before_update;
+    options.user = &updates;
+    OK(elman_cancellation_create(&updates.cancellation));
+    options.cancel = updates.cancellation;
+    OK(elman_fit(whole, dataset, adam, &options));
+    CHECK(updates.seen == 12 && elman_get_epochs(whole) == 6 && elman_get_passes(whole) == 12);
+
+    updates.seen = 0;
+    for (size_t epoch = 0; epoch < 6; epoch++) {
+        updates.cancel_at = updates.seen + 2;
+        CHECK(elman_fit(parts, dataset, other, &options) == ELMAN_ERROR_CANCELLED);
+        CHECK(elman_get_epochs(parts) == epoch + 1);
+        OK(elman_cancellation_set(updates.cancellation, 0));
+        if (epoch % 2 == 0) {
+            OK(elman_save(parts, "every_part.safetensors"));
+            elman_destroy(parts);
+            OK(elman_load("every_part.safetensors", &parts));
+            OK(elman_optimizer_save(other, "every_part.safetensors"));
+            elman_optimizer_destroy(other);
+            OK(elman_optimizer_load("every_part.safetensors", &other));
+            remove("every_part.safetensors");
+        }
+    }
+    CHECK(elman_get_seed(parts) == 5 && elman_get_passes(parts) == 12);
+    CHECK(elman_optimizer_get_learning_rate(other) == 0.01);
+    expect_parameters(whole, parts);
+    elman_cancellation_destroy(updates.cancellation);
+
+    size_t best[2];
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.loss = ELMAN_LOSS_MEAN_SQUARED_ERROR;
+    options.validation = dataset;
+    options.callback = best_so_far;
+    options.user = best;
+    options.epochs = 1000;
+    options.patience = 2;
+    options.watch = ELMAN_WATCH_LOSS;
+    options.min_delta = 1e-3;
+    OK(elman_set_seed(parts, 1));
+    OK(elman_fit(parts, dataset, other, &options));
+    CHECK(best[1] == best[0] + 2 && elman_get_epochs(parts) == best[1]);
+    double after_best, loss;
+    OK(elman_evaluate(parts, dataset, &options, &after_best, NULL, NULL));
+    options.patience = 0;
+    options.callback = NULL;
+    options.epochs = 1;
+    OK(elman_fit(parts, dataset, other, &options));
+    OK(elman_evaluate(parts, dataset, &options, &loss, NULL, NULL));
+    CHECK(loss != after_best);
+    elman_optimizer_destroy(adam);
+    elman_optimizer_destroy(other);
+    elman_dataset_destroy(dataset);
+    elman_destroy(whole);
+    elman_destroy(parts);
+}
+
 static void datasets(void) {
     const size_t sequences[2] = {3, 2}, labels[5] = {1, 0, 2, 2, 1}, *targets;
     const float *values;
@@ -703,6 +814,7 @@ int main(int argc, char **argv) {
     gradients();
     losses();
     fit_is_a_loop();
+    long_training();
     datasets();
     names();
     partial_targets();

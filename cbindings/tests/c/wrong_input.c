@@ -345,6 +345,7 @@ static void optimizers(void) {
 
     elman_optimizer_destroy(NULL);
     CHECK(isnan(elman_optimizer_get_learning_rate(NULL)));
+    CHECK(elman_get_seed(NULL) == 0 && elman_get_epochs(NULL) == 0 && elman_get_passes(NULL) == 0);
     FAILS(elman_optimizer_set_learning_rate(NULL, 0.1), NULL, "optimizer is NULL");
     FAILS(elman_optimizer_set_learning_rate(optimizer, -0.1), OUT_OF_RANGE,
           "learning_rate is -0.1, expected at least 0 and finite in the element type");
@@ -518,19 +519,62 @@ static uint32_t never(void *user, elman_progress *progress, const elman_network 
     return ELMAN_STOP;
 }
 
+static uint32_t not_even(void *user, elman_batch_progress *progress) {
+    (void)user, (void)progress;
+    CHECK(!"called");
+    return ELMAN_STOP;
+}
+
+static uint32_t negative_rate(void *user, elman_batch_progress *progress) {
+    (void)user;
+    progress->learning_rate = -2;
+    return ELMAN_CONTINUE;
+}
+
+/* What goes wrong in a training: the network keeps its parameters. */
+static void fails_in_training(void) {
+    elman_network *trained;
+    elman_optimizer *sgd;
+    elman_cancellation *cancellation;
+    elman_fit_options options;
+    float before[10], after[10];
+    OK(elman_create(2, &trained));
+    OK(elman_add_rnn(trained, 2, ELMAN_TANH));
+    OK(elman_initialize(trained, ELMAN_INIT_PYTORCH, 1.0f, 5));
+    const size_t own = elman_parameter_count(trained);
+    CHECK(own == 10);
+    OK(elman_sgd_create(0.1, 0.0, 0, 0.0, &sgd));
+    OK(elman_cancellation_create(&cancellation));
+    OK(elman_get_parameters(trained, before, own));
+    OK(elman_fit_options_init(&options, sizeof options));
+    options.batch_callback = negative_rate;
+    FAILS(elman_fit(trained, dataset, sgd, &options), OUT_OF_RANGE,
+          "learning_rate is -2, expected at least 0 and finite in the element type");
+    options.batch_callback = not_even;
+    options.cancel = cancellation;
+    OK(elman_cancellation_set(cancellation, 1));
+    FAILS(elman_fit(trained, dataset, sgd, &options), CANCELLED, "cancelled");
+    OK(elman_get_parameters(trained, after, own));
+    SAME(before, after, own);
+    elman_cancellation_destroy(cancellation);
+    elman_optimizer_destroy(sgd);
+    elman_destroy(trained);
+}
+
 static void fits(void) {
     elman_fit_options options, defaults;
     FAILS(elman_fit_options_init(NULL, sizeof options), NULL, "options is NULL");
-    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 104, as in the header of this version");
+    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 144, as in the header of this version");
     OK(elman_fit_options_init(&defaults, sizeof defaults));
     defaults.callback = never;
+    defaults.batch_callback = not_even;
     options = defaults;
     FAILS(elman_fit(NULL, dataset, optimizer, &options), NULL, "network is NULL");
     FAILS(elman_fit(network, NULL, optimizer, &options), NULL, "dataset is NULL");
     FAILS(elman_fit(network, dataset, NULL, &options), NULL, "optimizer is NULL");
     options.size = 0;
     FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH,
-          "the size field of options is 0, expected 104, as in the header of this version");
+          "the size field of options is 0, expected 144, as in the header of this version");
 #define WITH(field, value, status, message)                                                                            \
     options = defaults;                                                                                                \
     options.field = value;                                                                                             \
@@ -549,8 +593,23 @@ static void fits(void) {
     const float weights[2] = {1.0f, INFINITY};
     WITH(class_weights, weights, OUT_OF_RANGE, "class_weights is inf, expected a finite number, at least 0");
     WITH(class_weights, misaligned(), ALIGNMENT, elman_last_error());
+    defaults.patience = 1;
+    WITH(watch, 2, UNKNOWN_CONSTANT,
+         "watch is 2, which names nothing; known are ELMAN_WATCH_LOSS and ELMAN_WATCH_ACCURACY (0 and 1)");
+    WITH(min_delta, -1, OUT_OF_RANGE, "min_delta is -1, expected at least 0 and finite");
+    WITH(min_delta, INFINITY, OUT_OF_RANGE, "min_delta is inf, expected at least 0 and finite");
     defaults.clip = ELMAN_CLIP_NORM;
     WITH(clip_limit, -1, OUT_OF_RANGE, "clip_limit is -1, expected a number above 0");
+
+    fails_in_training();
+    elman_cancellation *cancellation;
+    FAILS(elman_cancellation_create(NULL), NULL, "out is NULL");
+    FAILS(elman_cancellation_set(NULL, 1), NULL, "cancellation is NULL");
+    OK(elman_cancellation_create(&cancellation));
+    FAILS(elman_cancellation_set(cancellation, 2), UNKNOWN_CONSTANT,
+          "cancelled is 2, which names nothing; known are 0 and 1");
+    elman_cancellation_destroy(cancellation);
+    elman_cancellation_destroy(NULL);
 
     double loss = 7, accuracy = 7;
     size_t confusion[4] = {7, 7, 7, 7};
@@ -642,6 +701,20 @@ static void files(void) {
     FAILS(elman_load("missing.safetensors", &out), IO,
           "missing.safetensors: No such file or directory (os error 2)");
 
+    elman_optimizer *other_optimizer = optimizer;
+    FAILS(elman_optimizer_save(NULL, "x"), NULL, "optimizer is NULL");
+    FAILS(elman_optimizer_save(optimizer, NULL), NULL, "path is NULL");
+    FAILS(elman_optimizer_save(optimizer, "missing/x"), IO, "missing/x: No such file or directory (os error 2)");
+    FAILS(elman_optimizer_save(optimizer, "."), FORMAT, ".: not a regular file, expected one");
+    FAILS(elman_optimizer_load(NULL, &other_optimizer), NULL, "path is NULL");
+    FAILS(elman_optimizer_load("x", NULL), NULL, "out is NULL");
+    FAILS(elman_optimizer_load("missing", &other_optimizer), IO, "missing: No such file or directory (os error 2)");
+    OK(elman_save(network, "wrong_input.safetensors"));
+    FAILS(elman_optimizer_load("wrong_input.safetensors", &other_optimizer), FORMAT,
+          "wrong_input.safetensors: no metadata 'elman.optimizer', expected that of an optimizer saved by elman: the "
+          "file is a safetensors file of something else (tensors: 6)");
+    CHECK(other_optimizer == optimizer);
+
     /* Every truncation, and every damaged byte of the header, of a file that is right. */
     static unsigned char bytes[8192], damaged[8192];
     OK(elman_save(network, "wrong_input.safetensors"));
@@ -680,7 +753,7 @@ static void files(void) {
     out = network;
     FAILS(load_of(other, sizeof other - 1, &out), FORMAT,
           "wrong_input.safetensors: no metadata 'elman', expected that of a network saved by elman: the file is a "
-          "safetensors file of other software (tensors: 1)");
+          "safetensors file of something else (tensors: 1)");
     const char zip[] = "PK\3\4\x14\0\0\x08\x08\0 archive/data.pkl";
     FAILS(load_of(zip, sizeof zip, &out), FORMAT,
           "wrong_input.safetensors: a PyTorch checkpoint (a zip file of torch.save), expected a safetensors file that "
@@ -791,7 +864,7 @@ int main(void) {
     names();
     CHECK(strcmp(elman_status_string(ELMAN_OK), "success") == 0);
     CHECK(strcmp(elman_status_string(-1), "unknown status") == 0);
-    CHECK(strcmp(elman_status_string(ELMAN_ERROR_INTERNAL + 1), "unknown status") == 0);
+    CHECK(strcmp(elman_status_string(ELMAN_ERROR_CANCELLED + 1), "unknown status") == 0);
 
     elman_session_destroy(session);
     elman_dataset_destroy(dataset);

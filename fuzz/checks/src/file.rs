@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elman_abi::dataset::*;
 use elman_abi::file::*;
-use elman_abi::network::{Network, elman_destroy};
+use elman_abi::network::{Network, elman_destroy, elman_set_seed};
 use elman_abi::status::*;
 
 use crate::call::{Call, Done, adopt, c, must, same};
@@ -206,6 +206,9 @@ pub fn load(world: &mut World, source: &mut Source<'_>) {
     if let Some(network) = done.and_then(|done| made(&done, out)) {
         match file {
             Some(File::Network(model, parameters)) => {
+                // The twin has trained nothing yet.
+                let mut network = network;
+                must("elman_set_seed", elman_set_seed(Some(&mut network), 0));
                 world.put_network(slot, Net::new(network, model, &parameters));
             }
             _ => elman_destroy(Some(network)),

@@ -1,6 +1,7 @@
-//! Files from anywhere: saved networks and `.ts` files.
+//! Files from anywhere: saved networks and optimizers, and `.ts` files.
 
 use elman::dataset::{self, Dataset, MissingValues, TsOptions};
+use elman::optimizer::Optimizer;
 use elman::{Batch, Element, Error, Network};
 
 use crate::dataset::{Content, Targets};
@@ -22,12 +23,16 @@ pub fn loaders(bytes: &[u8]) -> bool {
     match bytes.split_first() {
         None => false,
         Some((b't', file)) => text(file),
-        Some((b's', file)) => [network::<f32>(file), network::<f64>(file)].contains(&true),
-        Some((_, parts)) => {
-            let file = assembled(parts);
-            [network::<f32>(&file), network::<f64>(&file)].contains(&true)
-        }
+        Some((b's', file)) => tensors(file),
+        Some((_, parts)) => tensors(&assembled(parts)),
     }
+}
+
+/// A network or an optimizer, of either type.
+fn tensors(file: &[u8]) -> bool {
+    let networks = [network::<f32>(file), network::<f64>(file)];
+    let optimizers = [optimizer::<f32>(file), optimizer::<f64>(file)];
+    networks.contains(&true) || optimizers.contains(&true)
 }
 
 /// The file of a header and some data.
@@ -72,14 +77,51 @@ fn in_bounds<T>(file: &[u8], load: impl FnOnce() -> T) -> T {
     result
 }
 
-fn network<E: Element>(file: &[u8]) -> bool {
-    let network = match in_bounds(file, || Network::<E>::from_bytes(file, "file")) {
-        Ok(network) => network,
+/// What a file holds, unless it is refused.
+fn loaded<T>(result: Result<T, Error>) -> Option<T> {
+    match result {
+        Ok(object) => Some(object),
         Err(error) => {
             assert!(matches!(error, Error::Format { .. }), "{error}");
             assert!(error.to_string().chars().count() < 500);
-            return false;
+            None
         }
+    }
+}
+
+fn optimizer<E: Element>(file: &[u8]) -> bool {
+    let load = || Optimizer::<E>::from_bytes(file, "file");
+    let Some(mut optimizer) = loaded(in_bounds(file, load)) else {
+        return false;
+    };
+    let saved = optimizer
+        .to_bytes()
+        .expect("an optimizer that was loaded can be saved");
+    let mut again =
+        Optimizer::<E>::from_bytes(&saved, "saved").expect("what was saved can be loaded");
+    assert!(
+        again.to_bytes().is_ok_and(|bytes| bytes == saved),
+        "the bytes are others"
+    );
+    assert_eq!(again.rule(), optimizer.rule());
+    // It belongs to some number of parameters, or to none yet.
+    for count in 0..4 {
+        let parameters = [&mut optimizer, &mut again].map(|optimizer| {
+            let mut parameters = vec![E::ONE; count];
+            let gradients = vec![E::ONE; count];
+            let updated = optimizer.step(&mut parameters, &gradients).is_ok();
+            (updated, parameters)
+        });
+        assert_eq!(parameters[0].0, parameters[1].0);
+        assert!(same(&parameters[0].1, &parameters[1].1));
+    }
+    true
+}
+
+fn network<E: Element>(file: &[u8]) -> bool {
+    let load = || Network::<E>::from_bytes(file, "file");
+    let Some(network) = loaded(in_bounds(file, load)) else {
+        return false;
     };
     assert!(network.parameter_count() * 4 <= file.len());
     let saved = network
@@ -91,6 +133,8 @@ fn network<E: Element>(file: &[u8]) -> bool {
         "the bytes are others"
     );
     assert_eq!(again.output(), network.output());
+    let training = |network: &Network<E>| (network.seed(), network.epochs(), network.passes());
+    assert_eq!(training(&again), training(&network));
     assert!(same(again.parameters(), network.parameters()));
     let columns = |network: &Network<E>| {
         let values = network.standardization()?;

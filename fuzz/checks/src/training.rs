@@ -9,10 +9,10 @@ use elman_abi::optimizer::elman_optimizer_get_learning_rate;
 use elman_abi::status::*;
 use elman_abi::training::*;
 
-use crate::call::{Call, Done, c, same, same_double};
+use crate::call::{Call, Done, c, last_error, same, same_double};
 use crate::dataset::{Content, Series, Targets};
 use crate::loss::{Elementwise, class_loss, element_loss};
-use crate::network::{Model, Net, gradients, names_of};
+use crate::network::{Model, Net, gradients, names_of, parameters};
 use crate::optimizer::{Seen, is_not_negative};
 use crate::pass::predict_one;
 use crate::source::Source;
@@ -26,7 +26,8 @@ struct Watch {
     answer: u32,
     rate: Option<f64>,
     parameters: usize,
-    seen: Vec<(usize, usize, [f64; 5])>,
+    updates: usize,
+    seen: Vec<(usize, usize, [f64; 5], usize)>,
 }
 
 extern "C" fn watch(user: *mut c_void, progress: &mut Progress, network: &Network) -> u32 {
@@ -45,7 +46,10 @@ extern "C" fn watch(user: *mut c_void, progress: &mut Progress, network: &Networ
         progress.validation_accuracy,
         progress.learning_rate,
     ];
-    watch.seen.push((progress.epoch, progress.epochs, numbers));
+    let best = progress.best_epoch;
+    watch
+        .seen
+        .push((progress.epoch, progress.epochs, numbers, best));
     if let Some(rate) = watch.rate {
         progress.learning_rate = rate;
     }
@@ -54,6 +58,22 @@ extern "C" fn watch(user: *mut c_void, progress: &mut Progress, network: &Networ
     } else {
         ELMAN_CONTINUE
     }
+}
+
+/// Halves every gradient.
+extern "C" fn before_update(user: *mut c_void, progress: &mut BatchProgress) -> u32 {
+    // SAFETY: as in `watch`.
+    let watch = unsafe { &mut *user.cast::<Watch>() };
+    watch.updates += 1;
+    assert_eq!(progress.gradient_count, watch.parameters);
+    assert!((1..=progress.epochs).contains(&progress.epoch));
+    assert!((1..=progress.batches).contains(&progress.batch));
+    assert!(progress.sequences > 0 && progress.steps > 0 && progress.weight >= 0.0);
+    // SAFETY: the header says that there are so many gradients, for the callback alone.
+    let gradients =
+        unsafe { std::slice::from_raw_parts_mut(progress.gradients, progress.gradient_count) };
+    gradients.iter_mut().for_each(|gradient| *gradient *= 0.5);
+    ELMAN_CONTINUE
 }
 
 /// Options that a caller has filled in.
@@ -76,6 +96,9 @@ fn draw_options(source: &mut Source<'_>) -> Options {
         truncate: source.pick(&[0, 0, 1, 2, 3, 5, 0, usize::MAX]),
         clip_limit: source.double(&[1.0, 0.1]),
         clip: source.constant(3),
+        patience: source.pick(&[0, 0, 0, 1, 2, usize::MAX]),
+        min_delta: source.double(&[0.0, 0.1]),
+        watch: source.constant(2),
         ..Options::default()
     }
 }
@@ -153,11 +176,13 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
             answer,
             rate,
             parameters: model.as_ref().map_or(0, Model::parameter_count),
+            updates: 0,
             seen: Vec::new(),
         };
     }
     if watched {
         options.callback = Some(watch);
+        options.batch_callback = (answer == ELMAN_STOP).then_some(before_update);
     }
     let read = if with_options {
         options
@@ -201,11 +226,21 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     let limited = read.clip != ELMAN_CLIP_NONE;
     let limit = read.clip_limit.is_nan() || read.clip_limit <= 0.0;
     call.wrong(ELMAN_ERROR_OUT_OF_RANGE, limited && limit);
+    if read.patience > 0 {
+        call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, read.watch > 1);
+        let delta = read.min_delta >= 0.0 && read.min_delta.is_finite();
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !delta);
+        let accuracy = read.watch == ELMAN_WATCH_ACCURACY;
+        let of_classes = read.loss == ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY;
+        call.wrong(ELMAN_ERROR_MISMATCH, accuracy && !of_classes);
+    }
     let all = model
         .as_ref()
         .is_some_and(|model| model.output == ELMAN_OUTPUT_ALL);
     call.wrong(ELMAN_ERROR_MISMATCH, read.truncate > 0 && !all);
     let may_train = call.is_sound();
+    let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+    let started_finite = (net.as_ref()).is_some_and(|net| is_finite(&parameters(&net.handle)));
     call.possible(ELMAN_ERROR_NOT_FINITE, true);
     call.possible(ELMAN_ERROR_MISMATCH, true);
     let calls_back = read.callback.is_some();
@@ -268,11 +303,13 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
             assert!(trainer.seen != Seen::Nothing && trainer.seen != Seen::Parameters(count));
         }
         ELMAN_ERROR_NOT_FINITE => {
-            assert!(
-                gradients(&mut net.handle)
-                    .iter()
-                    .any(|value| !value.is_finite())
+            // Either gradients were not finite, or an update was taken back.
+            let finite = is_finite(&gradients(&mut net.handle));
+            assert_eq!(
+                finite,
+                last_error() == "a parameter after the update is not finite"
             );
+            assert!(!started_finite || is_finite(&parameters(&net.handle)));
             if trainer.seen == Seen::Nothing {
                 trainer.seen = Seen::Unknown;
             }
@@ -287,8 +324,13 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
     }
     let seen = &watches[0].seen;
     if status == ELMAN_OK && calls_back {
-        let expected = read.epochs.min(stop_after);
-        assert_eq!(seen.len(), expected);
+        let most = read.epochs.min(stop_after);
+        let stopped = seen.len() < most && (1..=seen.len()).contains(&read.patience);
+        assert!(seen.len() == most || stopped);
+        let best = |epoch: &(usize, usize, [f64; 5], usize)| {
+            epoch.3 <= epoch.0 && (epoch.3 == 0 || read.patience > 0)
+        };
+        assert!(seen.iter().all(best));
         assert!(
             seen.iter()
                 .enumerate()
@@ -300,9 +342,12 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
 
 fn expect_same_progress([one, two]: &[Watch; 2]) {
     assert_eq!(one.seen.len(), two.seen.len());
+    assert_eq!(one.updates, two.updates);
     for (one, two) in one.seen.iter().zip(&two.seen) {
         let alike = |(a, b): (&f64, &f64)| same_double(*a, *b);
-        assert!((one.0, one.1) == (two.0, two.1) && one.2.iter().zip(&two.2).all(alike));
+        assert!(
+            (one.0, one.1, one.3) == (two.0, two.1, two.3) && one.2.iter().zip(&two.2).all(alike)
+        );
     }
 }
 
@@ -356,6 +401,11 @@ pub fn init_options(world: &mut World, source: &mut Source<'_>) {
             options.validation.is_null() && options.callback.is_none() && options.user.is_null()
         );
         assert!(options.class_weights.is_null());
+        assert!(options.batch_callback.is_none() && options.cancel.is_null());
+        assert_eq!(
+            (options.patience, options.min_delta, options.watch),
+            (0, 0.0, 0)
+        );
     }
 }
 
