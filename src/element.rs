@@ -42,8 +42,12 @@ pub trait Element:
 
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
-    /// The same value as `f64`, exactly.
+    /// The same value as `f64`, exactly, unless it is denormal and the floating-point mode takes it for 0.
     fn to_f64(self) -> f64;
+    /// The number's bits, at the low end: those of a denormal number or a NaN too, whatever the floating-point mode is.
+    fn to_bits_u64(self) -> u64;
+    /// The number with these bits.
+    fn from_bits_u64(bits: u64) -> Self;
     /// Square root, correctly rounded.
     fn sqrt(self) -> Self;
     /// Absolute value.
@@ -53,7 +57,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($type:ident) => {
+    ($type:ident, $bits:ident) => {
         impl Element for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -66,6 +70,14 @@ macro_rules! element {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
+            }
+            #[inline(always)]
+            fn to_bits_u64(self) -> u64 {
+                self.to_bits().into()
+            }
+            #[inline(always)]
+            fn from_bits_u64(bits: u64) -> Self {
+                Self::from_bits(bits as $bits)
             }
             #[inline(always)]
             fn sqrt(self) -> Self {
@@ -83,5 +95,5 @@ macro_rules! element {
     };
 }
 
-element!(f32);
-element!(f64);
+element!(f32, u32);
+element!(f64, u64);

@@ -126,7 +126,10 @@ impl<'a> Contents<'a> {
                 // Adding 0 would turn -0 into 0.
                 self.read(addend, values, |value, element| {
                     if element != E::ZERO {
-                        *value += element;
+                        // A sum with 0 keeps all bits, those of a denormal number too.
+                        if element != E::ZERO {
+                            *value += element;
+                        }
                     }
                 });
             }
@@ -169,14 +172,23 @@ impl<'a> Contents<'a> {
             Dtype::F32 => (data.as_chunks().0, &[][..]),
             _ => (&[][..], data.as_chunks().0),
         };
-        let singles = singles.iter().map(|&b| f64::from(f32::from_le_bytes(b)));
-        let doubles = doubles.iter().map(|&b| f64::from_le_bytes(b));
+        let singles = singles.iter().map(|&bytes| {
+            let bits = u32::from_le_bytes(bytes);
+            if size_of::<E>() == size_of::<f32>() {
+                E::from_bits_u64(bits.into())
+            } else {
+                E::from_f64(f32::from_bits(bits).into())
+            }
+        });
+        let doubles = doubles
+            .iter()
+            .map(|&bytes| E::from_bits_u64(u64::from_le_bytes(bytes)));
         let mut elements = singles.chain(doubles);
         let units = info.shape[0];
         for unit in 0..units {
             let column = values[unit..].iter_mut().step_by(units);
             for (value, element) in column.zip(&mut elements) {
-                put(value, E::from_f64(element));
+                put(value, element);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Serialize;
 
 use super::{Architecture, Entry, HEADER_LIMIT, KEY, dtype};
@@ -107,10 +107,7 @@ pub(super) fn encode<'t, E: Element, D: Serialize>(
 
 /// Writes an element of a tensor.
 pub(super) fn put<E: Element>(out: &mut impl Write, value: E) -> io::Result<()> {
-    match dtype::<E>() {
-        Dtype::F32 => out.write_all(&(value.to_f64() as f32).to_le_bytes()),
-        _ => out.write_all(&value.to_f64().to_le_bytes()),
-    }
+    out.write_all(&value.to_bits_u64().to_le_bytes()[..size_of::<E>()])
 }
 
 /// Writes a file next to `path` and moves it there.
