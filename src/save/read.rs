@@ -126,10 +126,7 @@ impl<'a> Contents<'a> {
                 // Adding 0 would turn -0 into 0.
                 self.read(addend, values, |value, element| {
                     if element != E::ZERO {
-                        // A sum with 0 keeps all bits, those of a denormal number too.
-                        if element != E::ZERO {
-                            *value += element;
-                        }
+                        *value += element;
                     }
                 });
             }
