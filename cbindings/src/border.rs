@@ -68,18 +68,32 @@ pub fn copied<T: Plain>(what: &'static str, values: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Checks the size that the caller's header gives a struct. So far there is one version of each.
-pub fn expect_size<T>(name: &'static str, size: usize) -> Result<()> {
-    if size == size_of::<T>() {
-        Ok(())
-    } else {
-        Err(Error::Mismatch {
-            name,
-            actual: size.to_string(),
-            expected: format!("{}, as in the header of this version", size_of::<T>()),
-        }
-        .into())
+/// A struct of the header that starts with its own size, a `size_t`, and grows at its end: the size is its version.
+pub trait Versioned: Copy {
+    /// The size of its first version. Every later one is a multiple of a `size_t`'s.
+    const FIRST: usize;
+}
+
+/// Checks the size that the caller's header gives a struct.
+fn expect_version<T: Versioned>(name: &'static str, size: usize) -> Result<()> {
+    const { assert!(align_of::<T>() == align_of::<usize>()) };
+    let (first, last) = (T::FIRST, size_of::<T>());
+    if (first..=last).contains(&size) && size.is_multiple_of(size_of::<usize>()) {
+        return Ok(());
     }
+    let expected = if first == last {
+        format!("{last}, as in the header of this version")
+    } else {
+        format!(
+            "{last}, as in the header of this version, or that of an older one, from {first} on"
+        )
+    };
+    Err(Error::Mismatch {
+        name,
+        actual: size.to_string(),
+        expected,
+    }
+    .into())
 }
 
 /// An empty vector with room for `capacity` elements.
@@ -129,6 +143,43 @@ pub struct Caller<'call> {
     buffers: [Buffer; MOST_BUFFERS],
     count: usize,
     call: PhantomData<&'call mut ()>,
+}
+
+/// See [`Caller::versioned_result`].
+pub struct VersionedResult<'call, T> {
+    pointer: *mut T,
+    size: usize,
+    call: PhantomData<&'call mut T>,
+}
+
+impl<T: Versioned> VersionedResult<'_, T> {
+    /// Writes what the caller's version has of `value`.
+    pub fn write(self, value: T) {
+        // SAFETY: `versioned_result` has found the pointer to be aligned and not null, its caller has promised room for
+        // `size` bytes, and no version is larger than `value`.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                (&raw const value).cast(),
+                self.pointer.cast::<u8>(),
+                self.size,
+            )
+        };
+    }
+}
+
+/// Checks that a pointer is neither null nor misaligned.
+fn expect_aligned<T>(name: &'static str, pointer: *const T) -> Result<()> {
+    if pointer.is_null() {
+        return Err(Failure::Null { name });
+    }
+    if !pointer.is_aligned() {
+        return Err(Failure::Misaligned {
+            name,
+            address: pointer.addr(),
+            alignment: align_of::<T>(),
+        });
+    }
+    Ok(())
 }
 
 /// The bytes of a buffer that the caller gave.
@@ -269,29 +320,63 @@ impl<'call> Caller<'call> {
         unsafe { self.result(name, pointer) }.map(Some)
     }
 
-    /// A struct of the header that starts with its own size, a `size_t`; it may be missing.
+    /// A struct that says which version it is; what an older one does not have is as in `defaults`, and so is all of it
+    /// where it is missing.
     ///
     /// # Safety
     ///
-    /// - The pointer is NULL, or the struct is as large as its size says.
-    /// - Its fields have the types of the header.
-    /// - Nobody else writes to it before the entry ends.
-    pub unsafe fn versioned<T: Copy>(
+    /// - `pointer` is NULL, or what it points to starts with a `size_t`, and is as large as that says.
+    /// - Nobody writes to it before the entry ends.
+    pub unsafe fn versioned<T: Versioned>(
         &mut self,
         name: &'static str,
         pointer: *const T,
-    ) -> Result<Option<&'call T>> {
+        defaults: T,
+    ) -> Result<T> {
+        let mut value = defaults;
         if pointer.is_null() {
-            return Ok(None);
+            return Ok(value);
         }
-        self.enter(name, pointer, 1, false)?;
-        // SAFETY: `enter` has found the pointer to be aligned and not null; the caller promises a struct, and every
-        // version of it starts with a size.
+        expect_aligned(name, pointer)?;
+        // SAFETY: the pointer is aligned and not null, and every version of the struct starts with a size.
         let size = unsafe { pointer.cast::<usize>().read() };
-        expect_size::<T>("the size field of options", size)?;
-        // SAFETY: the struct has the size of a `T`; the caller promises that its fields have their types, and that nobody
-        // writes to it meanwhile.
-        Ok(Some(unsafe { &*pointer }))
+        expect_version::<T>("the size field of options", size)?;
+        self.enter(
+            name,
+            pointer.cast::<usize>(),
+            size / size_of::<usize>(),
+            false,
+        )?;
+        // SAFETY: the caller promises `size` bytes, which `value` has as well; they are the first fields of a `T`, with
+        // values of their types.
+        unsafe { ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast(), size) };
+        Ok(value)
+    }
+
+    /// The place for a struct of the version of that size, to be written once nothing can go wrong any more.
+    ///
+    /// # Safety
+    ///
+    /// - `pointer` is NULL or has room for `size` bytes, which nobody else touches before the entry ends.
+    pub unsafe fn versioned_result<T: Versioned>(
+        &mut self,
+        name: &'static str,
+        pointer: *mut T,
+        size: usize,
+    ) -> Result<VersionedResult<'call, T>> {
+        expect_aligned(name, pointer)?;
+        expect_version::<T>("size", size)?;
+        self.enter(
+            name,
+            pointer.cast::<usize>(),
+            size / size_of::<usize>(),
+            true,
+        )?;
+        Ok(VersionedResult {
+            pointer,
+            size,
+            call: PhantomData,
+        })
     }
 
     /// The object behind a handle that lies in a struct of the caller's; it may be missing.
@@ -380,16 +465,7 @@ impl<'call> Caller<'call> {
         len: usize,
         written: bool,
     ) -> Result<()> {
-        if pointer.is_null() {
-            return Err(Failure::Null { name });
-        }
-        if !pointer.is_aligned() {
-            return Err(Failure::Misaligned {
-                name,
-                address: pointer.addr(),
-                alignment: align_of::<T>(),
-            });
-        }
+        expect_aligned(name, pointer)?;
         let start = pointer.addr();
         let bytes = len * size_of::<T>();
         let Some(end) = start.checked_add(bytes) else {

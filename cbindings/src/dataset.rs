@@ -10,7 +10,7 @@ use std::ptr;
 use elman_engine::dataset::{MissingValues, Targets};
 use elman_engine::{Error, shape};
 
-use crate::border::{self, Caller, call, copied, get, require, reserved};
+use crate::border::{self, Caller, Versioned, call, copied, get, require, reserved};
 use crate::network::Network;
 use crate::optimizer::flag;
 use crate::status::{Result, Status};
@@ -193,6 +193,10 @@ pub struct TsOptions {
     pub reserved: u32,
 }
 
+impl Versioned for TsOptions {
+    const FIRST: usize = size_of::<Self>();
+}
+
 /// Gives every field of the options its default.
 ///
 ///   options     receives the defaults
@@ -207,14 +211,10 @@ pub struct TsOptions {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_ts_options_init(options: *mut TsOptions, size: usize) -> Status {
     call(|caller| {
-        let options = caller.result("options", options)?;
-        border::expect_size::<TsOptions>("size", size)?;
+        let options = caller.versioned_result("options", options, size)?;
         options.write(TsOptions {
             size,
-            missing: ELMAN_MISSING_ERROR,
-            trim_padding: 0,
-            time_feature: 0,
-            reserved: 0,
+            ..TsOptions::default()
         });
         Ok(())
     })
@@ -617,15 +617,24 @@ unsafe fn read_ts(
     out: *mut *mut Dataset,
 ) -> Result<()> {
     let path = caller.path("path", path)?;
-    let options = caller.versioned("options", options)?;
+    let options = caller.versioned("options", options, TsOptions::default())?;
     let out = caller.result("out", out)?;
-    let options = match options {
-        Some(options) => options.engine()?,
-        None => elman_engine::dataset::TsOptions::default(),
-    };
+    let options = options.engine()?;
     let data = elman_engine::dataset::Dataset::read_ts_with(path, &options)?;
     out.write(border::handle(Dataset::new(data)?));
     Ok(())
+}
+
+impl Default for TsOptions {
+    fn default() -> Self {
+        Self {
+            size: size_of::<Self>(),
+            missing: ELMAN_MISSING_ERROR,
+            trim_padding: 0,
+            time_feature: 0,
+            reserved: 0,
+        }
+    }
 }
 
 impl TsOptions {

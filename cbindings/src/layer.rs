@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char};
 use elman_engine::init::TensorRole;
 use elman_engine::{Error, LayerKind};
 
-use crate::border::{self, call, get, require};
+use crate::border::{Versioned, call, get, require};
 use crate::network::{ELMAN_LINEAR, Network, activation_number};
 use crate::status::{Result, Status};
 
@@ -47,6 +47,10 @@ pub struct LayerInfo {
     pub state_size: usize,
 }
 
+impl Versioned for LayerInfo {
+    const FIRST: usize = size_of::<Self>();
+}
+
 /// What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -62,6 +66,10 @@ pub struct TensorInfo {
     pub columns: usize,
     /// Index of its first element in the flat parameters of the network.
     pub parameter_offset: usize,
+}
+
+impl Versioned for TensorInfo {
+    const FIRST: usize = size_of::<Self>();
 }
 
 /// Number of layers; 0 for NULL.
@@ -93,8 +101,7 @@ pub unsafe extern "C" fn elman_get_layer_info(
 ) -> Status {
     call(|caller| {
         let network = require("network", network)?;
-        let info = caller.result("info", info)?;
-        border::expect_size::<LayerInfo>("size", size)?;
+        let info = caller.versioned_result("info", info, size)?;
         let layer = layer_of(network, layer)?;
         let (kind, activation, rate) = match layer.kind {
             LayerKind::Rnn { activation } => (ELMAN_LAYER_RNN, activation_number(activation), 0.0),
@@ -143,8 +150,7 @@ pub unsafe extern "C" fn elman_get_tensor_info(
 ) -> Status {
     call(|caller| {
         let network = require("network", network)?;
-        let info = caller.result("info", info)?;
-        border::expect_size::<TensorInfo>("size", size)?;
+        let info = caller.versioned_result("info", info, size)?;
         let mut tensors = layer_of(network, layer)?.tensors();
         let count = tensors.len();
         let tensor = tensors.nth(tensor).ok_or(Error::IndexOutOfRange {

@@ -20,7 +20,7 @@ use elman_engine::optimizer::clip_by_value;
 use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Watch};
 use elman_engine::{Error, Output};
 
-use crate::border::{self, Caller, call, require};
+use crate::border::{self, Caller, Versioned, call, require};
 use crate::dataset::Dataset;
 use crate::loss::ELMAN_NO_LABEL;
 use crate::network::Network;
@@ -193,9 +193,11 @@ pub struct Options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
     call(|caller| {
-        let options = caller.result("options", options)?;
-        border::expect_size::<Options>("size", size)?;
-        options.write(Options::default());
+        let options = caller.versioned_result("options", options, size)?;
+        options.write(Options {
+            size,
+            ..Options::default()
+        });
         Ok(())
     })
 }
@@ -458,8 +460,11 @@ pub unsafe extern "C" fn elman_predict_dataset(
 ///
 /// As with [`Caller::versioned`].
 unsafe fn options_of(caller: &mut Caller<'_>, options: *const Options) -> Result<Options> {
-    let given = caller.versioned("options", options)?;
-    Ok(given.copied().unwrap_or_default())
+    caller.versioned("options", options, Options::default())
+}
+
+impl Versioned for Options {
+    const FIRST: usize = std::mem::offset_of!(Self, class_weights);
 }
 
 impl Default for Options {

@@ -305,6 +305,36 @@ static void losses(void) {
     SAME(d, e, 6);
 }
 
+/* A program with the header of the first version of the options, which ended with `user`: what lies behind is not its own
+   to fill in, and not the library's to read or write. */
+static void options_of_an_older_header(void) {
+    const size_t first = offsetof(elman_fit_options, class_weights), sequences[2] = {3, 2}, labels[2] = {1, 0};
+    elman_fit_options options, whole;
+    memset(&options, 0xee, sizeof options);
+    OK(elman_fit_options_init(&options, first));
+    CHECK(options.size == first && options.epochs == 30);
+    for (size_t byte = first; byte < sizeof options; byte++) CHECK(((unsigned char *)&options)[byte] == 0xee);
+
+    elman_dataset *dataset;
+    elman_optimizer *sgd;
+    elman_network *old_one = network_of(ELMAN_OUTPUT_LAST), *new_one = network_of(ELMAN_OUTPUT_LAST);
+    OK(elman_dataset_create_classes(INPUT, x, sequences, 2, labels, 2, 0, &dataset));
+    OK(elman_sgd_create(0.1, 0.0, 0, 0.0, &sgd));
+    OK(elman_fit_options_init(&whole, sizeof whole));
+    OK(elman_fit(old_one, dataset, sgd, &options));
+    OK(elman_fit(new_one, dataset, sgd, &whole));
+    const size_t count = elman_parameter_count(old_one);
+    float *left = floats(count), *right = floats(count);
+    OK(elman_get_parameters(old_one, left, count));
+    OK(elman_get_parameters(new_one, right, count));
+    SAME(left, right, count);
+    free(left), free(right);
+    elman_optimizer_destroy(sgd);
+    elman_dataset_destroy(dataset);
+    elman_destroy(old_one);
+    elman_destroy(new_one);
+}
+
 /* elman_fit is the loop that one would write. */
 static void fit_is_a_loop(void) {
     const size_t sequences[2] = {3, 2}, labels[2] = {1, 0};
@@ -814,6 +844,7 @@ int main(int argc, char **argv) {
     gradients();
     losses();
     fit_is_a_loop();
+    options_of_an_older_header();
     long_training();
     datasets();
     names();

@@ -564,7 +564,12 @@ static void fails_in_training(void) {
 static void fits(void) {
     elman_fit_options options, defaults;
     FAILS(elman_fit_options_init(NULL, sizeof options), NULL, "options is NULL");
-    FAILS(elman_fit_options_init(&options, 8), MISMATCH, "size is 8, expected 144, as in the header of this version");
+    FAILS(elman_fit_options_init(&options, 8), MISMATCH,
+          "size is 8, expected 144, as in the header of this version, or that of an older one, from 96 on");
+    FAILS(elman_fit_options_init(&options, 100), MISMATCH,
+          "size is 100, expected 144, as in the header of this version, or that of an older one, from 96 on");
+    FAILS(elman_fit_options_init(&options, 152), MISMATCH,
+          "size is 152, expected 144, as in the header of this version, or that of an older one, from 96 on");
     OK(elman_fit_options_init(&defaults, sizeof defaults));
     defaults.callback = never;
     defaults.batch_callback = not_even;
@@ -574,7 +579,8 @@ static void fits(void) {
     FAILS(elman_fit(network, dataset, NULL, &options), NULL, "optimizer is NULL");
     options.size = 0;
     FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH,
-          "the size field of options is 0, expected 144, as in the header of this version");
+          "the size field of options is 0, expected 144, as in the header of this version, or that of an older one, "
+          "from 96 on");
 #define WITH(field, value, status, message)                                                                            \
     options = defaults;                                                                                                \
     options.field = value;                                                                                             \
