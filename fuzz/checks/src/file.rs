@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use elman_abi::dataset::*;
 use elman_abi::file::*;
 use elman_abi::network::{Network, elman_destroy, elman_set_seed};
+use elman_abi::optimizer::*;
 use elman_abi::status::*;
 
 use crate::call::{Call, Done, adopt, c, must, same};
@@ -36,6 +37,8 @@ pub enum File {
 pub struct Files {
     directory: PathBuf,
     pub files: [File; 3],
+    /// The optimizer that was saved last, byte by byte.
+    optimizer: Option<Vec<u8>>,
 }
 
 impl Files {
@@ -53,7 +56,12 @@ impl Files {
         Self {
             directory,
             files: [const { File::Absent }; 3],
+            optimizer: None,
         }
+    }
+
+    fn optimizer_path(&self) -> PathBuf {
+        self.directory.join("optimizer")
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -66,7 +74,9 @@ impl Files {
         for entry in entries {
             let name = entry.expect("an entry of a directory").file_name();
             assert!(
-                ["0", "1", "2"].map(AsRef::as_ref).contains(&&*name),
+                ["0", "1", "2", "optimizer"]
+                    .map(AsRef::as_ref)
+                    .contains(&&*name),
                 "{name:?} is left behind"
             );
         }
@@ -84,6 +94,7 @@ impl Drop for Files {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Where {
     File(usize),
+    Optimizer,
     Directory,
     Nowhere,
     Null,
@@ -102,6 +113,7 @@ impl Where {
     fn path(self, files: &Files) -> Option<CString> {
         let path = match self {
             Self::File(index) => files.path(index),
+            Self::Optimizer => files.optimizer_path(),
             Self::Directory => files.directory.clone(),
             Self::Nowhere => files.directory.join("no/such"),
             Self::Null => return None,
@@ -118,6 +130,7 @@ impl Where {
 }
 
 pub fn save(world: &mut World, source: &mut Source<'_>) {
+    keep_optimizer(world, &mut source.ahead());
     let (slot, to) = (world.network_slot(source), Where::draw(source));
     let mut call = Call::new("elman_save", source);
     let net = world.networks[slot].as_ref();
@@ -187,7 +200,106 @@ fn check_memory(network: &Network, file: &[u8]) {
     elman_destroy(Some(loaded));
 }
 
+/// Saves an optimizer, takes it back from its file, and loads another file as one.
+fn keep_optimizer(world: &mut World, source: &mut Source<'_>) {
+    let slot = few(source);
+    let to = match source.below(8) {
+        5 => Where::Directory,
+        6 => Where::Nowhere,
+        7 => Where::Null,
+        _ => Where::Optimizer,
+    };
+    let mut call = Call::new("elman_optimizer_save", source);
+    let files = world.files.get_or_insert_with(Files::new);
+    let path = call.handle(to.path(files));
+    let mut trainer = world.optimizers[slot].as_mut();
+    let optimizer = call.handle(trainer.as_ref().map(|trainer| &*trainer.handle));
+    call.wrong(ELMAN_ERROR_FORMAT, to == Where::Directory);
+    call.wrong(ELMAN_ERROR_IO, to == Where::Nowhere);
+    let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let done = call.run(&mut world.record, |_| {
+        c!(elman_optimizer_save(optimizer, pointer))
+    });
+    if let (Some(trainer), Some(_)) = (&mut trainer, done.filter(Done::is_ok)) {
+        let saved = fs::read(files.optimizer_path()).expect("a file that was written");
+        assert!(
+            saved == saved_again(files, &trainer.twin),
+            "an optimizer is not its twin"
+        );
+        files.optimizer = Some(saved);
+        // From here on the loaded one has to do what the twin does.
+        let mut loaded = ptr::null_mut();
+        must(
+            "elman_optimizer_load",
+            c!(elman_optimizer_load(pointer, &raw mut loaded)),
+        );
+        let old = std::mem::replace(&mut trainer.handle, adopt(loaded));
+        elman_optimizer_destroy(Some(old));
+    }
+    load_optimizer(world, source);
+}
+
+/// The file of an optimizer; it is the one of the optimizer that was saved last.
+fn saved_again(files: &Files, optimizer: &Optimizer) -> Vec<u8> {
+    let path = CString::new(files.optimizer_path().as_os_str().as_bytes());
+    let path = path.expect("a path holds no 0");
+    must(
+        "elman_optimizer_save",
+        c!(elman_optimizer_save(Some(optimizer), path.as_ptr())),
+    );
+    fs::read(files.optimizer_path()).expect("a file that was written")
+}
+
+/// Loads an optimizer from any file, or from part of its own.
+fn load_optimizer(world: &mut World, source: &mut Source<'_>) {
+    let from = match source.rarely(2) {
+        true => Where::draw(source),
+        false => Where::Optimizer,
+    };
+    let cut = source.rarely(4);
+    let mut call = Call::new("elman_optimizer_load", source);
+    call.starve(source);
+    let files = world.files.get_or_insert_with(Files::new);
+    let path = call.handle(from.path(files));
+    let file = from.file(files);
+    let absent = match from {
+        Where::Optimizer => files.optimizer.is_none(),
+        Where::File(_) => matches!(file, Some(File::Absent)),
+        other => other == Where::Nowhere,
+    };
+    call.wrong(ELMAN_ERROR_IO, absent);
+    let part = match (&files.optimizer, from) {
+        (Some(whole), Where::Optimizer) if cut => Some(&whole[..source.below(whole.len())]),
+        _ => None,
+    };
+    if let Some(part) = part {
+        fs::write(files.optimizer_path(), part).expect("a file to write to");
+    }
+    let other = file.is_some() && !absent;
+    call.wrong(
+        ELMAN_ERROR_FORMAT,
+        from == Where::Directory || other || part.is_some(),
+    );
+    let out = call.write(1);
+    let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_optimizer_load(pointer, p.get(out)))
+    });
+    if let (Some(_), Some(whole)) = (part, &files.optimizer) {
+        fs::write(files.optimizer_path(), whole).expect("a file to write to");
+    }
+    if let Some(loaded) = done.and_then(|done| made(&done, out)) {
+        let again = saved_again(files, &loaded);
+        assert!(
+            files.optimizer == Some(again),
+            "an optimizer is not what its file holds"
+        );
+        elman_optimizer_destroy(Some(loaded));
+    }
+}
+
 pub fn load(world: &mut World, source: &mut Source<'_>) {
+    keep_optimizer(world, &mut source.ahead());
     let (slot, from) = (few(source), Where::draw(source));
     let mut call = Call::new("elman_load", source);
     let files = world.files.get_or_insert_with(Files::new);

@@ -59,6 +59,12 @@ impl<'a> Source<'a> {
         Self(Unstructured::new(bytes))
     }
 
+    /// What comes next, without using it up: for calls that must not move those that follow.
+    pub fn ahead(&self) -> Self {
+        let bytes = self.0.peek_bytes(self.0.len());
+        Self::new(bytes.unwrap_or_default())
+    }
+
     /// Whether all bytes are used up.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -3,17 +3,18 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use elman_abi::dataset::Dataset;
 use elman_abi::loss::ELMAN_NO_LABEL;
 use elman_abi::network::*;
 use elman_abi::optimizer::elman_optimizer_get_learning_rate;
 use elman_abi::status::*;
 use elman_abi::training::*;
 
-use crate::call::{Call, Done, c, last_error, same, same_double};
+use crate::call::{Call, Done, c, last_error, must, same, same_double};
 use crate::dataset::{Content, Series, Targets};
 use crate::loss::{Elementwise, class_loss, element_loss};
-use crate::network::{Model, Net, gradients, names_of, parameters};
-use crate::optimizer::{Seen, is_not_negative};
+use crate::network::{Model, Net, gradients, made, names_of, parameters};
+use crate::optimizer::{Seen, Trainer, is_not_negative};
 use crate::pass::predict_one;
 use crate::source::Source;
 use crate::world::World;
@@ -143,10 +144,70 @@ fn judge_measure(
     }
 }
 
+/// A cancellation that is not set, sometimes none.
+fn make_cancellation(world: &mut World, source: &mut Source<'_>) -> Option<Box<Cancellation>> {
+    let given = !source.rarely(16);
+    let mut call = Call::new("elman_cancellation_create", source);
+    call.wrong(ELMAN_ERROR_NULL, !given);
+    let out = call.write_optional(1, given);
+    // The call may have lost its place, too.
+    let lost = given && !call.gives(out);
+    call.wrong(ELMAN_ERROR_NULL, lost);
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_cancellation_create(p.get(out)))
+    });
+    let cancellation = done.and_then(|done| made(&done, out));
+
+    let cancelled = source.constant(2);
+    let mut call = Call::new("elman_cancellation_set", source);
+    let handle = call.handle(cancellation.as_deref());
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, cancelled > 1);
+    call.run(&mut world.record, |_| {
+        elman_cancellation_set(handle, cancelled)
+    });
+    if handle.is_some() {
+        must("elman_cancellation_set", elman_cancellation_set(handle, 0));
+    }
+    cancellation
+}
+
+/// Training that is cancelled before it begins does nothing; the options are those of training that has succeeded.
+fn expect_cancelled(
+    net: &mut Net,
+    trainer: &mut Trainer,
+    dataset: Option<&Dataset>,
+    options: &Options,
+    cancellation: &Cancellation,
+) {
+    let state = |net: &mut Net| (parameters(&net.handle), gradients(&mut net.handle));
+    let before = state(net);
+    must(
+        "elman_cancellation_set",
+        elman_cancellation_set(Some(cancellation), 1),
+    );
+    let (network, optimizer) = (&mut *net.handle, &mut *trainer.handle);
+    let status = c!(elman_fit(
+        Some(network),
+        dataset,
+        Some(optimizer),
+        ptr::from_ref(options)
+    ));
+    assert_eq!(status, ELMAN_ERROR_CANCELLED);
+    let after = state(net);
+    assert!(same(&before.0, &after.0) && same(&before.1, &after.1));
+}
+
 pub fn fit(world: &mut World, source: &mut Source<'_>) {
+    let cancellation = make_cancellation(world, &mut source.ahead());
+    fit_unless(world, source, cancellation.as_deref());
+    elman_cancellation_destroy(cancellation);
+}
+
+fn fit_unless(world: &mut World, source: &mut Source<'_>, cancellation: Option<&Cancellation>) {
     let (slot, with) = (world.network_slot(source), world.dataset_slot(source));
     let (by, validated) = (world.optimizer_slot(source), world.dataset_slot(source));
     let mut options = draw_options(source);
+    options.cancel = cancellation.map_or(ptr::null(), ptr::from_ref);
     let validation = source.rarely(3);
     let mut watches = [(); 2].map(|()| Watch::default());
     let watched = source.rarely(2) || options.epochs > 3;
@@ -337,6 +398,10 @@ pub fn fit(world: &mut World, source: &mut Source<'_>) {
                 .all(|(index, epoch)| epoch.0 == index + 1)
         );
         assert!(rate.is_none_or(|rate| same_double(trainer.rate, rate)));
+    }
+    let given = cancellation.filter(|_| !read.cancel.is_null());
+    if let (ELMAN_OK, Some(cancellation)) = (status, given) {
+        expect_cancelled(net, trainer, dataset, &twins, cancellation);
     }
 }
 
