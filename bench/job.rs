@@ -106,20 +106,30 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Steps of a block.
+    pub const BLOCK: usize = 64;
+
     pub fn new(shape: &Shape, tier: Tier) -> elman::Result<Self> {
         Ok(Self {
             session: Session::new(&network(shape, tier)?)?,
-            x: wave(16 * shape.input),
-            y: vec![0.0; shape.units],
+            x: wave(Self::BLOCK * shape.input),
+            y: vec![0.0; Self::BLOCK * shape.units],
             next: 0,
         })
     }
 
-    /// One step; the inputs repeat after sixteen of them.
+    /// One step; the inputs repeat after a block of them.
     pub fn step(&mut self) {
         let size = self.session.input_size();
         let x = &self.x[self.next..self.next + size];
-        self.session.step(x, &mut self.y).expect(SIZES);
+        let y = &mut self.y[..self.session.output_size()];
+        self.session.step(x, y).expect(SIZES);
         self.next = (self.next + size) % self.x.len();
+    }
+
+    /// A block of steps in one call.
+    pub fn run(&mut self) {
+        let (x, y) = (&self.x, &mut self.y);
+        self.session.run(x, Self::BLOCK, y).expect(SIZES);
     }
 }

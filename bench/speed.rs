@@ -159,9 +159,9 @@ fn main() -> elman::Result<()> {
     let mut machine = Yardsticks::measure(tier);
     print_yardsticks(tier, &machine);
     println!(
-        "| shape (TxBxIxH) | threads | forward us | % | of | training us | % | of | streaming us | % | of |"
+        "| shape (TxBxIxH) | threads | forward us | % | of | training us | % | of | streaming us | % | of | in blocks of 64 us |"
     );
-    println!("|{}", " --- |".repeat(11));
+    println!("|{}", " --- |".repeat(12));
     let own = words.iter().filter_map(|word| Shape::parse(word));
     for shape in shapes::all().filter(is_chosen).chain(own) {
         for threads in [1, 2] {
@@ -177,12 +177,14 @@ fn main() -> elman::Result<()> {
             // A stream runs on its caller's thread.
             let streaming = if threads == 1 {
                 let mut stream = Stream::new(&shape, tier)?;
-                columns(
+                let step = columns(
                     seconds(|| stream.step()),
                     &Work::streaming(&shape).limit(&mut machine, 1),
-                )
+                );
+                let block = seconds(|| stream.run()) / Stream::BLOCK as f64;
+                format!("{step} | {:.2}", block * 1e6)
             } else {
-                "| |".to_string()
+                "| | |".to_string()
             };
             println!(
                 "| {} {} | {threads} | {forward} | {training} | {streaming} |",
