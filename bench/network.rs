@@ -10,6 +10,7 @@
 //! | `training` | forward, backward without the gradient of x, SGD |
 //! | `training_dx` | the same with the gradient of x |
 //! | `streaming` | one step of one sequence |
+//! | `blocks` | 64 steps of one sequence in one call |
 //! | `ragged_forward`, `ragged_training` | sequences of all lengths, on average half of the longest; the rate counts steps that exist |
 //! | `padded_forward`, `padded_training` | the same batch with every sequence as long as the longest |
 
@@ -125,16 +126,25 @@ fn training_dx(criterion: &mut Criterion) {
 }
 
 fn streaming(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("streaming");
+    stream(criterion, "streaming", 1, Stream::step);
+}
+
+fn blocks(criterion: &mut Criterion) {
+    stream(criterion, "blocks", Stream::BLOCK, Stream::run);
+}
+
+/// Calls that run so many steps of a stream.
+fn stream(criterion: &mut Criterion, name: &str, steps: usize, call: fn(&mut Stream)) {
+    let mut group = criterion.benchmark_group(name);
     for (shape, place) in everywhere().filter(|(_, place)| place.threads == 1) {
         let prepare = || Stream::new(&shape, place.tier);
-        let step = Shape {
-            steps: 1,
+        let whole = Shape {
+            steps,
             batch: 1,
             ..shape
         };
-        let operations = operations(&step, shape.input + shape.units);
-        add(&mut group, &shape, place, operations, prepare, Stream::step);
+        let operations = operations(&whole, shape.input + shape.units);
+        add(&mut group, &shape, place, operations, prepare, call);
     }
 }
 
@@ -183,6 +193,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = network;
     config = settings();
-    targets = forward, training, training_dx, streaming, ragged
+    targets = forward, training, training_dx, streaming, blocks, ragged
 }
 criterion_main!(network);
