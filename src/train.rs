@@ -96,8 +96,8 @@ pub fn evaluate<E: Element>(
 /// confusion are those of all rows that have a class.
 ///
 /// # Errors
-/// As there, [`Error::Length`](crate::Error::Length) for another number of weights than the network has outputs,
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) for a weight that is negative or not finite.
+/// As there, [`Error::Length`] for another number of weights than the network has outputs,
+/// [`Error::OutOfRange`] for a weight that is negative or not finite.
 pub fn evaluate_weighted<E: Element>(
     network: &Network<E>,
     dataset: &Dataset<E>,

@@ -292,11 +292,11 @@ fn a_callback_per_batch_may_stop() {
     assert_eq!(network.parameters(), before);
 }
 
+/// The parameters after an epoch, and the loss on the validation set.
+type Epoch = (Vec<f64>, f64);
+
 /// Trains at a rate at which the network soon gets worse; the parameters and the watched value after each epoch.
-fn overfit(
-    stopping: EarlyStopping,
-    with_validation: bool,
-) -> (Network<f64>, Progress, Vec<(Vec<f64>, f64)>) {
+fn overfit(stopping: EarlyStopping, with_validation: bool) -> (Network<f64>, Progress, Vec<Epoch>) {
     let dataset = classes([0, 1, 2, 0, 1, 2, 0]);
     let validation = classes([0, 1, 2, 1, 2, 0, 1]);
     let mut network = network(Output::Last);

@@ -534,7 +534,7 @@ fn files() {
     optimizer.save(&path).unwrap();
     exhaust(
         "load an optimizer and write it again",
-        || Vec::new(),
+        Vec::new,
         |bytes| {
             *bytes = Optimizer::<f32>::load(&path)?.to_bytes()?;
             Ok(())
