@@ -2,8 +2,8 @@
 //!
 //! [`fit`] does what one would write with [`Network::forward`], a loss of [`crate::loss`], [`Network::backward`] and
 //! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, early stopping, and
-//! a callback that watches, changes the learning rate or stops; [`fit_with`] has one for each mini-batch, too. [`evaluate`] and [`predict`] run a network over a whole data set.
-//! Results do not depend on the number of threads.
+//! a callback that watches, changes the learning rate or stops; [`fit_with`] has one for each mini-batch, too. [`evaluate`]
+//! and [`predict`] run a network over a whole data set. Results do not depend on the number of threads.
 //!
 //! ```
 //! use std::ops::ControlFlow;

@@ -13,7 +13,10 @@ use elman::gradient_check::check_gradients;
 use elman::init::Initializer;
 use elman::loss::{self, Loss, Padding};
 use elman::optimizer::{Optimizer, Rule, clip_by_norm, clip_by_value};
-use elman::train::{Clip, FitOptions, evaluate, fit, predict};
+use elman::train::{
+    BatchProgress, Callbacks, Clip, EarlyStopping, FitOptions, Progress, evaluate, fit, fit_with,
+    predict,
+};
 use elman::{Activation, Batch, Element, Network, Output, Session, Tier, math};
 use mode::{MODES, USUAL, under};
 
@@ -215,13 +218,19 @@ fn networks<E: Bits>(input: &Input<E>, mode: u32, threads: usize, tier: Tier, re
         under(mode, || session.step(x, y).unwrap());
         record.add(y);
     }
+    let mut copy = under(mode, || session.try_clone().unwrap());
+    let y = &mut y[..9 * CLASSES];
+    under(mode, || copy.run(&x[..9 * INPUT], 9, y).unwrap());
+    record.add(y);
+    let copy = under(mode, || network.try_clone().unwrap());
+    record.add(copy.parameters());
     let bytes = under(mode, || network.to_bytes().unwrap());
     let mut loaded = under(mode, || Network::<E>::from_bytes(&bytes, "memory").unwrap());
     record.add(loaded.parameters());
     record.add(under(mode, || loaded.to_f64().unwrap()).parameters());
     // An error gives the mode back as well.
     assert!(under(mode, || loaded.backward(None, None, None, None)).is_err());
-    assert!(under(mode, || session.step(&[], &mut y)).is_err());
+    assert!(under(mode, || session.step(&[], y)).is_err());
 }
 
 fn functions<E: Bits>(input: &Input<E>, mode: u32, record: &mut Record) {
@@ -269,6 +278,15 @@ fn functions<E: Bits>(input: &Input<E>, mode: u32, record: &mut Record) {
         record.add(&[found]);
         record.add(&d);
     }
+    let weights: Vec<E> = (1..=CLASSES)
+        .map(|class| E::from_f64(0.3 * class as f64))
+        .collect();
+    let found = under(mode, || {
+        let (weights, d) = (Some(&weights[..]), Some(&mut d[..]));
+        loss::softmax_cross_entropy_weighted(y, CLASSES, labels, weights, None, None, d).unwrap()
+    });
+    record.add(&[found]);
+    record.add(&d);
     under(mode, || loss::softmax(y, CLASSES, &mut d).unwrap());
     record.add(&d);
     let mut values = wide.clone();
@@ -283,6 +301,33 @@ fn functions<E: Bits>(input: &Input<E>, mode: u32, record: &mut Record) {
             under(mode, || optimizer.step(&mut parameters, gradients).unwrap());
             record.add(&parameters);
         }
+    }
+}
+
+/// Looks at the mode before each update.
+struct Watched {
+    mode: u32,
+    losses: Vec<f64>,
+}
+
+impl<E: Element> Callbacks<E> for Watched {
+    fn batch(&mut self, batch: &mut BatchProgress<'_, E>) -> ControlFlow<()> {
+        assert_eq!(
+            mode::read() & !0x3f,
+            self.mode & !0x3f,
+            "a callback has the caller's mode"
+        );
+        self.losses.push(batch.loss);
+        ControlFlow::Continue(())
+    }
+
+    fn epoch(&mut self, _: &mut Progress, _: &Network<E>) -> ControlFlow<()> {
+        assert_eq!(
+            mode::read() & !0x3f,
+            self.mode & !0x3f,
+            "a callback has the caller's mode"
+        );
+        ControlFlow::Continue(())
     }
 }
 
@@ -358,6 +403,24 @@ fn data_sets<E: Bits>(
         .unwrap();
     });
     record.add(&losses);
+    record.add(network.parameters());
+    // The optimizer goes through a file; a callback comes before each update.
+    let bytes = under(mode, || optimizer.to_bytes().unwrap());
+    let mut optimizer = under(mode, || Optimizer::from_bytes(&bytes, "memory").unwrap());
+    let mut early = EarlyStopping::new(1);
+    early.min_delta = 1e-3;
+    let options = FitOptions {
+        early_stopping: Some(early),
+        ..options
+    };
+    let mut watch = Watched {
+        mode,
+        losses: Vec::new(),
+    };
+    under(mode, || {
+        fit_with(&mut network, &data, &mut optimizer, &options, &mut watch).unwrap();
+    });
+    record.add(&watch.losses);
     record.add(network.parameters());
     let found = under(mode, || evaluate(&network, &data, loss, 5).unwrap());
     record.add(&[found.score.loss, found.score.accuracy.unwrap()]);

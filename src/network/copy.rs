@@ -8,8 +8,8 @@ use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, parameters, gradients, standardisation, output mode,
-    /// seed, what has been drawn from it and how much it has trained, as many threads (of its own) and the work from which they are used. What the
-    /// last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
+    /// seed, what has been drawn from it and how much it has trained, as many threads (of its own) and the work from which
+    /// they are used. What the last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Threads`](crate::Error::Threads)

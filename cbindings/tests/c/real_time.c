@@ -1,10 +1,10 @@
 /*
  * Steps of sessions in a process that watches what they do, on Linux. The argument says how:
  *
- *   confined   100,000 steps, and blocks of steps, after the process has given up every system call but read, write and exit: another one
- *              would end it with SIGKILL
- *   traced     some steps and a block of them instruction by instruction (x86-64): none may make a system call or access memory atomically,
- *              without which there is no lock
+ *   confined   100,000 steps, and blocks of steps, after the process has given up every system call but read, write and
+ *              exit: another one would end it with SIGKILL
+ *   traced     some steps and a block of them instruction by instruction (x86-64): none may make a system call or access
+ *              memory atomically, without which there is no lock
  *
  * A second argument makes the process do what it must not, to show that it would be noticed: "call", "lock".
  * Prints "done", or "no tier" where the CPU lacks the one that ELMAN_TIER names.

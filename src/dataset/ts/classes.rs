@@ -81,7 +81,10 @@ impl<'a> Classes<'a> {
             } else {
                 notes.add(
                     line,
-                    format_args!("@classLabel does not name the class {name} of line {of}: the classes of the cases come behind its own"),
+                    format_args!(
+                        "@classLabel does not name the class {name} of line {of}: the classes of the cases come behind \
+                         its own"
+                    ),
                 )?;
             }
         }
