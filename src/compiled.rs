@@ -9,9 +9,9 @@ use crate::kernels::pack::{Part, Source};
 use crate::layer::{Layer, LayerSpec};
 use crate::math::{self, Function};
 use crate::model::Model;
-use crate::optimizer::Step;
+use crate::optimizer::UpdateStep;
 use crate::parallel::Crew;
-use crate::pass::{Call, Flow, Gradient, Training, Workspace};
+use crate::pass::{BackwardArguments, BackwardBuffers, ForwardArguments, Training, Workspace};
 use crate::simd::Tier;
 use crate::{Element, Result};
 
@@ -27,7 +27,7 @@ pub trait Compiled: Sized {
         workspace: &mut Workspace<Self>,
         model: &Model<Self>,
         crew: Crew<'_>,
-        call: Call<'_, Self>,
+        call: ForwardArguments<'_, Self>,
         training: Option<Training>,
     ) -> Result<()>
     where
@@ -39,8 +39,8 @@ pub trait Compiled: Sized {
         model: &Model<Self>,
         crew: Crew<'_>,
         training: Training,
-        gradient: &mut Gradient<Self>,
-        flow: Flow<'_, Self>,
+        gradient: &mut BackwardBuffers<Self>,
+        flow: BackwardArguments<'_, Self>,
         sums: &mut [Self],
     ) -> Result<()>
     where
@@ -51,8 +51,8 @@ pub trait Compiled: Sized {
     where
         Self: Element;
 
-    /// [`Step::run_here`]
-    fn update(step: Step<'_, Self>, tier: Tier, parameters: &mut [Self], gradients: &[Self])
+    /// [`UpdateStep::run_here`]
+    fn update(step: UpdateStep<'_, Self>, tier: Tier, parameters: &mut [Self], gradients: &[Self])
     where
         Self: Element;
 
@@ -72,7 +72,7 @@ macro_rules! compiled {
                 workspace: &mut Workspace<Self>,
                 model: &Model<Self>,
                 crew: Crew<'_>,
-                call: Call<'_, Self>,
+                call: ForwardArguments<'_, Self>,
                 training: Option<Training>,
             ) -> Result<()> {
                 workspace.forward(model, crew, call, training)
@@ -82,8 +82,8 @@ macro_rules! compiled {
                 model: &Model<Self>,
                 crew: Crew<'_>,
                 training: Training,
-                gradient: &mut Gradient<Self>,
-                flow: Flow<'_, Self>,
+                gradient: &mut BackwardBuffers<Self>,
+                flow: BackwardArguments<'_, Self>,
                 sums: &mut [Self],
             ) -> Result<()> {
                 workspace.backward(model, crew, training, gradient, flow, sums)
@@ -92,7 +92,7 @@ macro_rules! compiled {
                 part.pack_here(from, source);
             }
             fn update(
-                step: Step<'_, Self>,
+                step: UpdateStep<'_, Self>,
                 tier: Tier,
                 parameters: &mut [Self],
                 gradients: &[Self],

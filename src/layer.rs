@@ -15,16 +15,16 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use dense::Dense;
-pub use dropout::{Dropout, Mask};
+pub use dropout::{Dropout, DropoutKey};
 pub use rnn::Rnn;
 
 use crate::activation::Activation;
-use crate::arena::{Block, Piece, Rows, RowsMut, Share, pieces_backwards};
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
-use crate::kernels::product::{Product, Segment, Start};
+use crate::kernels::product::{Product, Segment, SumStart};
 use crate::kernels::rows::add_rows_backwards;
 use crate::parallel::Crew;
+use crate::regions::{Piece, Rows, RowsMut, Shard, Span, pieces_backwards};
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
@@ -135,7 +135,7 @@ pub struct Forward<'a, E: Element> {
     /// Its matrices, one above the other as they lie in the parameters, packed as one.
     pub weights: &'a [Packed<E>],
     /// The dropout of this pass.
-    pub mask: Mask,
+    pub mask: DropoutKey,
 }
 
 /// What a layer gets to run backward.
@@ -161,7 +161,7 @@ pub struct Backward<'a, E: Element> {
     /// Whether the gradient of the state that the sequences start from is wanted.
     pub start_gradient: bool,
     /// The dropout of the forward pass.
-    pub mask: Mask,
+    pub mask: DropoutKey,
 }
 
 /// What a layer gets to add to its gradients.
@@ -174,7 +174,7 @@ pub struct Gradients<'a, E: Element> {
     /// Region of its output, and of the gradient of what comes before its activation.
     pub output: usize,
     /// Inputs and outputs of all steps, and the gradients of a window, of all rows.
-    pub shares: &'a [Share<E>],
+    pub shards: &'a [Shard<E>],
     /// The steps of the window.
     pub window: Range<usize>,
 }
@@ -182,20 +182,20 @@ pub struct Gradients<'a, E: Element> {
 impl<'a, E: Element> Gradients<'a, E> {
     /// Number of rows of the window.
     pub fn depth(&self) -> usize {
-        let rows = |share: &Share<E>| share.layout.count(&self.window);
-        self.shares.iter().map(rows).sum()
+        let rows = |shard: &Shard<E>| shard.layout.count(&self.window);
+        self.shards.iter().map(rows).sum()
     }
 
     /// The rows of the window, the last one first.
     fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
-        pieces_backwards(self.shares, self.window.clone())
+        pieces_backwards(self.shards, self.window.clone())
     }
 
     /// Packs the gradients of the output, the last row first.
     fn pack(&self, strip: &mut Packed<E>) {
         let mut depth = 0;
         for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Block::Steps(steps.start, steps.end);
+            let block = Span::Steps(steps.start, steps.end);
             let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
             let source = Source::rows_backwards(deltas.stride(self.output), rows);
             strip.pack(depth, rows, delta, source);
@@ -210,7 +210,7 @@ impl<'a, E: Element> Gradients<'a, E> {
             activations, steps, ..
         } in self.pieces()
         {
-            let block = Block::Steps(steps.start, steps.end);
+            let block = Span::Steps(steps.start, steps.end);
             let data = activations.get_long(self.input, block);
             let stride = activations.stride(self.input);
             product.push(data, stride, 0, activations.count(block), first);
@@ -225,7 +225,7 @@ impl<'a, E: Element> Gradients<'a, E> {
             activations, steps, ..
         } in self.pieces()
         {
-            let data = activations.get_long(self.output, Block::All);
+            let data = activations.get_long(self.output, Span::All);
             let stride = activations.stride(self.output);
             for step in steps.rev() {
                 let rows = activations.layout().rows(step);
@@ -238,7 +238,7 @@ impl<'a, E: Element> Gradients<'a, E> {
     /// Adds the gradients of the bias.
     fn add_bias(&self, sums: &mut [E]) {
         for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Block::Steps(steps.start, steps.end);
+            let block = Span::Steps(steps.start, steps.end);
             let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
             add_rows_backwards(self.tier, delta, deltas.stride(self.output), rows, sums);
         }
@@ -300,7 +300,7 @@ impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
         let columns = self.strip.columns();
         let pieces = &self.pieces[..self.used];
         Product {
-            start: Start::Result,
+            start: SumStart::Result,
             b_depth: self.done,
             ..Product::new(
                 self.sums.len() / columns,

@@ -38,7 +38,7 @@
 //!
 //! # How a call runs
 //!
-//! [`Network::forward`] checks the shapes once and lays the batch out time-major and packed (`layout`, `arena`): all rows
+//! [`Network::forward`] checks the shapes once and lays the batch out time-major and packed (`layout`, `regions`): all rows
 //! of step 0, then those of step 1, with the sequences sorted by length, so that work follows the sum of the lengths.
 //! `parallel` gives each thread some rows for all steps, without a barrier over time; with few sequences and large layers,
 //! some units of every step. A `layer` runs the time loop (`kernels::recurrence`), one product per step
@@ -56,9 +56,10 @@
 #![deny(unsafe_code)]
 
 mod activation;
-mod arena;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;
+#[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
+mod caller_sequences;
 mod class_names;
 mod compiled;
 mod element;
@@ -71,9 +72,8 @@ mod network;
 mod parallel;
 mod pass;
 mod reduce;
+mod regions;
 mod save;
-#[allow(unsafe_code)] // one owner per row, which the borrow checker can't follow
-mod scatter;
 mod session;
 mod update;
 

@@ -7,13 +7,10 @@ use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::kernels::pack::{Packed, Source};
+use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::{Layer, LayerSpec, Tensor};
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
-
-/// Rows for each share, at least, where there are several (of sequences of one length; else a share of long ones has
-/// fewer): fewer rows take as long as these, as each step waits for the one before it.
-const LEAST_ROWS: usize = 4;
 
 /// What a network gives for a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -31,7 +28,7 @@ pub const PACKED: &str = "the packed weights";
 
 /// A layer in its place.
 #[derive(Debug)]
-pub struct Place<E: Element> {
+pub struct LayerSlot<E: Element> {
     /// Its kind and settings.
     pub spec: LayerSpec,
     /// The layer itself.
@@ -46,7 +43,7 @@ pub struct Place<E: Element> {
     pub first_state: usize,
 }
 
-impl<E: Element> Clone for Place<E> {
+impl<E: Element> Clone for LayerSlot<E> {
     fn clone(&self) -> Self {
         Self {
             spec: self.spec.clone(),
@@ -57,7 +54,7 @@ impl<E: Element> Clone for Place<E> {
     }
 }
 
-impl<E: Element> Place<E> {
+impl<E: Element> LayerSlot<E> {
     /// Where its parameters are in the flat buffer.
     pub fn parameters(&self) -> Range<usize> {
         self.first_parameter..self.first_parameter + self.parameter_count
@@ -75,7 +72,7 @@ pub struct Model<E: Element> {
     pub tier: Tier,
     pub input_size: usize,
     pub output: Output,
-    pub places: Vec<Place<E>>,
+    pub places: Vec<LayerSlot<E>>,
     pub state_size: usize,
     pub parameters: Buffer<E>,
     /// What each layer reads to run forward: its matrices one above the other as one, if it has any.
@@ -156,7 +153,7 @@ impl<E: Element> Model<E> {
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].copy_from_slice(&values);
         self.weights.push(weights);
-        self.places.push(Place {
+        self.places.push(LayerSlot {
             spec,
             tensors,
             first_parameter,
@@ -202,13 +199,15 @@ impl<E: Element> Model<E> {
         })
     }
 
-    /// The number of shares that a batch is cut into for so many threads: one where there are too few sequences, or where
+    /// The number of shards that a batch is cut into for so many threads: one where there are too few sequences, or where
     /// threads had better share the units of the largest layer.
-    pub fn shares(&self, batch: usize, threads: usize) -> usize {
+    pub fn shards(&self, batch: usize, threads: usize) -> usize {
         if threads > 1 && self.splits_units(batch, threads) {
             return 1;
         }
-        threads.min(batch / LEAST_ROWS).max(1)
+        // Of sequences of one length; else a shard of long ones has fewer rows. Each step waits for the one before it, so a
+        // shard of fewer would take as long.
+        threads.min(batch / ROWS_AS_FAST_AS_ONE).max(1)
     }
 
     /// Whether threads share the units of the largest layer that runs over whole sequences.
@@ -225,7 +224,7 @@ impl<E: Element> Model<E> {
 
     /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
     pub fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
-        let holds = |place: &Place<E>| place.parameters().contains(&index);
+        let holds = |place: &LayerSlot<E>| place.parameters().contains(&index);
         let layer = self.places.iter().position(holds)?;
         let mut index = index - self.places[layer].first_parameter;
         for &tensor in &self.places[layer].tensors {

@@ -18,7 +18,9 @@ use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
-use crate::pass::{Batch, Call, Flow, Gradient, Training, Workspace, output_len};
+use crate::pass::{
+    BackwardArguments, BackwardBuffers, Batch, ForwardArguments, Training, Workspace, output_len,
+};
 use crate::simd::Tier;
 use crate::update::{operations, update};
 use crate::{Element, Error, Result, shape};
@@ -49,7 +51,7 @@ pub struct Network<E: Element = f32> {
     parallel: Parallel,
     gradients: Buffer<E>,
     workspace: Workspace<E>,
-    gradient: Gradient<E>,
+    gradient: BackwardBuffers<E>,
     state: State,
     position: Position,
     /// Where the parameters of the next layer come from.
@@ -102,7 +104,7 @@ impl<E: Element> Network<E> {
             model: Arc::new(model),
             parallel: Parallel::caller(),
             workspace: Workspace::default(),
-            gradient: Gradient::default(),
+            gradient: BackwardBuffers::default(),
             state: State::Void("there has been no forward pass"),
             position: Position::default(),
             start: Rng::new(0),
@@ -317,7 +319,7 @@ impl<E: Element> Network<E> {
     ) -> Result<()> {
         let model = &*self.model;
         let operations = batch.operations(model, self.parallel.threads());
-        let call = Call {
+        let call = ForwardArguments {
             batch,
             state_in,
             y,
@@ -365,7 +367,7 @@ impl<E: Element> Network<E> {
             }
         };
         let model = &*self.model;
-        let flow = Flow {
+        let flow = BackwardArguments {
             dy,
             dstate_out,
             dx,
@@ -414,7 +416,7 @@ impl<E: Element> Network<E> {
     ) -> Result<()> {
         let model = &*self.model;
         let operations = batch.operations(model, self.parallel.threads());
-        let call = Call {
+        let call = ForwardArguments {
             batch,
             state_in,
             y,
@@ -434,7 +436,7 @@ impl<E: Element> Network<E> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The model, to share.
+    /// The model, to shard.
     pub(crate) fn model(&self) -> &Arc<Model<E>> {
         &self.model
     }
@@ -472,11 +474,11 @@ impl<E: Element> Network<E> {
 }
 
 impl<E: Element> Batch<'_, E> {
-    /// Floating-point operations of a forward pass that `threads` threads can share: none where there are too few
+    /// Floating-point operations of a forward pass that `threads` threads can shard: none where there are too few
     /// sequences. Few rows count as [`ROWS_AS_FAST_AS_ONE`], which take no longer.
     fn operations(&self, model: &Model<E>, threads: usize) -> usize {
         let is_shared =
-            model.shares(self.batch, threads) > 1 || model.splits_units(self.batch, threads);
+            model.shards(self.batch, threads) > 1 || model.splits_units(self.batch, threads);
         let rows = match self.lengths {
             _ if !is_shared => 0,
             None => self

@@ -28,7 +28,7 @@ use crate::{Element, Error, Result, in_engine_mode, shape};
 pub use clip::{clip_by_norm, clip_by_value};
 pub use rule::Rule;
 use rule::expect_non_negative;
-pub(crate) use update::Step;
+pub(crate) use update::UpdateStep;
 use update::{AdamScalars, Formula};
 
 /// A [`Rule`], its learning rate and what it remembers of the parameters that it has updated.
@@ -148,11 +148,11 @@ impl<E: Element> Optimizer<E> {
     ///
     /// # Errors
     /// As [`Self::step`].
-    pub(crate) fn begin(&mut self, count: usize) -> Result<Step<'_, E>> {
+    pub(crate) fn begin(&mut self, count: usize) -> Result<UpdateStep<'_, E>> {
         self.prepare(count)?;
         let formula = self.formula();
         let state = self.state.each_mut().map(|values| &mut values[..]);
-        Ok(Step { formula, state })
+        Ok(UpdateStep { formula, state })
     }
 
     /// The scalars of the next step.

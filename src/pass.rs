@@ -5,15 +5,15 @@ mod forward;
 mod task;
 mod transposes;
 
-pub use backward::{Flow, Gradient};
+pub use backward::{BackwardArguments, BackwardBuffers};
 pub use transposes::Transposes;
 
-use crate::arena::Share;
 use crate::buffer::try_reserve;
-use crate::layer::Mask;
+use crate::layer::DropoutKey;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::parallel::Crew;
+use crate::regions::Shard;
 use crate::{Element, Result, shape};
 
 /// A batch of sequences.
@@ -31,7 +31,7 @@ pub struct Batch<'a, E> {
 
 /// The arguments of a forward pass.
 #[derive(Debug)]
-pub struct Call<'a, E> {
+pub struct ForwardArguments<'a, E> {
     /// The inputs.
     pub batch: Batch<'a, E>,
     /// The states that the sequences start from.
@@ -47,11 +47,11 @@ pub struct Call<'a, E> {
 pub struct Workspace<E: Element> {
     /// The whole batch.
     layout: Layout,
-    /// The layers up to the last one that runs over whole sequences. One share for each thread, the first `used` of which
+    /// The layers up to the last one that runs over whole sequences. One shard for each thread, the first `used` of which
     /// are in use.
-    sequence: Vec<Share<E>>,
+    sequence: Vec<Shard<E>>,
     /// The layers behind, which see the last step of each sequence as a batch of one step. Shared alike.
-    head: Vec<Share<E>>,
+    head: Vec<Shard<E>>,
     used: usize,
     /// Steps of the caller's buffers.
     steps: usize,
@@ -63,7 +63,7 @@ const WINDOW_ROWS: usize = 512;
 
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a forward pass's arguments against the model.
-    pub fn check(model: &Model<E>, call: &Call<'_, E>) -> Result<()> {
+    pub fn check(model: &Model<E>, call: &ForwardArguments<'_, E>) -> Result<()> {
         let batch = &call.batch;
         Layout::check(batch.batch, batch.steps, batch.lengths)?;
         let x = shape::product("x", &[batch.batch, batch.steps, model.input_size])?;
@@ -87,8 +87,8 @@ impl<E: Element> Workspace<E> {
         (self.layout.batch(), self.steps)
     }
 
-    /// The threads that run a share: all of them where there is one.
-    fn crew_of_share<'a>(&self, crew: Crew<'a>) -> Crew<'a> {
+    /// The threads that run a shard: all of them where there is one.
+    fn crew_of_shard<'a>(&self, crew: Crew<'a>) -> Crew<'a> {
         if self.used == 1 { crew } else { Crew::ALONE }
     }
 
@@ -101,20 +101,20 @@ impl<E: Element> Workspace<E> {
         threads: usize,
     ) -> Result<()> {
         let what = "the activations of a batch";
-        let shares_count = model.shares(batch.batch, threads);
+        let shard_count = model.shards(batch.batch, threads);
         self.layout.reserve(batch.batch, batch.steps)?;
-        for shares in [&mut self.sequence, &mut self.head] {
-            try_reserve(what, shares, shares_count)?;
-            if shares.len() < shares_count {
-                shares.resize_with(shares_count, Share::default);
+        for shards in [&mut self.sequence, &mut self.head] {
+            try_reserve(what, shards, shard_count)?;
+            if shards.len() < shard_count {
+                shards.resize_with(shard_count, Shard::default);
             }
         }
         self.layout.set(batch.batch, batch.steps, batch.lengths);
-        (self.used, self.steps) = (shares_count, batch.steps);
+        (self.used, self.steps) = (shard_count, batch.steps);
         let both = self.sequence.iter_mut().zip(&mut self.head);
-        for (index, (sequence, head)) in both.take(shares_count).enumerate() {
-            let start = self.layout.part_start(index, shares_count);
-            let rows = start..self.layout.part_start(index + 1, shares_count);
+        for (index, (sequence, head)) in both.take(shard_count).enumerate() {
+            let start = self.layout.part_start(index, shard_count);
+            let rows = start..self.layout.part_start(index + 1, shard_count);
             let count = rows.len();
             sequence.layout.reserve(count, batch.steps)?;
             sequence.layout.set_part(&self.layout, rows);
@@ -178,8 +178,8 @@ pub struct Training {
 }
 
 impl Training {
-    fn mask(self, layer: usize) -> Mask {
-        Mask {
+    fn mask(self, layer: usize) -> DropoutKey {
+        DropoutKey {
             seed: self.seed,
             pass: self.pass,
             layer: layer as u64,

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::arena::{Arena, Block};
-use crate::layer::{Forward, Mask};
+use crate::layer::{DropoutKey, Forward};
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::network::Network;
 use crate::parallel::Crew;
+use crate::regions::{Regions, Span};
 use crate::{Element, Result, in_engine_mode, shape};
 
 /// A stream through a network: it keeps the state from step to step.
@@ -23,7 +23,7 @@ pub struct Session<E: Element = f32> {
     /// One sequence of as many steps as a block has.
     layout: Layout,
     /// Region 0 is the input, region l + 1 the output of layer l, whose lead is its state.
-    activations: Arena<E>,
+    activations: Regions<E>,
 }
 
 /// Most steps of a block: enough for products over all its steps to run at full speed.
@@ -52,7 +52,7 @@ impl<E: Element> Session<E> {
             let size = place.layer.state_size();
             if size > 0 {
                 let mut window = clone.activations.rows_mut(&clone.layout, 0..1);
-                let state = &mut window.get_mut(region, Block::Lead)[..size];
+                let state = &mut window.get_mut(region, Span::Lead)[..size];
                 state.copy_from_slice(&self.activations.lead(region)[..size]);
             }
         }
@@ -69,7 +69,7 @@ impl<E: Element> Session<E> {
         let mut layout = Layout::default();
         layout.reserve(1, steps)?;
         layout.set(1, steps, None);
-        let mut activations = Arena::default();
+        let mut activations = Regions::default();
         activations.configure("a session", regions, steps)?;
         let mut session = Self {
             model,
@@ -148,7 +148,7 @@ impl<E: Element> Session<E> {
         let model = &*self.model;
         let mut window = self.activations.rows_mut(&self.layout, 0..steps);
         let (size, stride) = (model.input_size, window.stride(0));
-        let rows = window.get_mut(0, Block::Steps(0, steps));
+        let rows = window.get_mut(0, Span::Steps(0, steps));
         for step in 0..steps {
             let row = &mut rows[step * stride..][..size];
             row.copy_from_slice(&x[step * size..][..size]);
@@ -169,13 +169,13 @@ impl<E: Element> Session<E> {
                 output,
                 parameters: &model.parameters[place.parameters()],
                 weights: &model.weights[index],
-                mask: Mask::default(),
+                mask: DropoutKey::default(),
             };
             place.layer.forward(&pass, &mut window);
             let size = place.layer.state_size();
             if size > 0 {
-                let last = Block::Step(steps - 1);
-                let ([row], state) = window.split([(output, last)], (output, Block::Lead));
+                let last = Span::Step(steps - 1);
+                let ([row], state) = window.split([(output, last)], (output, Span::Lead));
                 state[..size].copy_from_slice(&row[..size]);
             }
             input = output;
@@ -251,7 +251,7 @@ impl<E: Element> Session<E> {
         for (index, place) in self.model.places.iter().enumerate() {
             let size = place.layer.state_size();
             if size > 0 {
-                let state = &mut window.get_mut(index + 1, Block::Lead)[..size];
+                let state = &mut window.get_mut(index + 1, Span::Lead)[..size];
                 visit(state, place.first_state);
             }
         }

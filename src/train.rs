@@ -38,7 +38,7 @@
 mod callbacks;
 mod early_stopping;
 mod fit;
-mod pairing;
+mod objective;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,7 +50,7 @@ use crate::{Batch, Element, Error, Network, Output, Result, in_engine_mode, shap
 pub use callbacks::{BatchProgress, Callbacks};
 pub use early_stopping::{EarlyStopping, Watch};
 pub use fit::{Clip, FitOptions, Progress, fit, fit_with};
-use pairing::{Pairing, Tally, expect_input_size};
+use objective::{Objective, Tally, expect_input_size};
 
 /// How well a network does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,7 +106,7 @@ pub fn evaluate_weighted<E: Element>(
     batch_size: usize,
 ) -> Result<Evaluation> {
     const WHAT: &str = "a confusion matrix";
-    let pairing = Pairing::new(network, network.class_names(), dataset, loss, class_weights)?;
+    let objective = Objective::new(network, network.class_names(), dataset, loss, class_weights)?;
     let classes = match dataset.class_count() {
         0 => 0,
         _ => network.output_size(),
@@ -115,7 +115,7 @@ pub fn evaluate_weighted<E: Element>(
     let mut confusion = try_vec(WHAT, cells)?;
     confusion.resize(cells, 0);
     let count = |label, predicted| confusion[label * classes + predicted] += 1;
-    let score = in_engine_mode(|| Run::default().score(network, &pairing, batch_size, count))?;
+    let score = in_engine_mode(|| Run::default().score(network, &objective, batch_size, count))?;
     Ok(Evaluation { score, confusion })
 }
 
@@ -198,15 +198,15 @@ impl<E: Element> Run<'_, E> {
     fn score(
         &mut self,
         network: &Network<E>,
-        pairing: &Pairing<'_, E>,
+        objective: &Objective<'_, E>,
         batch_size: usize,
         mut visit: impl FnMut(usize, usize),
     ) -> Result<Score> {
         let mut tally = Tally::default();
-        let gather = |indices: &[usize], batch: &mut _| pairing.gather(indices, batch);
-        self.each(network, pairing.len(), gather, batch_size, |batch, y| {
-            tally.add(pairing.loss(batch, y, None)?);
-            pairing.each_class(batch, y, |label, predicted| {
+        let gather = |indices: &[usize], batch: &mut _| objective.gather(indices, batch);
+        self.each(network, objective.len(), gather, batch_size, |batch, y| {
+            tally.add(objective.loss(batch, y, None)?);
+            objective.each_class(batch, y, |label, predicted| {
                 tally.add_class(label, predicted);
                 visit(label, predicted);
             });

@@ -4,7 +4,7 @@
 use crate::Element;
 use crate::kernels::pack::{Part, Source};
 use crate::model::Model;
-use crate::optimizer::Step;
+use crate::optimizer::UpdateStep;
 use crate::parallel::{Crew, Cut};
 use crate::pass::Transposes;
 use crate::simd::Tier;
@@ -13,7 +13,7 @@ use crate::simd::Tier;
 const BLOCK: usize = 16 * 1024;
 
 /// Parameters of a tensor from which a second thread pays.
-const WORTH_SHARING: usize = 16 * 1024;
+const TENSOR_WORTH_THREADS: usize = 16 * 1024;
 
 /// Floating-point operations in whose time a parameter is updated and packed, about.
 const OPERATIONS: usize = 32;
@@ -24,11 +24,11 @@ pub fn operations<E: Element>(model: &Model<E>) -> usize {
 }
 
 /// Rows of a tensor and what is made of them.
-struct Rows<'a, E> {
+struct ParameterRows<'a, E> {
     columns: usize,
     parameters: &'a mut [E],
     gradients: &'a mut [E],
-    step: Step<'a, E>,
+    step: UpdateStep<'a, E>,
     /// Their k of what the layer reads to run forward.
     forward: Option<Part<'a, E>>,
     /// Their columns of what it reads to run backward.
@@ -42,7 +42,7 @@ pub fn update<E: Element>(
     crew: Crew<'_>,
     model: &mut Model<E>,
     transposes: &mut Transposes<E>,
-    mut step: Step<'_, E>,
+    mut step: UpdateStep<'_, E>,
     mut gradients: &mut [E],
 ) {
     let tier = model.tier;
@@ -54,7 +54,7 @@ pub fn update<E: Element>(
             let (own, own_gradients);
             (own, parameters) = parameters.split_at_mut(tensor.len());
             (own_gradients, gradients) = gradients.split_at_mut(tensor.len());
-            let mut rows = Rows {
+            let mut rows = ParameterRows {
                 columns: tensor.columns,
                 parameters: own,
                 gradients: own_gradients,
@@ -68,14 +68,14 @@ pub fn update<E: Element>(
                 rows.forward = forward.map(|part| part.take_depth(tensor.rows));
                 rows.transposed = transposed.next().flatten();
             }
-            let crew = crew.if_worth(tensor.len(), WORTH_SHARING);
+            let crew = crew.if_worth(tensor.len(), TENSOR_WORTH_THREADS);
             rows.parts = crew.threads().min(tensor.rows.div_ceil(rows.panel()));
             crew.fork(rows, &|rows| rows.update(tier));
         }
     }
 }
 
-impl<E: Element> Rows<'_, E> {
+impl<E: Element> ParameterRows<'_, E> {
     /// The number of rows that are packed together.
     fn panel(&self) -> usize {
         self.transposed.as_ref().map_or(1, Part::width)
@@ -121,7 +121,7 @@ impl<E: Element> Rows<'_, E> {
     }
 }
 
-impl<E: Element> Cut for Rows<'_, E> {
+impl<E: Element> Cut for ParameterRows<'_, E> {
     fn size(&self) -> usize {
         self.parts
     }

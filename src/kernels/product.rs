@@ -1,4 +1,4 @@
-//! The matrix product `C = finish(start + A B)` on packed panels of `B`.
+//! The matrix product `C = epilogue(start + A B)` on packed panels of `B`.
 //!
 //! Every element of `C` is one accumulation chain: it starts from its start value and takes `a * b` for one k after the
 //! other, in the order of the segments. How the work is cut into tiles and blocks changes which elements are computed
@@ -59,7 +59,7 @@ impl<'a, E: Element> Segment<'a, E> {
 
 /// Where the accumulation starts.
 #[derive(Clone, Copy, Debug)]
-pub enum Start<'a, E> {
+pub enum SumStart<'a, E> {
     /// At 0.
     Zero,
     /// Every row at this row of `columns` elements: a bias.
@@ -70,7 +70,7 @@ pub enum Start<'a, E> {
 
 /// What is done to the sums while they are at hand.
 #[derive(Clone, Copy, Debug)]
-pub enum Finish<'a, E> {
+pub enum Epilogue<'a, E> {
     /// Nothing.
     Store,
     /// The activation function.
@@ -86,7 +86,7 @@ pub enum Finish<'a, E> {
     },
 }
 
-impl<E> Finish<'_, E> {
+impl<E> Epilogue<'_, E> {
     /// The same for the rows from `row` on.
     #[inline(always)]
     pub(super) fn at_row(self, row: usize) -> Self {
@@ -116,10 +116,10 @@ pub struct Product<'a, E: Element> {
     pub b: &'a Packed<E>,
     /// The k of `b` that the first k of `a` meets.
     pub b_depth: usize,
-    /// See [`Start`].
-    pub start: Start<'a, E>,
-    /// See [`Finish`].
-    pub finish: Finish<'a, E>,
+    /// See [`SumStart`].
+    pub start: SumStart<'a, E>,
+    /// See [`Epilogue`].
+    pub epilogue: Epilogue<'a, E>,
     /// The result: as many columns as `b`.
     pub c: &'a mut [E],
     /// From one row of `c` to the next.
@@ -140,8 +140,8 @@ impl<'a, E: Element> Product<'a, E> {
             a,
             b,
             b_depth: 0,
-            start: Start::Zero,
-            finish: Finish::Store,
+            start: SumStart::Zero,
+            epilogue: Epilogue::Store,
             c,
             c_stride,
         }
@@ -152,14 +152,14 @@ impl<'a, E: Element> Product<'a, E> {
     /// # Panics
     /// Where an operand is shorter than its shape says, or `b` is packed for a tier whose panels have another width.
     pub fn run(self, tier: Tier) {
-        self.share(tier, Crew::ALONE);
+        self.run_on(tier, Crew::ALONE);
     }
 
     /// Computes it on the threads of a crew, if it is worth them: each computes some columns.
     ///
     /// # Panics
     /// As [`Self::run`].
-    pub fn share(self, tier: Tier, crew: Crew<'_>) {
+    pub fn run_on(self, tier: Tier, crew: Crew<'_>) {
         if self.rows == 0 || self.b.columns() == 0 {
             return;
         }
@@ -167,7 +167,7 @@ impl<'a, E: Element> Product<'a, E> {
         let depth: usize = self.a.iter().map(|segment| segment.depth).sum();
         let crew = crew.if_worth(
             operations(self.rows.max(ROWS_AS_FAST_AS_ONE), depth, self.b.columns()),
-            WORTH_SHARING,
+            PRODUCT_WORTH_THREADS,
         );
         let operands = Operands {
             rows: self.rows,
@@ -175,7 +175,7 @@ impl<'a, E: Element> Product<'a, E> {
             b: self.b,
             b_depth: self.b_depth,
             start: self.start,
-            finish: self.finish,
+            epilogue: self.epilogue,
             c: self.c.as_mut_ptr(),
             c_stride: self.c_stride,
         };
@@ -197,10 +197,10 @@ impl<'a, E: Element> Product<'a, E> {
         let below = self.rows - 1;
         let reach = |stride| below.saturating_mul(stride).saturating_add(columns);
         assert!(self.c_stride >= columns && reach(self.c_stride) <= self.c.len());
-        if let Start::Row(row) = self.start {
+        if let SumStart::Row(row) = self.start {
             assert!(row.len() >= columns);
         }
-        if let Finish::TimesDerivative { values, stride, .. } = self.finish {
+        if let Epilogue::TimesDerivative { values, stride, .. } = self.epilogue {
             assert!(reach(stride) <= values.len());
         }
     }
@@ -215,17 +215,17 @@ pub(super) fn operations(rows: usize, depth: usize, columns: usize) -> usize {
 pub const ROWS_AS_FAST_AS_ONE: usize = 4;
 
 /// Floating-point operations from which a product is worth more than one thread.
-const WORTH_SHARING: usize = 500_000;
+const PRODUCT_WORTH_THREADS: usize = 500_000;
 
 /// The operands of a product that has been checked: `rows` x `columns` elements lie inside `c`, in the row of the start
-/// and in the values of the finish, and `rows` x `depth` inside each segment; the depths lie inside `b`.
+/// and in the values of the epilogue, and `rows` x `depth` inside each segment; the depths lie inside `b`.
 pub(super) struct Operands<'a, E: Element> {
     pub rows: usize,
     pub a: &'a [Segment<'a, E>],
     pub b: &'a Packed<E>,
     pub b_depth: usize,
-    pub start: Start<'a, E>,
-    pub finish: Finish<'a, E>,
+    pub start: SumStart<'a, E>,
+    pub epilogue: Epilogue<'a, E>,
     pub c: *mut E,
     pub c_stride: usize,
 }
@@ -265,7 +265,7 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
             let mut row = 0;
             for tile in 0..tiles {
                 let rows = rows + usize::from(tile < higher);
-                let block = Block {
+                let block = TilePlace {
                     operands,
                     row,
                     column,
@@ -279,7 +279,7 @@ impl<E: Element> Kernel<E> for Sweep<'_, E> {
 }
 
 /// The place of a tile in its product.
-struct Block<'a, E: Element> {
+struct TilePlace<'a, E: Element> {
     operands: &'a Operands<'a, E>,
     row: usize,
     column: usize,
@@ -287,7 +287,12 @@ struct Block<'a, E: Element> {
 
 /// Runs the tile of the given size.
 #[inline(always)]
-fn dispatch<E: Element, S: Math<E>>(token: S, block: Block<'_, E>, rows: usize, vectors: usize) {
+fn dispatch<E: Element, S: Math<E>>(
+    token: S,
+    block: TilePlace<'_, E>,
+    rows: usize,
+    vectors: usize,
+) {
     macro_rules! choose {
         ($($rows:literal x $vectors:literal),*) => {
             match (rows, vectors) {
@@ -315,14 +320,14 @@ const fn tile_exists<E: Element, S: Math<E>>(rows: usize, vectors: usize) -> boo
 }
 
 /// A tile of `R` rows and `C` vectors. Its columns may reach beyond the product's in the last vector only.
-struct Tile<'a, E: Element, const R: usize, const C: usize>(Block<'a, E>);
+struct Tile<'a, E: Element, const R: usize, const C: usize>(TilePlace<'a, E>);
 
 impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, E, R, C> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
-        let Block {
+        let TilePlace {
             operands,
             row,
             column,
@@ -340,12 +345,12 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, E, R, C>
             let c = operands.c.add(row * c_stride + column);
             let mut sums = [[token.splat(E::ZERO); C]; R];
             match operands.start {
-                Start::Zero => {}
-                Start::Row(bias) => {
+                SumStart::Zero => {}
+                SumStart::Row(bias) => {
                     let vectors = load_row::<E, S, C>(token, bias.as_ptr().add(column), last);
                     sums.fill(vectors);
                 }
-                Start::Result => {
+                SumStart::Result => {
                     for (i, sums) in sums.iter_mut().enumerate() {
                         *sums = load_row::<E, S, C>(token, c.add(i * c_stride), last);
                     }
@@ -356,25 +361,25 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, E, R, C>
             let b = first_panel.add(operands.b_depth * width);
             let mut sums = accumulate(token, sums, operands.a, row, b, panel);
 
-            match operands.finish {
-                Finish::Store | Finish::Activate(Activation::Linear) => {}
-                Finish::Activate(Activation::Tanh) => {
+            match operands.epilogue {
+                Epilogue::Store | Epilogue::Activate(Activation::Linear) => {}
+                Epilogue::Activate(Activation::Tanh) => {
                     for sum in sums.as_flattened_mut() {
                         *sum = token.tanh(*sum);
                     }
                 }
-                Finish::Activate(Activation::Sigmoid) => {
+                Epilogue::Activate(Activation::Sigmoid) => {
                     for sum in sums.as_flattened_mut() {
                         *sum = token.sigmoid(*sum);
                     }
                 }
-                Finish::Activate(Activation::Relu) => {
+                Epilogue::Activate(Activation::Relu) => {
                     let zero = token.splat(E::ZERO);
                     for sum in sums.as_flattened_mut() {
                         *sum = token.select(token.less(*sum, zero), zero, *sum);
                     }
                 }
-                Finish::TimesDerivative {
+                Epilogue::TimesDerivative {
                     activation,
                     values,
                     stride,

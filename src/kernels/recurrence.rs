@@ -8,12 +8,12 @@ use std::slice;
 
 use crate::Element;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Finish, Operands, Segment, Start, Sweep, operations};
+use crate::kernels::product::{Epilogue, Operands, Segment, SumStart, Sweep, operations};
 use crate::layout::Layout;
 use crate::parallel::{Crew, Member};
 use crate::simd::{Kernel, Math, Tier};
 
-/// The products `C_t = finish(start + X_t B_1 + C_{t-1} B_2)` with `B_1` above `B_2` in one matrix, where all `C_t` are
+/// The products `C_t = epilogue(start + X_t B_1 + C_{t-1} B_2)` with `B_1` above `B_2` in one matrix, where all `C_t` are
 /// rows of one buffer.
 #[derive(Debug)]
 pub struct Recurrence<'a, E: Element> {
@@ -23,10 +23,10 @@ pub struct Recurrence<'a, E: Element> {
     pub b: &'a Packed<E>,
     /// The k of `b` that the first k meets.
     pub b_depth: usize,
-    /// See [`Start`].
-    pub start: Start<'a, E>,
-    /// See [`Finish`]. Values are rows like those of `x`.
-    pub finish: Finish<'a, E>,
+    /// See [`SumStart`].
+    pub start: SumStart<'a, E>,
+    /// See [`Epilogue`]. Values are rows like those of `x`.
+    pub epilogue: Epilogue<'a, E>,
     /// All `C_t`.
     pub c: &'a mut [E],
     /// From one row of `c` to the next.
@@ -40,7 +40,7 @@ pub struct Recurrence<'a, E: Element> {
 ///
 /// They follow from the layout alone, each time that they are asked for: so what has been checked is what is run.
 #[derive(Clone, Debug)]
-pub struct Steps<'a> {
+pub struct TimeSteps<'a> {
     layout: &'a Layout,
     window: Range<usize>,
     backwards: bool,
@@ -48,18 +48,18 @@ pub struct Steps<'a> {
 
 /// Where the rows of a step are, by the indices of the first ones.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(super) struct TimeStep {
     /// Number of rows.
     pub rows: usize,
     /// `C_{t-1}` in `c`.
     pub previous: usize,
     /// `C_t` in `c`.
     pub next: usize,
-    /// `X_t` in `x`, or the values in those of the finish.
+    /// `X_t` in `x`, or the values in those of the epilogue.
     pub beside: usize,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> TimeSteps<'a> {
     /// From the first step of a window to the last one: each starts from the step before it.
     ///
     /// # Panics
@@ -91,7 +91,7 @@ impl<'a> Steps<'a> {
 
     /// The `index`-th of them.
     #[inline(always)]
-    fn get(&self, index: usize) -> Step {
+    fn get(&self, index: usize) -> TimeStep {
         let Self {
             layout, ref window, ..
         } = *self;
@@ -104,7 +104,7 @@ impl<'a> Steps<'a> {
             let step = window.start + index;
             (step, layout.rows(step), step.wrapping_sub(1))
         };
-        Step {
+        TimeStep {
             rows,
             previous: if index == 0 { 0 } else { row(before) },
             next: row(step),
@@ -115,11 +115,11 @@ impl<'a> Steps<'a> {
 
 /// Floating-point operations of a step from which it is worth more than one thread: some 1.2 microseconds for one. Steps of
 /// 131 000 (one row, H 256) take two threads 0.57 of one thread's time.
-const STEP_WORTH_SHARING: usize = 100_000;
+const STEP_WORTH_THREADS: usize = 100_000;
 
 /// Whether steps of so many rows, k and columns are worth more than one thread.
 pub fn is_worth_sharing(rows: usize, depth: usize, columns: usize) -> bool {
-    operations(rows, depth, columns) >= STEP_WORTH_SHARING
+    operations(rows, depth, columns) >= STEP_WORTH_THREADS
 }
 
 impl<'a, E: Element> Recurrence<'a, E> {
@@ -127,7 +127,7 @@ impl<'a, E: Element> Recurrence<'a, E> {
     ///
     /// # Panics
     /// Where an operand is shorter than the steps say, or `b` is packed for a tier whose panels have another width.
-    pub fn run(mut self, tier: Tier, crew: Crew<'_>, steps: &Steps<'_>) {
+    pub fn run(mut self, tier: Tier, crew: Crew<'_>, steps: &TimeSteps<'_>) {
         let mut most = 0;
         for index in 0..steps.len() {
             let step = steps.get(index);
@@ -142,7 +142,7 @@ impl<'a, E: Element> Recurrence<'a, E> {
             Crew::ALONE
         };
         let c = std::mem::take(&mut self.c).as_mut_ptr();
-        let shared = &Shared {
+        let shared = &CheckedRecurrence {
             recurrence: &self,
             c,
         };
@@ -156,8 +156,8 @@ impl<'a, E: Element> Recurrence<'a, E> {
     }
 
     /// Panics unless all that a step reads and writes lies inside the operands, and what it writes is not what it reads.
-    pub(super) fn check(&self, step: &Step) {
-        let Step {
+    pub(super) fn check(&self, step: &TimeStep) {
+        let TimeStep {
             rows,
             previous,
             next,
@@ -182,17 +182,17 @@ impl<'a, E: Element> Recurrence<'a, E> {
             depth = depth.saturating_add(x.depth);
         }
         assert!(depth <= self.b.depth());
-        if let Start::Row(row) = self.start {
+        if let SumStart::Row(row) = self.start {
             assert!(row.len() >= columns);
         }
-        if let Finish::TimesDerivative { values, stride, .. } = self.finish {
+        if let Epilogue::TimesDerivative { values, stride, .. } = self.epilogue {
             assert!(reach(beside, stride, columns) <= values.len());
         }
     }
 }
 
 /// A recurrence whose steps have been checked, as its threads see it.
-struct Shared<'a, 'b, E: Element> {
+struct CheckedRecurrence<'a, 'b, E: Element> {
     /// All but `c`, which has been taken out.
     recurrence: &'b Recurrence<'a, E>,
     c: *mut E,
@@ -200,12 +200,12 @@ struct Shared<'a, 'b, E: Element> {
 
 // SAFETY: all but `c` is only read. Between two waits all threads are at the same step: there they read the rows of
 // `C_{t-1}`, which nobody writes, and each writes its own columns of `C_t`, which nobody else touches.
-unsafe impl<E: Element> Sync for Shared<'_, '_, E> {}
+unsafe impl<E: Element> Sync for CheckedRecurrence<'_, '_, E> {}
 
 /// The part of a recurrence that one thread runs.
 struct Loop<'a, 'b, E: Element> {
-    shared: &'b Shared<'a, 'b, E>,
-    steps: &'b Steps<'b>,
+    shared: &'b CheckedRecurrence<'a, 'b, E>,
+    steps: &'b TimeSteps<'b>,
     member: Member<'b>,
 }
 
@@ -214,7 +214,7 @@ impl<E: Element> Kernel<E> for Loop<'_, '_, E> {
 
     #[inline(always)]
     fn run<S: Math<E>>(mut self, token: S) {
-        let Shared { recurrence, c } = *self.shared;
+        let CheckedRecurrence { recurrence, c } = *self.shared;
         let (stride, depth) = (recurrence.c_stride, recurrence.depth);
         let columns = recurrence
             .b
@@ -226,7 +226,7 @@ impl<E: Element> Kernel<E> for Loop<'_, '_, E> {
             }
             if step.rows > 0 && !columns.is_empty() {
                 // SAFETY: `Recurrence::check` has passed every step of these, and all threads are at this one (see
-                // `Shared`).
+                // `CheckedRecurrence`).
                 let (previous, c) = unsafe {
                     let len = (step.rows - 1) * stride + depth;
                     let previous = slice::from_raw_parts(c.add(step.previous * stride), len);
@@ -251,7 +251,7 @@ impl<E: Element> Kernel<E> for Loop<'_, '_, E> {
                     b: recurrence.b,
                     b_depth: recurrence.b_depth,
                     start: recurrence.start,
-                    finish: recurrence.finish.at_row(step.beside),
+                    epilogue: recurrence.epilogue.at_row(step.beside),
                     c,
                     c_stride: stride,
                 };

@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::copy::CopyRows;
 use super::dropout::{DropElements, Key};
 use super::pack::{Packed, Source};
-use super::product::{Finish, Product, Segment, Start};
-use super::recurrence::{Recurrence, Step, Steps};
+use super::product::{Epilogue, Product, Segment, SumStart};
+use super::recurrence::{Recurrence, TimeStep, TimeSteps};
 use super::rows::{add_rows_backwards, scale_by_derivative};
 use crate::Element;
 use crate::activation::Activation;
@@ -239,12 +239,18 @@ fn multiply_add<E: Scalar>(tier: Tier, left: E, right: E, sum: E) -> E {
 }
 
 /// What becomes of a sum.
-fn finished<E: Scalar>(tier: Tier, finish: Finish<'_, E>, sum: E, row: usize, column: usize) -> E {
-    match finish {
-        Finish::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
-        Finish::Store | Finish::Activate(Activation::Relu | Activation::Linear) => sum,
-        Finish::Activate(activation) => tier.run(One(activation, sum)),
-        Finish::TimesDerivative {
+fn finished<E: Scalar>(
+    tier: Tier,
+    epilogue: Epilogue<'_, E>,
+    sum: E,
+    row: usize,
+    column: usize,
+) -> E {
+    match epilogue {
+        Epilogue::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
+        Epilogue::Store | Epilogue::Activate(Activation::Relu | Activation::Linear) => sum,
+        Epilogue::Activate(activation) => tier.run(One(activation, sum)),
+        Epilogue::TimesDerivative {
             activation,
             values,
             stride,
@@ -252,7 +258,7 @@ fn finished<E: Scalar>(tier: Tier, finish: Finish<'_, E>, sum: E, row: usize, co
     }
 }
 
-/// One product with operands, strides, start and finish of the generator's choice.
+/// One product with operands, strides, start and epilogue of the generator's choice.
 fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: usize) {
     let parts: Vec<Part<E>> = (0..1 + numbers.below(2))
         .map(|_| Part::new(numbers, rows))
@@ -269,15 +275,15 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
     let row: Vec<E> = numbers.vec(columns);
     let values: Vec<E> = numbers.vec(reach(stride));
     let start = match numbers.below(3) {
-        0 => Start::Zero,
-        1 => Start::Row(&row[..]),
-        _ => Start::Result,
+        0 => SumStart::Zero,
+        1 => SumStart::Row(&row[..]),
+        _ => SumStart::Result,
     };
     let activation = numbers.pick(&Activation::ALL);
-    let finish = match numbers.below(5) {
-        0 => Finish::Store,
-        1 | 2 => Finish::Activate(activation),
-        _ => Finish::TimesDerivative {
+    let epilogue = match numbers.below(5) {
+        0 => Epilogue::Store,
+        1 | 2 => Epilogue::Activate(activation),
+        _ => Epilogue::TimesDerivative {
             activation,
             values: &values,
             stride,
@@ -296,9 +302,9 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
         for column in 0..columns {
             let result = &mut expected[MARGIN + row_index * c_stride + column];
             let mut sum = match start {
-                Start::Zero => E::ZERO,
-                Start::Row(row) => row[column],
-                Start::Result => *result,
+                SumStart::Zero => E::ZERO,
+                SumStart::Row(row) => row[column],
+                SumStart::Result => *result,
             };
             let left = parts
                 .iter()
@@ -307,7 +313,7 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
                 let right = matrix[(b_depth + k) * columns + column];
                 sum = multiply_add(tier, left, right, sum);
             }
-            *result = finished(tier, finish, sum, row_index, column);
+            *result = finished(tier, epilogue, sum, row_index, column);
         }
     }
 
@@ -316,14 +322,14 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
     Product {
         b_depth,
         start,
-        finish,
+        epilogue,
         ..Product::new(rows, &segments, &packed, c, c_stride)
     }
     .run(tier);
     assert_same(&actual, &expected, || {
         let name = E::NAME;
         format!(
-            "{tier:?}, {name}, {rows} x {columns}, stride {c_stride}, {start:?}, {finish:?}, {parts:?}"
+            "{tier:?}, {name}, {rows} x {columns}, stride {c_stride}, {start:?}, {epilogue:?}, {parts:?}"
         )
     });
 }
@@ -464,7 +470,7 @@ fn window(numbers: &mut Numbers, steps: usize) -> Range<usize> {
     start..start + numbers.below(steps - start + 1)
 }
 
-/// A recurrence over a window of sequences of these lengths, the longest first, with operands, strides, start and finish of
+/// A recurrence over a window of sequences of these lengths, the longest first, with operands, strides, start and epilogue of
 /// the generator's choice.
 fn recurrence<E: Scalar>(
     tier: Tier,
@@ -493,14 +499,14 @@ fn recurrence<E: Scalar>(
     let packed = pack(tier, b_depth + depths, columns, &matrix);
     let (row, values): (Vec<E>, Vec<E>) = (numbers.vec(columns), numbers.vec(rows * stride));
     let start = match numbers.below(3) {
-        0 => Start::Zero,
-        1 => Start::Row(&row[..]),
-        _ => Start::Result,
+        0 => SumStart::Zero,
+        1 => SumStart::Row(&row[..]),
+        _ => SumStart::Result,
     };
     let activation = numbers.pick(&[Activation::Tanh, Activation::Sigmoid]);
-    let finish = match numbers.below(2) {
-        0 => Finish::Activate(activation),
-        _ => Finish::TimesDerivative {
+    let epilogue = match numbers.below(2) {
+        0 => Epilogue::Activate(activation),
+        _ => Epilogue::TimesDerivative {
             activation,
             values: &values,
             stride,
@@ -524,9 +530,9 @@ fn recurrence<E: Scalar>(
             for column in 0..columns {
                 let place = row_of(next) + column;
                 let mut sum = match start {
-                    Start::Zero => E::ZERO,
-                    Start::Row(row) => row[column],
-                    Start::Result => expected[place],
+                    SumStart::Zero => E::ZERO,
+                    SumStart::Row(row) => row[column],
+                    SumStart::Result => expected[place],
                 };
                 let x = x.iter().flat_map(|x| {
                     let first = (beside(step) + index) * x_stride;
@@ -538,7 +544,7 @@ fn recurrence<E: Scalar>(
                 for (k, left) in left.into_iter().enumerate() {
                     sum = multiply_add(tier, left, matrix[(b_depth + k) * columns + column], sum);
                 }
-                expected[place] = finished(tier, finish, sum, beside(step) + index, column);
+                expected[place] = finished(tier, epilogue, sum, beside(step) + index, column);
             }
         }
         previous = next;
@@ -546,8 +552,8 @@ fn recurrence<E: Scalar>(
 
     let layout = layout(lengths);
     let steps = match backwards {
-        false => Steps::forwards(&layout, steps),
-        true => Steps::backwards(&layout, steps),
+        false => TimeSteps::forwards(&layout, steps),
+        true => TimeSteps::backwards(&layout, steps),
     };
     let end = actual.len() - MARGIN;
     Recurrence {
@@ -555,7 +561,7 @@ fn recurrence<E: Scalar>(
         b: &packed,
         b_depth,
         start,
-        finish,
+        epilogue,
         c: &mut actual[MARGIN..end],
         c_stride,
         depth,
@@ -563,7 +569,7 @@ fn recurrence<E: Scalar>(
     .run(tier, crew, &steps);
     assert_same(&actual, &expected, || {
         format!(
-            "{tier:?}, {}, {steps:?}, {depth} x {columns}, {start:?}, {finish:?}",
+            "{tier:?}, {}, {steps:?}, {depth} x {columns}, {start:?}, {epilogue:?}",
             E::NAME
         )
     });
@@ -811,19 +817,19 @@ fn operands_that_are_too_short_are_not_read() {
             product.run(tier);
         };
         let whole = [Segment::rows(&a, 4, 4)];
-        let derivative = |values, stride| Finish::TimesDerivative {
+        let derivative = |values, stride| Epilogue::TimesDerivative {
             activation: Activation::Tanh,
             values,
             stride,
         };
         run(&whole, &|product| {
-            product.start = Start::Row(&ROW);
-            product.finish = derivative(&VALUES, 5);
+            product.start = SumStart::Row(&ROW);
+            product.epilogue = derivative(&VALUES, 5);
         });
         let panics = |change: &dyn Fn(&mut Product<'_, f32>)| assert_panics(|| run(&whole, change));
-        panics(&|product| product.start = Start::Row(&ROW[1..]));
-        panics(&|product| product.finish = derivative(&VALUES[1..], 5));
-        panics(&|product| product.finish = derivative(&VALUES, 6));
+        panics(&|product| product.start = SumStart::Row(&ROW[1..]));
+        panics(&|product| product.epilogue = derivative(&VALUES[1..], 5));
+        panics(&|product| product.epilogue = derivative(&VALUES, 6));
         panics(&|product| product.rows = 4);
         panics(&|product| product.b_depth = 1);
         panics(&|product| product.b_depth = usize::MAX);
@@ -932,8 +938,8 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
                 x: Some(Segment::rows(&X, 4, 4)),
                 b,
                 b_depth: 0,
-                start: Start::Row(&ROW),
-                finish: Finish::TimesDerivative {
+                start: SumStart::Row(&ROW),
+                epilogue: Epilogue::TimesDerivative {
                     activation: Activation::Tanh,
                     values: &VALUES,
                     stride: 5,
@@ -944,15 +950,15 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
             });
         };
         let all = [
-            Steps::forwards(&layout, 0..2),
-            Steps::backwards(&layout, 0..2),
+            TimeSteps::forwards(&layout, 0..2),
+            TimeSteps::backwards(&layout, 0..2),
         ];
         for steps in &all {
             operands(&packed, &|recurrence| {
                 recurrence.run(tier, Crew::ALONE, steps)
             });
         }
-        let derivative = |values, stride| Finish::TimesDerivative {
+        let derivative = |values, stride| Epilogue::TimesDerivative {
             activation: Activation::Tanh,
             values,
             stride,
@@ -985,9 +991,9 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
         panics(&|it| it.depth = usize::MAX);
         panics(&|it| it.b_depth = 1);
         panics(&|it| it.b_depth = usize::MAX);
-        panics(&|it| it.start = Start::Row(&ROW[1..]));
-        panics(&|it| it.finish = derivative(&VALUES[11..], 5));
-        panics(&|it| it.finish = derivative(&VALUES, usize::MAX));
+        panics(&|it| it.start = SumStart::Row(&ROW[1..]));
+        panics(&|it| it.epilogue = derivative(&VALUES[11..], 5));
+        panics(&|it| it.epilogue = derivative(&VALUES, usize::MAX));
         for x in [
             Segment::rows(&X[9..], 4, 4),
             Segment::rows(&X, usize::MAX, 4),
@@ -1005,9 +1011,9 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
         }
         // Forwards, what is left of the last row is not read.
         for change in [
-            &(|it: &mut Recurrence<'_, f32>| it.finish = derivative(&VALUES[1..], 5))
+            &(|it: &mut Recurrence<'_, f32>| it.epilogue = derivative(&VALUES[1..], 5))
                 as &dyn Fn(&mut Recurrence<'_, f32>),
-            &|it| it.finish = derivative(&VALUES, 6),
+            &|it| it.epilogue = derivative(&VALUES, 6),
             &|it| it.x = Some(Segment::rows(&X[1..], 4, 4)),
             &|it| it.x = Some(Segment::rows(&X, 5, 4)),
             &|it| it.c = &mut std::mem::take(&mut it.c)[1..],
@@ -1020,7 +1026,7 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
             });
         }
         // Steps that no layout has.
-        let step = Step {
+        let step = TimeStep {
             rows: 2,
             previous: 0,
             next: 2,
@@ -1028,41 +1034,41 @@ fn recurrences_with_operands_that_are_too_short_are_not_run() {
         };
         operands(&packed, &|recurrence| recurrence.check(&step));
         for wrong in [
-            Step { next: 0, ..step },
-            Step { next: 1, ..step },
-            Step {
+            TimeStep { next: 0, ..step },
+            TimeStep { next: 1, ..step },
+            TimeStep {
                 previous: 3,
                 ..step
             },
-            Step { next: 5, ..step },
-            Step {
+            TimeStep { next: 5, ..step },
+            TimeStep {
                 next: usize::MAX,
                 ..step
             },
-            Step {
+            TimeStep {
                 previous: 5,
                 ..step
             },
-            Step {
+            TimeStep {
                 previous: usize::MAX,
                 ..step
             },
-            Step { beside: 3, ..step },
-            Step {
+            TimeStep { beside: 3, ..step },
+            TimeStep {
                 beside: usize::MAX,
                 ..step
             },
-            Step {
+            TimeStep {
                 rows: usize::MAX,
                 ..step
             },
         ] {
             assert_panics(|| operands(&packed, &|recurrence| recurrence.check(&wrong)));
         }
-        assert_panics(|| _ = Steps::forwards(&layout, 1..3));
+        assert_panics(|| _ = TimeSteps::forwards(&layout, 1..3));
         #[expect(clippy::reversed_empty_ranges, reason = "it is wrong on purpose")]
         let reversed = 2..1;
-        assert_panics(|| _ = Steps::backwards(&layout, reversed.clone()));
+        assert_panics(|| _ = TimeSteps::backwards(&layout, reversed.clone()));
     }
 }
 

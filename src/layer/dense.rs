@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::{Backward, Forward, Gradients, Layer, Tensor};
 use crate::Element;
 use crate::activation::Activation;
-use crate::arena::{Rows, RowsMut};
 use crate::init::TensorRole;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Finish, Product, Segment, Start};
+use crate::kernels::product::{Epilogue, Product, Segment, SumStart};
 use crate::kernels::rows::scale_by_derivative;
+use crate::regions::{Rows, RowsMut};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -57,11 +57,11 @@ impl<E: Element> Layer<E> for Dense {
         let ([x], y) = activations.split([(pass.input, block)], (pass.output, block));
         let x = [Segment::rows(x, x_stride, self.inputs)];
         Product {
-            start: Start::Row(bias),
-            finish: Finish::Activate(self.activation),
+            start: SumStart::Row(bias),
+            epilogue: Epilogue::Activate(self.activation),
             ..Product::new(rows, &x, &pass.weights[0], y, y_stride)
         }
-        .share(pass.tier, pass.crew);
+        .run_on(pass.tier, pass.crew);
     }
 
     fn backward(
@@ -84,7 +84,7 @@ impl<E: Element> Layer<E> for Dense {
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(pass.output, block)], (pass.input, block));
             let delta = [Segment::rows(delta, y_stride, self.units)];
-            Product::new(rows, &delta, &pass.weights[0], dx, x_stride).share(pass.tier, pass.crew);
+            Product::new(rows, &delta, &pass.weights[0], dx, x_stride).run_on(pass.tier, pass.crew);
         }
     }
 

@@ -3,8 +3,8 @@
 
 use super::{Backward, Forward, Layer};
 use crate::Element;
-use crate::arena::{Block, Rows, RowsMut};
 use crate::kernels::dropout::{DropElements, Key};
+use crate::regions::{Rows, RowsMut, Span};
 use crate::simd::Tier;
 
 /// See the module's documentation.
@@ -16,7 +16,7 @@ pub struct Dropout {
 
 /// What decides which elements one pass of one layer drops: nothing is stored, the backward pass draws the same again.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mask {
+pub struct DropoutKey {
     /// The network's seed.
     pub seed: u64,
     /// Number of the pass.
@@ -34,7 +34,7 @@ impl Dropout {
     fn apply<E: Element>(
         &self,
         tier: Tier,
-        mask: Mask,
+        mask: DropoutKey,
         window: &mut RowsMut<'_, E>,
         from: usize,
         to: usize,
@@ -44,7 +44,7 @@ impl Dropout {
         let layout = window.layout();
         for step in window.steps() {
             let ([source], target) =
-                window.split([(from, Block::Step(step))], (to, Block::Step(step)));
+                window.split([(from, Span::Step(step))], (to, Span::Step(step)));
             DropElements {
                 key,
                 rate: self.rate,

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::{Backward, Forward, Gradients, Layer, Tensor};
 use crate::Element;
 use crate::activation::Activation;
-use crate::arena::{Block, Rows, RowsMut};
 use crate::init::TensorRole;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Finish, Product, Segment, Start};
-use crate::kernels::recurrence::{Recurrence, Steps, is_worth_sharing};
+use crate::kernels::product::{Epilogue, Product, ROWS_AS_FAST_AS_ONE, Segment, SumStart};
+use crate::kernels::recurrence::{Recurrence, TimeSteps, is_worth_sharing};
 use crate::kernels::rows::scale_by_derivative;
+use crate::regions::{Rows, RowsMut, Span};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -20,11 +20,9 @@ pub struct Rnn {
     activation: Activation,
 }
 
-/// Rows below which the inputs' part is computed for all steps ahead: as one product it runs at the speed of many rows,
-/// and the time loop then streams W_h alone.
-const FEW_ROWS: usize = 4;
-
-/// The same where W_x and W_h together don't stay in a second-level cache.
+/// Rows below which the inputs' part is computed for all steps ahead where W_x and W_h together don't stay in a second-level
+/// cache; else it is [`ROWS_AS_FAST_AS_ONE`]. As one product it runs at the speed of many rows, and the time loop then
+/// streams W_h alone.
 const FEW_ROWS_LARGE: usize = 24;
 
 /// Sequences for each thread below which threads share the units instead.
@@ -48,7 +46,7 @@ impl Rnn {
         rows < if weights > CACHE {
             FEW_ROWS_LARGE
         } else {
-            FEW_ROWS
+            ROWS_AS_FAST_AS_ONE
         }
     }
 
@@ -118,33 +116,37 @@ impl<E: Element> Layer<E> for Rnn {
         let rows = activations.count(block);
         let ahead = end - start > 1 && self.is_ahead::<E>(layout.batch());
         let read = [(pass.input, block)];
-        let ([x], states) = activations.split(read, (pass.output, Block::All));
+        let ([x], states) = activations.split(read, (pass.output, Span::All));
         let x = Segment::rows(x, x_stride, self.inputs);
         if ahead {
             // Behind the rows that the window starts from.
             let sums = &mut states[layout.batch() * h_stride..];
             Product {
-                start: Start::Row(bias),
+                start: SumStart::Row(bias),
                 ..Product::new(rows, &[x], &pass.weights[0], sums, h_stride)
             }
-            .share(pass.tier, pass.crew);
+            .run_on(pass.tier, pass.crew);
         }
         let (x, b_depth, start_value) = if ahead {
-            (None, self.inputs, Start::Result)
+            (None, self.inputs, SumStart::Result)
         } else {
-            (Some(x), 0, Start::Row(bias))
+            (Some(x), 0, SumStart::Row(bias))
         };
         Recurrence {
             x,
             b: &pass.weights[0],
             b_depth,
             start: start_value,
-            finish: Finish::Activate(self.activation),
+            epilogue: Epilogue::Activate(self.activation),
             c: states,
             c_stride: h_stride,
             depth: self.units,
         }
-        .run(pass.tier, pass.crew, &Steps::forwards(layout, start..end));
+        .run(
+            pass.tier,
+            pass.crew,
+            &TimeSteps::forwards(layout, start..end),
+        );
     }
 
     fn backward(
@@ -163,31 +165,31 @@ impl<E: Element> Layer<E> for Rnn {
             x: None,
             b: &pass.weights[0],
             b_depth: 0,
-            start: Start::Result,
-            finish: Finish::TimesDerivative {
+            start: SumStart::Result,
+            epilogue: Epilogue::TimesDerivative {
                 activation: self.activation,
                 values,
                 stride: h_stride,
             },
-            c: deltas.get_mut(region, Block::All),
+            c: deltas.get_mut(region, Span::All),
             c_stride: h_stride,
             depth: self.units,
         }
         // It starts from what the window after has left in the lead.
-        .run(tier, crew, &Steps::backwards(layout, start..end));
+        .run(tier, crew, &TimeSteps::backwards(layout, start..end));
         if pass.input_gradient {
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(region, block)], (pass.input, block));
             let delta = [Segment::rows(delta, h_stride, self.units)];
-            Product::new(rows, &delta, &pass.weights[1], dx, x_stride).share(tier, crew);
+            Product::new(rows, &delta, &pass.weights[1], dx, x_stride).run_on(tier, crew);
         }
         let rows = layout.rows(start);
-        let ([first], lead) = deltas.split([(region, Block::Step(start))], (region, Block::Lead));
+        let ([first], lead) = deltas.split([(region, Span::Step(start))], (region, Span::Lead));
         if start > 0 {
             lead[..first.len()].copy_from_slice(first);
         } else if pass.start_gradient {
             let first = [Segment::rows(first, h_stride, self.units)];
-            Product::new(rows, &first, &pass.weights[0], lead, h_stride).share(tier, crew);
+            Product::new(rows, &first, &pass.weights[0], lead, h_stride).run_on(tier, crew);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Network, State};
-use crate::pass::{Gradient, Workspace};
+use crate::pass::{BackwardBuffers, Workspace};
 use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
@@ -19,7 +19,7 @@ impl<E: Element> Network<E> {
             gradients: self.gradients.try_clone("the gradients")?,
             parallel: self.parallel.try_clone()?,
             workspace: Workspace::default(),
-            gradient: Gradient::default(),
+            gradient: BackwardBuffers::default(),
             state: State::Void("a copy has none of the passes of its network"),
             position: self.position,
             start: self.start.clone(),

@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::init::{Initializer, TensorRole};
 use crate::layer::LayerSpec;
-use crate::model::Place;
+use crate::model::LayerSlot;
 use crate::{Element, Result};
 
 /// How layers start when they are added.
@@ -126,7 +126,7 @@ pub struct TensorInfo {
 }
 
 impl<'a> LayerInfo<'a> {
-    fn new<E: Element>(place: &'a Place<E>, inputs: usize) -> Self {
+    fn new<E: Element>(place: &'a LayerSlot<E>, inputs: usize) -> Self {
         let kind = match place.spec {
             LayerSpec::Rnn { activation, .. } => LayerKind::Rnn { activation },
             LayerSpec::Dense { activation, .. } => LayerKind::Dense { activation },

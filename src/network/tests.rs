@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::activation::Activation;
-use crate::arena::{Rows, RowsMut};
 use crate::init::Initializer;
 use crate::layer::{Backward, Forward, Layer, LayerSpec};
-use crate::model::Place;
+use crate::model::LayerSlot;
+use crate::regions::{Rows, RowsMut};
 
 /// A layer without parameters that panics, forward or backward, where the first of its inputs is [`FAULT`].
 #[derive(Debug)]
@@ -50,7 +50,7 @@ const STEPS: usize = 3;
 fn faulty_network(threads: usize, backward: bool) -> Network<f32> {
     let mut model = Model::new(Tier::active().unwrap(), INPUT).unwrap();
     model.output = Output::All;
-    model.places.push(Place {
+    model.places.push(LayerSlot {
         spec: LayerSpec::Dropout { rate: 0.0 },
         layer: Arc::new(Faulty {
             features: INPUT,

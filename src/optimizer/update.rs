@@ -22,13 +22,13 @@ pub(super) enum Formula<E> {
 
 /// One step of a rule, over those of its parameters that are still to be updated.
 #[derive(Debug)]
-pub struct Step<'a, E> {
+pub struct UpdateStep<'a, E> {
     pub(super) formula: Formula<E>,
     /// What the rule remembers of these parameters; an array that it has no use for is empty.
     pub(super) state: [&'a mut [E]; 2],
 }
 
-impl<'a, E: Element> Step<'a, E> {
+impl<'a, E: Element> UpdateStep<'a, E> {
     /// Cuts off the step over the first `count` parameters.
     pub fn take(&mut self, count: usize) -> Self {
         let state = self.state.each_mut().map(|values| {
@@ -59,7 +59,7 @@ impl<'a, E: Element> Step<'a, E> {
 }
 
 struct Update<'a, 'b, E> {
-    step: Step<'a, E>,
+    step: UpdateStep<'a, E>,
     parameters: &'b mut [E],
     gradients: &'b [E],
 }
@@ -70,7 +70,7 @@ impl<E: Element> Kernel<E> for Update<'_, '_, E> {
     #[inline(always)]
     fn run<S: Math<E>>(self, _: S) {
         let (p, g) = (self.parameters, self.gradients);
-        let Step { formula, state } = self.step;
+        let UpdateStep { formula, state } = self.step;
         let [first, second] = state;
         match formula {
             Formula::Sgd(scalars) => sgd(p, g, scalars),
@@ -319,7 +319,7 @@ mod tests {
             let run = |tier, lengths: &[usize]| {
                 let mut after = before.clone();
                 let [parameters, first, second] = &mut after;
-                let mut step = Step {
+                let mut step = UpdateStep {
                     formula,
                     state: [first, second],
                 };

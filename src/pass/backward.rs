@@ -4,20 +4,20 @@ use std::ops::Range;
 
 use super::task::Task;
 use super::{Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len};
-use crate::arena::{Block, Rows, RowsMut, Share};
 use crate::buffer::try_reserve;
+use crate::caller_sequences::CallerSequences;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::{Backward, Gradients, WINDOW_STEPS};
 use crate::layout::Layout;
-use crate::model::{Model, Output, Place};
+use crate::model::{LayerSlot, Model, Output};
 use crate::parallel::{Crew, Cut};
-use crate::scatter::Scatter;
+use crate::regions::{Rows, RowsMut, Shard, Span};
 use crate::{Element, Result, shape};
 
 /// What a backward pass needs besides the workspace.
 #[derive(Debug, Default)]
-pub struct Gradient<E: Element> {
+pub struct BackwardBuffers<E: Element> {
     /// Packed gradients of a window, one for each thread.
     strips: Vec<Packed<E>>,
     /// What each layer reads.
@@ -26,7 +26,7 @@ pub struct Gradient<E: Element> {
 
 /// The gradients that come in and go out.
 #[derive(Debug)]
-pub struct Flow<'a, E> {
+pub struct BackwardArguments<'a, E> {
     /// Of the outputs.
     pub dy: Option<&'a [E]>,
     /// Of the final states.
@@ -69,8 +69,8 @@ impl<E: Element> Cut for ParameterTask<'_, E> {
     }
 }
 
-/// What all parts of a pass share.
-struct Shared<'a, E: Element> {
+/// What all parts of a pass shard.
+struct BackwardPass<'a, E: Element> {
     model: &'a Model<E>,
     weights: &'a Transposes<E>,
     training: Training,
@@ -79,12 +79,12 @@ struct Shared<'a, E: Element> {
     dstate_out: Option<&'a [E]>,
     input_gradient: bool,
     start_gradient: bool,
-    /// The threads of a share.
+    /// The threads of a shard.
     crew: Crew<'a>,
 }
 
-impl<E: Element> Gradient<E> {
-    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one share for one over
+impl<E: Element> BackwardBuffers<E> {
+    /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one shard for one over
     /// any batch that is no larger; packs the weights that are not packed.
     ///
     /// # Errors
@@ -107,13 +107,13 @@ impl<E: Element> Gradient<E> {
             let windows = layout.windows_backwards(limit, WINDOW_STEPS);
             windows.map(|window| part.count(&window)).max().unwrap_or(0)
         };
-        for share in &mut workspace.sequence[..*used] {
-            let regions = model.regions(model.sequence_layers(), share.layout.batch());
-            share.deltas.configure(what, regions, room(&share.layout))?;
+        for shard in &mut workspace.sequence[..*used] {
+            let regions = model.regions(model.sequence_layers(), shard.layout.batch());
+            shard.deltas.configure(what, regions, room(&shard.layout))?;
         }
-        for share in &mut workspace.head[..*used] {
-            let batch = share.layout.batch();
-            share.deltas.configure(what, head_regions(model), batch)?;
+        for shard in &mut workspace.head[..*used] {
+            let batch = shard.layout.batch();
+            shard.deltas.configure(what, head_regions(model), batch)?;
         }
         let rows = room(layout);
         try_reserve(what, &mut self.strips, threads)?;
@@ -131,7 +131,7 @@ impl<E: Element> Gradient<E> {
 
 impl<E: Element> Workspace<E> {
     /// Checks the sizes of a backward pass's arguments.
-    pub fn check_backward(&self, model: &Model<E>, flow: &Flow<'_, E>) -> Result<()> {
+    pub fn check_backward(&self, model: &Model<E>, flow: &BackwardArguments<'_, E>) -> Result<()> {
         let (batch, steps) = self.shape();
         let x = shape::product("dx", &[batch, steps, model.input_size])?;
         let state = shape::product("the state", &[batch, model.state_size])?;
@@ -168,17 +168,17 @@ impl<E: Element> Workspace<E> {
         all.saturating_mul(each)
     }
 
-    /// Adds the gradients of the parameters to `sums`, in room that [`Gradient::prepare`] has made.
+    /// Adds the gradients of the parameters to `sums`, in room that [`BackwardBuffers::prepare`] has made.
     pub fn backward(
         &mut self,
         model: &Model<E>,
         crew: Crew<'_>,
         training: Training,
-        gradient: &mut Gradient<E>,
-        mut flow: Flow<'_, E>,
+        gradient: &mut BackwardBuffers<E>,
+        mut flow: BackwardArguments<'_, E>,
         sums: &mut [E],
     ) -> Result<()> {
-        let shared = Shared {
+        let shared = BackwardPass {
             model,
             weights: &gradient.weights,
             training,
@@ -187,7 +187,7 @@ impl<E: Element> Workspace<E> {
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
             start_gradient: flow.dstate_in.is_some(),
-            crew: self.crew_of_share(crew),
+            crew: self.crew_of_shard(crew),
         };
         let layers = model.sequence_layers();
         let sequence = &mut self.sequence[..self.used];
@@ -214,8 +214,9 @@ impl<E: Element> Workspace<E> {
             let task = Task {
                 sequence: &mut *sequence,
                 head: &mut *head,
-                values: dx.map(|dx| Scatter::new(dx, x_width, layout)),
-                states: dstate_in.map(|state| Scatter::new(state, model.state_size, layout)),
+                values: dx.map(|dx| CallerSequences::new(dx, x_width, layout)),
+                states: dstate_in
+                    .map(|state| CallerSequences::new(state, model.state_size, layout)),
             };
             crew.fork(task, &|mut task| shared.window(&mut task, window.clone()));
             for index in 0..layers {
@@ -227,10 +228,10 @@ impl<E: Element> Workspace<E> {
     }
 }
 
-impl<E: Element> Shared<'_, E> {
-    /// Runs the layers behind the last recurrent one for the only share of a task.
+impl<E: Element> BackwardPass<'_, E> {
+    /// Runs the layers behind the last recurrent one for the only shard of a task.
     fn head(&self, task: &mut Task<'_, E>) {
-        let (_, head, ..) = task.only_share();
+        let (_, head, ..) = task.only_shard();
         let first = self.model.sequence_layers();
         let layers = first..self.model.places.len();
         let activations = head.activations.rows(&head.layout, 0..1);
@@ -239,10 +240,10 @@ impl<E: Element> Shared<'_, E> {
         self.layers(layers, &activations, &mut deltas, first > 0);
     }
 
-    /// Runs a window of the only share of a task.
+    /// Runs a window of the only shard of a task.
     fn window(&self, task: &mut Task<'_, E>, steps: Range<usize>) {
         let layers = self.model.sequence_layers();
-        let (sequence, head, dx, dstate_in) = task.only_share();
+        let (sequence, head, dx, dstate_in) = task.only_shard();
         let all = sequence.layout.steps();
         let steps = steps.start.min(all)..steps.end.min(all);
         if steps.is_empty() {
@@ -296,14 +297,14 @@ impl<E: Element> Shared<'_, E> {
     fn gradients<'a>(
         &self,
         region: usize,
-        shares: &'a [Share<E>],
+        shards: &'a [Shard<E>],
         window: Range<usize>,
     ) -> Gradients<'a, E> {
         Gradients {
             tier: self.model.tier,
             input: region,
             output: region + 1,
-            shares,
+            shards,
             window,
         }
     }
@@ -317,7 +318,7 @@ impl<E: Element> Shared<'_, E> {
         strips: &mut [Packed<E>],
         sums: &mut [E],
     ) -> Result<()> {
-        let place: &Place<E> = &self.model.places[index];
+        let place: &LayerSlot<E> = &self.model.places[index];
         if place.parameter_count == 0 {
             return Ok(());
         }
@@ -354,14 +355,14 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The gradients of the states that the sequences start from, to the caller.
-    fn write_states(&self, deltas: &RowsMut<'_, E>, dstate_in: &mut Scatter<'_, E>) {
+    fn write_states(&self, deltas: &RowsMut<'_, E>, dstate_in: &mut CallerSequences<'_, E>) {
         for (index, place) in self.model.places.iter().enumerate() {
             let size = place.layer.state_size();
             if size == 0 {
                 continue;
             }
             let region = index + 1;
-            let rows = deltas.get(region, Block::Lead);
+            let rows = deltas.get(region, Span::Lead);
             for (row, values) in rows.chunks(deltas.stride(region)).enumerate() {
                 dstate_in.get_mut(row)[place.first_state..place.first_state + size]
                     .copy_from_slice(&values[..size]);
@@ -370,7 +371,7 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The gradients of the window's inputs, to the caller; 0 behind the end of a sequence.
-    fn write_input(&self, deltas: &mut RowsMut<'_, E>, dx: &mut Scatter<'_, E>) {
+    fn write_input(&self, deltas: &mut RowsMut<'_, E>, dx: &mut CallerSequences<'_, E>) {
         let size = self.model.input_size;
         let (layout, stride) = (deltas.layout(), deltas.stride(0));
         if let Some(standardization) = &self.model.standardization {
@@ -402,7 +403,7 @@ const WORTH_MEETING: usize = 400_000;
 /// fifth of the elements of the activations. But not so few that time is lost: the gradients of a window have at least
 /// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes.
 fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
-    let columns: usize = model.places.iter().map(Place::columns).sum();
+    let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
     let least = SMALL_WINDOW.max(model.parameters.len() / 2) / columns.max(1);
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
     (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most)
@@ -411,10 +412,10 @@ fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
 /// The gradient of the last steps arrives where the sequences end, and nothing does elsewhere.
 fn read_ends<E: Element>(deltas: &mut RowsMut<'_, E>, head: &Rows<'_, E>, region: usize) {
     let (layout, stride) = (deltas.layout(), deltas.stride(region));
-    let (ends, ends_stride) = (head.get(0, Block::Step(0)), head.stride(0));
+    let (ends, ends_stride) = (head.get(0, Span::Step(0)), head.stride(0));
     for step in deltas.steps() {
         let alive = layout.rows(step + 1);
-        let rows = deltas.get_mut(region, Block::Step(step)).chunks_mut(stride);
+        let rows = deltas.get_mut(region, Span::Step(step)).chunks_mut(stride);
         for (row, delta) in rows.enumerate() {
             if row < alive {
                 delta.fill(E::ZERO);

@@ -3,21 +3,21 @@
 use std::ops::Range;
 
 use super::task::Task;
-use super::{Batch, Call, Training, WINDOW_ROWS, Workspace};
-use crate::arena::{Block, RowsMut};
+use super::{Batch, ForwardArguments, Training, WINDOW_ROWS, Workspace};
+use crate::caller_sequences::CallerSequences;
 use crate::layer::Forward;
 use crate::model::{Model, Output};
 use crate::parallel::Crew;
-use crate::scatter::Scatter;
+use crate::regions::{RowsMut, Span};
 use crate::{Element, Result};
 
-/// What all parts of a pass share.
-struct Shared<'a, E: Element> {
+/// What all parts of a pass shard.
+struct ForwardPass<'a, E: Element> {
     model: &'a Model<E>,
     batch: &'a Batch<'a, E>,
     state_in: Option<&'a [E]>,
     training: Option<Training>,
-    /// The threads of a share.
+    /// The threads of a shard.
     crew: Crew<'a>,
 }
 
@@ -28,16 +28,16 @@ impl<E: Element> Workspace<E> {
         &mut self,
         model: &Model<E>,
         crew: Crew<'_>,
-        mut call: Call<'_, E>,
+        mut call: ForwardArguments<'_, E>,
         training: Option<Training>,
     ) -> Result<()> {
         self.prepare(model, &call.batch, training.is_some(), crew.threads())?;
-        let shared = Shared {
+        let pass_of_shards = ForwardPass {
             model,
             batch: &call.batch,
             state_in: call.state_in,
             training,
-            crew: self.crew_of_share(crew),
+            crew: self.crew_of_shard(crew),
         };
         let y_width = match model.output {
             Output::Last => model.output_size(),
@@ -48,18 +48,19 @@ impl<E: Element> Workspace<E> {
         let task = Task {
             sequence: &mut self.sequence[..self.used],
             head: &mut self.head[..self.used],
-            values: y.map(|y| Scatter::new(y, y_width, &self.layout)),
-            states: state_out.map(|state| Scatter::new(state, model.state_size, &self.layout)),
+            values: y.map(|y| CallerSequences::new(y, y_width, &self.layout)),
+            states: state_out
+                .map(|state| CallerSequences::new(state, model.state_size, &self.layout)),
         };
-        crew.fork(task, &|mut task| shared.share(&mut task));
+        crew.fork(task, &|mut task| pass_of_shards.shard(&mut task));
         Ok(())
     }
 }
 
-impl<E: Element> Shared<'_, E> {
-    /// Runs the only share of a task: window after window, which when training is one.
-    fn share(&self, task: &mut Task<'_, E>) {
-        let (sequence, head, y, state_out) = task.only_share();
+impl<E: Element> ForwardPass<'_, E> {
+    /// Runs the only shard of a task: window after window, which when training is one.
+    fn shard(&self, task: &mut Task<'_, E>) {
+        let (sequence, head, y, state_out) = task.only_shard();
         let mut head = head.activations.rows_mut(&head.layout, 0..1);
         let model = self.model;
         let steps = sequence.layout.steps();
@@ -154,7 +155,7 @@ impl<E: Element> Shared<'_, E> {
         let size = self.model.state_size;
         for (region, part) in self.states() {
             let stride = window.stride(region);
-            let rows = window.get_mut(region, Block::Lead).chunks_mut(stride);
+            let rows = window.get_mut(region, Span::Lead).chunks_mut(stride);
             for (row, &sequence) in rows.zip(layout.sequences()) {
                 let row = &mut row[..part.len()];
                 match self.state_in {
@@ -170,15 +171,15 @@ impl<E: Element> Shared<'_, E> {
 
     /// The last state of the window becomes the one that the next window starts from.
     fn carry(&self, window: &mut RowsMut<'_, E>) {
-        let last = Block::Step(window.steps().end - 1);
+        let last = Span::Step(window.steps().end - 1);
         for (region, _) in self.states() {
-            let ([last], lead) = window.split([(region, last)], (region, Block::Lead));
+            let ([last], lead) = window.split([(region, last)], (region, Span::Lead));
             lead[..last.len()].copy_from_slice(last);
         }
     }
 
     /// The final states of the sequences that end in the window.
-    fn write_states(&self, window: &RowsMut<'_, E>, state_out: &mut Scatter<'_, E>) {
+    fn write_states(&self, window: &RowsMut<'_, E>, state_out: &mut CallerSequences<'_, E>) {
         for (region, part) in self.states() {
             ended_rows(window, region, |row, values| {
                 state_out.get_mut(row)[part.clone()].copy_from_slice(&values[..part.len()]);
@@ -187,7 +188,12 @@ impl<E: Element> Shared<'_, E> {
     }
 
     /// The outputs of the window's steps, to the caller; 0 behind the end of a sequence.
-    fn write_outputs(&self, window: &RowsMut<'_, E>, output: usize, y: &mut Scatter<'_, E>) {
+    fn write_outputs(
+        &self,
+        window: &RowsMut<'_, E>,
+        output: usize,
+        y: &mut CallerSequences<'_, E>,
+    ) {
         let size = self.model.output_size();
         y.write(self.model.tier, window, output, size);
         ended_rows(window, output, |row, _| {
@@ -199,7 +205,7 @@ impl<E: Element> Shared<'_, E> {
 /// The outputs of the sequences that end in the window become the input of the layers behind.
 fn gather_last<E: Element>(window: &RowsMut<'_, E>, output: usize, head: &mut RowsMut<'_, E>) {
     let stride = head.stride(0);
-    let target = head.get_mut(0, Block::Step(0));
+    let target = head.get_mut(0, Span::Step(0));
     ended_rows(window, output, |row, values| {
         let target = &mut target[row * stride..];
         let size = values.len().min(target.len());
@@ -216,7 +222,7 @@ fn ended_rows<E: Element>(
     let stride = window.stride(region);
     for step in window.steps() {
         let alive = window.layout().rows(step + 1);
-        let rows = window.get(region, Block::Step(step)).chunks(stride);
+        let rows = window.get(region, Span::Step(step)).chunks(stride);
         for (row, values) in rows.enumerate().skip(alive) {
             take(row, values);
         }

@@ -1,32 +1,32 @@
 //! What the threads of a pass divide among themselves.
 
 use crate::Element;
-use crate::arena::Share;
+use crate::caller_sequences::CallerSequences;
 use crate::parallel::Cut;
-use crate::scatter::Scatter;
+use crate::regions::Shard;
 
-/// Shares of a batch, and what belongs to their rows in the caller's buffers.
+/// Shards of a batch, and what belongs to their rows in the caller's buffers.
 pub struct Task<'a, E: Element> {
     /// The layers that run over whole sequences.
-    pub sequence: &'a mut [Share<E>],
+    pub sequence: &'a mut [Shard<E>],
     /// Those behind.
-    pub head: &'a mut [Share<E>],
+    pub head: &'a mut [Shard<E>],
     /// For the outputs, or the gradients of the inputs.
-    pub values: Option<Scatter<'a, E>>,
+    pub values: Option<CallerSequences<'a, E>>,
     /// For the final states, or the gradients of the first ones.
-    pub states: Option<Scatter<'a, E>>,
+    pub states: Option<CallerSequences<'a, E>>,
 }
 
 impl<'a, E: Element> Task<'a, E> {
-    /// The parts of a task that has been cut until it has one share.
+    /// The parts of a task that has been cut until it has one shard.
     #[expect(clippy::type_complexity)] // the fields, in their order
-    pub fn only_share(
+    pub fn only_shard(
         &mut self,
     ) -> (
-        &mut Share<E>,
-        &mut Share<E>,
-        &mut Option<Scatter<'a, E>>,
-        &mut Option<Scatter<'a, E>>,
+        &mut Shard<E>,
+        &mut Shard<E>,
+        &mut Option<CallerSequences<'a, E>>,
+        &mut Option<CallerSequences<'a, E>>,
     ) {
         (
             &mut self.sequence[0],
@@ -45,7 +45,7 @@ impl<E: Element> Cut for Task<'_, E> {
     fn cut(self, left: usize) -> (Self, Self) {
         let (sequence, sequence_right) = self.sequence.split_at_mut(left);
         let (head, head_right) = self.head.split_at_mut(left);
-        let rows = sequence.iter().map(|share| share.layout.batch()).sum();
+        let rows = sequence.iter().map(|shard| shard.layout.batch()).sum();
         let (values, values_right) = self.values.map(|it| it.split_at(rows)).unzip();
         let (states, states_right) = self.states.map(|it| it.split_at(rows)).unzip();
         let left = Self {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::callbacks::{BatchProgress, Callbacks, EachEpoch, InCallersMode};
 use super::early_stopping::{Best, EarlyStopping};
-use super::pairing::{Pairing, Tally};
+use super::objective::{Objective, Tally};
 use super::{Run, Score, expect_not_cancelled, output_len, view};
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
@@ -212,9 +212,9 @@ fn train<E: Element>(
     };
     let pair = |dataset| {
         let names = first_names.as_ref().unwrap_or(network.class_names());
-        Pairing::new(network, names, dataset, options.loss, options.class_weights)
+        Objective::new(network, names, dataset, options.loss, options.class_weights)
     };
-    let pairing = pair(dataset)?;
+    let objective = pair(dataset)?;
     let validation = options.validation.map(pair).transpose()?;
     options.check(network)?;
     let mut best = match options.early_stopping {
@@ -223,7 +223,7 @@ fn train<E: Element>(
     };
     let mut order = try_vec("the order of the sequences", dataset.len())?;
     order.extend(0..dataset.len());
-    let mut trainer = Trainer::new(network, dataset, optimizer, options, pairing)?;
+    let mut trainer = Trainer::new(network, dataset, optimizer, options, objective)?;
     trainer.reserve(&mut order)?;
 
     if let Some(names) = first_names {
@@ -256,8 +256,8 @@ fn train<E: Element>(
             break progress;
         }
         trainer.network.end_epoch();
-        if let Some(pairing) = &validation {
-            let score = run.score(trainer.network, pairing, options.batch_size, |_, _| ())?;
+        if let Some(objective) = &validation {
+            let score = run.score(trainer.network, objective, options.batch_size, |_, _| ())?;
             progress.validation = Some(score);
         }
         let mut is_last = epoch == options.epochs;
@@ -286,7 +286,7 @@ struct Trainer<'a, E: Element> {
     dataset: &'a Dataset<E>,
     optimizer: &'a mut Optimizer<E>,
     options: &'a FitOptions<'a, E>,
-    pairing: Pairing<'a, E>,
+    objective: Objective<'a, E>,
     tally: Tally,
     batch: MiniBatch<E>,
     /// With truncation, the part of the mini-batch that is run.
@@ -305,7 +305,7 @@ impl<'a, E: Element> Trainer<'a, E> {
         dataset: &'a Dataset<E>,
         optimizer: &'a mut Optimizer<E>,
         options: &'a FitOptions<'a, E>,
-        pairing: Pairing<'a, E>,
+        objective: Objective<'a, E>,
     ) -> Result<Self> {
         let previous = Buffer::zeroed("the last parameters", network.parameter_count())?;
         Ok(Self {
@@ -313,7 +313,7 @@ impl<'a, E: Element> Trainer<'a, E> {
             dataset,
             optimizer,
             options,
-            pairing,
+            objective,
             tally: Tally::default(),
             batch: MiniBatch::default(),
             chunk: MiniBatch::default(),
@@ -333,7 +333,7 @@ impl<'a, E: Element> Trainer<'a, E> {
     fn reserve(&mut self, order: &mut [usize]) -> Result<()> {
         longest_first(self.dataset, order);
         let largest = &order[..self.batch_size()];
-        self.pairing.gather(largest, &mut self.batch)?;
+        self.objective.gather(largest, &mut self.batch)?;
         let largest = match self.options.truncate {
             None => &self.batch,
             Some(steps) => {
@@ -371,7 +371,7 @@ impl<'a, E: Element> Trainer<'a, E> {
         for (index, indices) in order.chunks_mut(self.batch_size()).enumerate() {
             let place = [epoch, index + 1, batches];
             let Some(window) = self.options.truncate else {
-                self.pairing.gather(indices, &mut self.batch)?;
+                self.objective.gather(indices, &mut self.batch)?;
                 let steps = 0..self.batch.steps;
                 if self.step(place, steps, callbacks)?.is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -379,7 +379,7 @@ impl<'a, E: Element> Trainer<'a, E> {
                 continue;
             };
             longest_first(self.dataset, indices);
-            self.pairing.gather(indices, &mut self.batch)?;
+            self.objective.gather(indices, &mut self.batch)?;
             self.start()?;
             for start in (0..self.batch.steps).step_by(window) {
                 let steps = start..self.batch.steps.min(start.saturating_add(window));
@@ -417,12 +417,13 @@ impl<'a, E: Element> Trainer<'a, E> {
             carry.then_some(state_out),
         )?;
         std::mem::swap(&mut self.state_in, &mut self.state_out);
-        let total = self.pairing.loss(batch, &self.y, Some(&mut self.dy))?;
+        let total = self.objective.loss(batch, &self.y, Some(&mut self.dy))?;
         self.tally.add(total);
         let tally = &mut self.tally;
-        self.pairing.each_class(batch, &self.y, |label, predicted| {
-            tally.add_class(label, predicted);
-        });
+        self.objective
+            .each_class(batch, &self.y, |label, predicted| {
+                tally.add_class(label, predicted);
+            });
         if !total.is_empty() {
             self.network.backward(Some(&self.dy), None, None, None)?;
         }

@@ -8,7 +8,7 @@ use crate::{Element, Error, Network, Output, Result, Tier};
 
 /// A network, a data set and a loss that fit each other.
 #[derive(Debug)]
-pub struct Pairing<'a, E: Element> {
+pub struct Objective<'a, E: Element> {
     dataset: &'a Dataset<E>,
     /// The network's class of each class of the data set; None where they have the same numbers.
     classes: Option<Vec<usize>>,
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-impl<'a, E: Element> Pairing<'a, E> {
+impl<'a, E: Element> Objective<'a, E> {
     /// `names` are those of the network's classes, if they have any.
     ///
     /// # Errors

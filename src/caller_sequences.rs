@@ -7,14 +7,14 @@ use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
 use crate::Element;
-use crate::arena::Window;
 use crate::kernels::copy::CopyRows;
 use crate::layout::Layout;
+use crate::regions::Window;
 use crate::simd::Tier;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Scatter<'a, E> {
+pub struct CallerSequences<'a, E> {
     base: *mut E,
     width: usize,
     layout: &'a Layout,
@@ -24,9 +24,9 @@ pub struct Scatter<'a, E> {
 
 // SAFETY: it reaches the sequences of its rows, and nobody else does (see `split_at`); so it can go to another thread
 // like a `&mut [E]`. The layout is only read.
-unsafe impl<E: Element> Send for Scatter<'_, E> {}
+unsafe impl<E: Element> Send for CallerSequences<'_, E> {}
 
-impl<'a, E: Element> Scatter<'a, E> {
+impl<'a, E: Element> CallerSequences<'a, E> {
     /// The right to all sequences of a layout in the buffer of a whole batch.
     ///
     /// # Panics
@@ -104,7 +104,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::arena::Arena;
+    use crate::regions::Regions;
 
     fn layout(lengths: &[usize]) -> Layout {
         let mut layout = Layout::default();
@@ -122,12 +122,12 @@ mod tests {
         for tier in Tier::available() {
             let mut y = vec![-1.0; x.len()];
             for window in [0..2, 2..5] {
-                let scatters = Scatter::new(&mut y, steps * width, &whole).split_at(1);
+                let scatters = CallerSequences::new(&mut y, steps * width, &whole).split_at(1);
                 for (rows, mut scatter) in [(0..1, scatters.0), (1..4, scatters.1)] {
                     let mut part = Layout::default();
                     part.reserve(rows.len(), steps).unwrap();
                     part.set_part(&whole, rows.clone());
-                    let mut arena = Arena::default();
+                    let mut arena = Regions::default();
                     let regions = [(5, rows.len())];
                     arena.configure("test", regions.into_iter(), 7).unwrap();
                     let end = window.end.min(part.steps());
@@ -145,16 +145,21 @@ mod tests {
     }
 
     /// Runs what is wrong in one way with a right to the rows from the second on, of sequences of 3 steps of 2 elements.
-    fn refused(wrong: impl FnOnce(&mut Scatter<'_, f64>, &Layout)) {
+    fn refused(wrong: impl FnOnce(&mut CallerSequences<'_, f64>, &Layout)) {
         let whole = layout(&[2, 3, 1]);
         let mut buffer = [0.0; 18];
-        let (_, mut right) = Scatter::new(&mut buffer, 6, &whole).split_at(1);
+        let (_, mut right) = CallerSequences::new(&mut buffer, 6, &whole).split_at(1);
         let work = || wrong(&mut right, &whole);
         assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
     }
 
-    fn write(scatter: &mut Scatter<'_, f64>, layout: &Layout, steps: Range<usize>, width: usize) {
-        let mut arena = Arena::default();
+    fn write(
+        scatter: &mut CallerSequences<'_, f64>,
+        layout: &Layout,
+        steps: Range<usize>,
+        width: usize,
+    ) {
+        let mut arena = Regions::default();
         let rows = layout.count(&steps);
         arena.configure("test", [(4, 0)].into_iter(), rows).unwrap();
         scatter.write(Tier::PORTABLE, &arena.rows(layout, steps), 0, width);
@@ -176,7 +181,7 @@ mod tests {
         refused(|right, _| _ = right.get_mut(usize::MAX));
         let whole = layout(&[2, 3, 1]);
         let mut buffer = [0.0; 18];
-        let (_, mut right) = Scatter::new(&mut buffer, 6, &whole).split_at(1);
+        let (_, mut right) = CallerSequences::new(&mut buffer, 6, &whole).split_at(1);
         write(&mut right, &part(&whole, 1..3), 0..2, 2);
         assert_eq!(right.get_mut(1).len(), 6);
     }
@@ -188,7 +193,7 @@ mod tests {
         part.set_part(&whole, 0..1);
         let refused = |len: usize, width, layout: &Layout| {
             let mut buffer = vec![0.0_f64; len];
-            let work = || _ = Scatter::new(&mut buffer, width, layout);
+            let work = || _ = CallerSequences::new(&mut buffer, width, layout);
             catch_unwind(AssertUnwindSafe(work)).is_err()
         };
         assert!(!refused(18, 6, &whole) && !refused(18, 6, &part));
@@ -198,7 +203,7 @@ mod tests {
         // 2^63 elements for each of two sequences are none, where the product overflows.
         assert!(refused(0, 1 << 63, &layout(&[1, 1])));
         let mut buffer = [0.0_f64; 18];
-        let scatter = Scatter::new(&mut buffer, 6, &whole);
+        let scatter = CallerSequences::new(&mut buffer, 6, &whole);
         assert!(catch_unwind(AssertUnwindSafe(|| scatter.split_at(4))).is_err());
     }
 
@@ -206,7 +211,7 @@ mod tests {
     fn scattered_rows_follow_the_order() {
         let layout = layout(&[2, 5, 1]);
         let mut buffer = [0.0_f64; 6];
-        let (mut left, mut right) = Scatter::new(&mut buffer, 2, &layout).split_at(1);
+        let (mut left, mut right) = CallerSequences::new(&mut buffer, 2, &layout).split_at(1);
         left.get_mut(0).fill(1.0);
         right.get_mut(0).fill(2.0);
         right.get_mut(1).fill(3.0);

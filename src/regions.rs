@@ -28,7 +28,7 @@ struct Region {
 
 /// Rows of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum Span {
     /// The rows before the window.
     Lead,
     /// The rows of one step.
@@ -41,13 +41,13 @@ pub enum Block {
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Arena<E: Element> {
+pub struct Regions<E: Element> {
     buffer: Buffer<E>,
     regions: Vec<Region>,
     rows: usize,
 }
 
-impl<E: Element> Arena<E> {
+impl<E: Element> Regions<E> {
     /// Lays out one region for each `(width, lead)` (in elements and rows) with room for `rows` rows in a window.
     ///
     /// # Errors
@@ -114,16 +114,16 @@ impl<E: Element> Arena<E> {
 
 /// Some sequences of a batch and the memory of a thread that runs them.
 #[derive(Debug, Default)]
-pub struct Share<E: Element> {
+pub struct Shard<E: Element> {
     /// The sequences.
     pub layout: Layout,
     /// Region 0 is the input, region l + 1 the output of the l-th layer.
-    pub activations: Arena<E>,
+    pub activations: Regions<E>,
     /// The gradients of a window of them, in the same regions.
-    pub deltas: Arena<E>,
+    pub deltas: Regions<E>,
 }
 
-/// Some steps of a share.
+/// Some steps of a shard.
 #[derive(Clone, Debug)]
 pub struct Piece<'a, E> {
     /// All steps.
@@ -134,13 +134,13 @@ pub struct Piece<'a, E> {
     pub steps: Range<usize>,
 }
 
-/// What `shares` have of a window: from the last step to the first, and within a step from the last row to the first,
-/// however the rows are shared. Where there is one share, its window is one piece.
+/// What `shards` have of a window: from the last step to the first, and within a step from the last row to the first,
+/// however the rows are shared. Where there is one shard, its window is one piece.
 pub fn pieces_backwards<E: Element>(
-    shares: &[Share<E>],
+    shards: &[Shard<E>],
     window: Range<usize>,
 ) -> impl Iterator<Item = Piece<'_, E>> {
-    let whole = shares.len() == 1;
+    let whole = shards.len() == 1;
     let times = if whole { 0..1 } else { window.clone() };
     times.rev().flat_map(move |step| {
         let steps = if whole {
@@ -149,13 +149,13 @@ pub fn pieces_backwards<E: Element>(
             step..step + 1
         };
         let window = window.clone();
-        shares.iter().rev().filter_map(move |share| {
-            let all = share.layout.steps();
+        shards.iter().rev().filter_map(move |shard| {
+            let all = shard.layout.steps();
             let until = |steps: &Range<usize>| steps.start.min(all)..steps.end.min(all);
             let steps = until(&steps);
             (!steps.is_empty()).then(|| Piece {
-                activations: share.activations.rows(&share.layout, 0..all),
-                deltas: share.deltas.rows(&share.layout, until(&window)),
+                activations: shard.activations.rows(&shard.layout, 0..all),
+                deltas: shard.deltas.rows(&shard.layout, until(&window)),
                 steps,
             })
         })
@@ -221,8 +221,8 @@ impl<'a, D> Window<'a, D> {
 
     /// All steps as one block.
     #[inline]
-    pub fn block(&self) -> Block {
-        Block::Steps(self.steps.start, self.steps.end)
+    pub fn block(&self) -> Span {
+        Span::Steps(self.steps.start, self.steps.end)
     }
 
     /// From one row of a region to the next.
@@ -236,24 +236,24 @@ impl<'a, D> Window<'a, D> {
         self.regions[region].width
     }
 
-    /// Index of the first row of the block before `step` among the rows of [`Block::All`] of a region with a lead.
+    /// Index of the first row of the block before `step` among the rows of [`Span::All`] of a region with a lead.
     pub fn previous_index(&self, step: usize) -> usize {
         if step == self.steps.start {
             return 0;
         }
-        self.layout.batch() + self.count(Block::Steps(self.steps.start, step - 1))
+        self.layout.batch() + self.count(Span::Steps(self.steps.start, step - 1))
     }
 
     /// The number of rows of a block of steps. Inlined, as what kind of block it is is always known there; a step of a small
     /// layer asks for six blocks.
     #[inline(always)]
-    pub fn count(&self, block: Block) -> usize {
+    pub fn count(&self, block: Span) -> usize {
         let between = |from, to| self.layout.offset(to) - self.layout.offset(from);
         match block {
-            Block::Lead => self.layout.batch(),
-            Block::Step(step) => self.layout.rows(step),
-            Block::Steps(from, to) => between(from, to),
-            Block::All => self.layout.batch() + between(self.steps.start, self.steps.end),
+            Span::Lead => self.layout.batch(),
+            Span::Step(step) => self.layout.rows(step),
+            Span::Steps(from, to) => between(from, to),
+            Span::All => self.layout.batch() + between(self.steps.start, self.steps.end),
         }
     }
 
@@ -262,22 +262,22 @@ impl<'a, D> Window<'a, D> {
     /// # Panics
     /// Where the region has no lead, or the window not these steps.
     #[inline(always)]
-    fn range(&self, region: usize, block: Block) -> Range<usize> {
+    fn range(&self, region: usize, block: Span) -> Range<usize> {
         let region = &self.regions[region];
         let position = |step: usize| {
             assert!(self.steps.start <= step && step <= self.steps.end);
             region.lead + self.layout.offset(step) - self.layout.offset(self.steps.start)
         };
         let first = match block {
-            Block::Lead | Block::All => {
+            Span::Lead | Span::All => {
                 assert!(region.lead > 0);
                 0
             }
-            Block::Step(step) => {
+            Span::Step(step) => {
                 assert!(step < self.steps.end);
                 position(step)
             }
-            Block::Steps(from, to) => {
+            Span::Steps(from, to) => {
                 assert!(from <= to && to <= self.steps.end);
                 position(from)
             }
@@ -294,14 +294,14 @@ impl<'a, D> Window<'a, D> {
 impl<E: Element, D: Deref<Target = [E]>> Window<'_, D> {
     /// The elements of the rows in a block of a region, from the first of the first row to the last of the last row.
     #[inline(always)]
-    pub fn get(&self, region: usize, block: Block) -> &[E] {
+    pub fn get(&self, region: usize, block: Span) -> &[E] {
         &self.data[self.range(region, block)]
     }
 }
 
 impl<'a, E: Element> Rows<'a, E> {
     /// As [`Self::get`], for as long as the arena is borrowed.
-    pub fn get_long(&self, region: usize, block: Block) -> &'a [E] {
+    pub fn get_long(&self, region: usize, block: Span) -> &'a [E] {
         &self.data[self.range(region, block)]
     }
 }
@@ -309,7 +309,7 @@ impl<'a, E: Element> Rows<'a, E> {
 impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     /// As [`Self::get`], to write.
     #[inline(always)]
-    pub fn get_mut(&mut self, region: usize, block: Block) -> &mut [E] {
+    pub fn get_mut(&mut self, region: usize, block: Span) -> &mut [E] {
         let range = self.range(region, block);
         &mut self.data[range]
     }
@@ -321,8 +321,8 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     #[inline(always)]
     pub fn split<const N: usize>(
         &mut self,
-        read: [(usize, Block); N],
-        write: (usize, Block),
+        read: [(usize, Span); N],
+        write: (usize, Span),
     ) -> ([&[E]; N], &mut [E]) {
         let mut sources = [const { 0..0 }; N];
         for (source, (region, block)) in sources.iter_mut().zip(read) {
@@ -375,12 +375,12 @@ mod tests {
     fn blocks_cover_a_region_without_overlap() {
         let layout = layout(&[2, 5, 1, 5, 3]);
         for (width, steps) in [(3, 0..5), (256, 1..4)] {
-            let mut arena = Arena::<f32>::default();
+            let mut arena = Regions::<f32>::default();
             let rows = layout.offset(steps.end) - layout.offset(steps.start);
             let regions = [(width, 5), (2, 0)];
             arena.configure("test", regions.into_iter(), rows).unwrap();
             let mut window = arena.rows_mut(&layout, steps.clone());
-            for block in std::iter::once(Block::Lead).chain(steps.clone().map(Block::Step)) {
+            for block in std::iter::once(Span::Lead).chain(steps.clone().map(Span::Step)) {
                 let (count, stride) = (window.count(block), window.stride(0));
                 let rows = window.get_mut(0, block).chunks_mut(stride);
                 assert_eq!(rows.len(), count);
@@ -389,11 +389,11 @@ mod tests {
                 }
             }
             for step in steps.clone() {
-                let values = window.get_mut(1, Block::Step(step)).iter_mut();
+                let values = window.get_mut(1, Span::Step(step)).iter_mut();
                 values.for_each(|value| *value += 10.0);
             }
             let stride = window.stride(0);
-            let all = window.get(0, Block::All);
+            let all = window.get(0, Span::All);
             assert_eq!(all.chunks(stride).len(), 5 + rows);
             let is_one = |row: &[f32]| row[..width].iter().all(|&value| value == 1.0);
             assert!(all.chunks(stride).all(is_one));
@@ -408,16 +408,16 @@ mod tests {
     #[test]
     fn a_split_gives_what_is_asked_for() {
         let layout = layout(&[2, 1]);
-        let mut arena = Arena::<f32>::default();
+        let mut arena = Regions::<f32>::default();
         arena
             .configure("test", [(1, 2), (1, 0)].into_iter(), 3)
             .unwrap();
         let mut window = arena.rows_mut(&layout, 0..2);
-        window.get_mut(0, Block::All).fill(1.0);
-        window.get_mut(0, Block::Step(1)).fill(2.0);
-        window.get_mut(1, Block::Steps(0, 2)).fill(3.0);
-        let read = [(0, Block::Lead), (1, Block::Step(0)), (0, Block::Step(1))];
-        let (read, write) = window.split(read, (0, Block::Step(0)));
+        window.get_mut(0, Span::All).fill(1.0);
+        window.get_mut(0, Span::Step(1)).fill(2.0);
+        window.get_mut(1, Span::Steps(0, 2)).fill(3.0);
+        let read = [(0, Span::Lead), (1, Span::Step(0)), (0, Span::Step(1))];
+        let (read, write) = window.split(read, (0, Span::Step(0)));
         assert_eq!(read, [&[1.0, 1.0][..], &[3.0, 3.0], &[2.0]]);
         assert_eq!(write, [1.0, 1.0]);
     }
@@ -426,9 +426,9 @@ mod tests {
     #[should_panic]
     fn a_block_is_not_read_while_it_is_written() {
         let layout = layout(&[2, 1]);
-        let mut arena = Arena::<f32>::default();
+        let mut arena = Regions::<f32>::default();
         arena.configure("test", [(3, 0)].into_iter(), 3).unwrap();
         let mut window = arena.rows_mut(&layout, 0..2);
-        window.split([(0, Block::Steps(0, 2))], (0, Block::Step(1)));
+        window.split([(0, Span::Steps(0, 2))], (0, Span::Step(1)));
     }
 }
