@@ -58,7 +58,9 @@ pub fn build() -> Build {
     }
 }
 
-/// The library in the profile of this test. Cargo does not build it for tests, because Rust code can't link it.
+/// The library in the profile of this test. Cargo does not build it for tests, because Rust code can't link it. It is built
+/// with all tests of the workspace, which are there already where all are run: then its crates have the features that they
+/// have in tests, and none is built a second time.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -69,18 +71,16 @@ pub fn library() -> &'static Library {
         } = build();
         let mut cargo = Command::new(env!("CARGO"));
         cargo
-            .args(["rustc", "--lib", "--message-format=json", "--profile"])
+            .args(["build", "--workspace", "--lib", "--tests"])
+            .args(["--message-format=json", "--profile"])
             .arg(profile)
             .arg("--target-dir")
             .arg(target_dir)
             .current_dir(package());
-        if let Some(triple) = triple {
-            cargo.args(["--target", &triple]);
+        if let Some(triple) = &triple {
+            cargo.args(["--target", triple]);
         }
-        let output = cargo
-            .args(["--", "--print=native-static-libs"])
-            .output()
-            .unwrap();
+        let output = cargo.output().unwrap();
         let messages = String::from_utf8(output.stdout).unwrap();
         assert!(
             output.status.success(),
@@ -88,16 +88,12 @@ pub fn library() -> &'static Library {
             String::from_utf8_lossy(&output.stderr)
         );
 
-        let (mut files, mut native) = (Vec::<PathBuf>::new(), None);
+        let mut files = Vec::<PathBuf>::new();
         for message in messages.lines() {
             let message: serde_json::Value = serde_json::from_str(message).unwrap();
             if message["target"]["name"] == "elman" && message["reason"] == "compiler-artifact" {
                 let names = message["filenames"].as_array().unwrap();
                 files.extend(names.iter().map(|name| name.as_str().unwrap().into()));
-            }
-            let note = message["message"]["message"].as_str().unwrap_or_default();
-            if let Some(list) = note.strip_prefix("native-static-libs: ") {
-                native = Some(list.split_whitespace().map(str::to_string).collect());
             }
         }
         let find = |extensions: &[&str]| {
@@ -111,9 +107,34 @@ pub fn library() -> &'static Library {
             shared: find(&["so", "dylib"]),
             archive: find(&["a"]),
             engine: find(&["rlib"]),
-            native: native.unwrap(),
+            native: native_libraries(triple.as_deref()),
         }
     })
+}
+
+/// Libraries of the system that an archive needs: those of the standard library.
+fn native_libraries(triple: Option<&str>) -> Vec<String> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let empty = directory.join("empty.rs");
+    fs::write(&empty, "").unwrap();
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc
+        .args([
+            "--crate-type=staticlib",
+            "--print=native-static-libs",
+            "--out-dir",
+        ])
+        .arg(directory)
+        .arg(empty);
+    if let Some(triple) = triple {
+        rustc.args(["--target", triple]);
+    }
+    let output = rustc.output().unwrap();
+    let note = String::from_utf8_lossy(&output.stderr);
+    let list = note.split_once("native-static-libs: ");
+    let (_, list) = list.unwrap_or_else(|| panic!("{note}"));
+    let list = list.lines().next().unwrap_or_default();
+    list.split_whitespace().map(str::to_string).collect()
 }
 
 #[derive(Clone, Copy, Debug)]
