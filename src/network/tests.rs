@@ -1,4 +1,4 @@
-//! What a panic inside a layer leaves behind.
+//! What a panic inside a layer leaves behind, and a network as small as Miri can train it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,8 +6,11 @@ use super::*;
 use crate::activation::Activation;
 use crate::init::Initializer;
 use crate::layer::{Backward, Forward, Layer, LayerSpec};
+use crate::loss::mean_squared_error;
 use crate::model::LayerSlot;
+use crate::optimizer::Rule;
 use crate::regions::{Rows, RowsMut};
+use crate::session::Session;
 
 /// A layer without parameters that panics, forward or backward, where the first of its inputs is [`FAULT`].
 #[derive(Debug)]
@@ -128,4 +131,68 @@ fn a_panic_in_a_layer_comes_back_and_leaves_everything_else_at_work() {
             assert_eq!(predict(&other, &whole), expected);
         }
     }
+}
+
+/// The parameters and outputs of a network of every kind of layer after two steps of a training; its stream gives the same
+/// outputs.
+fn trained<E: Element>(threads: usize) -> [Vec<E>; 2] {
+    const LENGTHS: [usize; 4] = [3, 1, 2, 3];
+    const OUTPUTS: usize = 2;
+    let mut network = Network::<E>::new(2).unwrap();
+    network.add_rnn(5, Activation::Tanh).unwrap();
+    network.add_dropout(0.25).unwrap();
+    network.add_rnn(3, Activation::Sigmoid).unwrap();
+    network.add_dense(OUTPUTS, Activation::Linear).unwrap();
+    network.set_output(Output::All).unwrap();
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+
+    let numbers = |len| {
+        (0..len)
+            .map(|index| E::from_f64((index * 5 % 7) as f64 / 8.0))
+            .collect()
+    };
+    let x: Vec<E> = numbers(LENGTHS.len() * STEPS * 2);
+    let targets: Vec<E> = numbers(LENGTHS.len() * STEPS * OUTPUTS);
+    let batch = Batch {
+        x: &x,
+        batch: LENGTHS.len(),
+        steps: STEPS,
+        lengths: Some(&LENGTHS),
+    };
+    let mut optimizer = Optimizer::new(Rule::ADAM, 0.01).unwrap();
+    let (mut y, mut dy) = (targets.clone(), targets.clone());
+    let mut dx = x.clone();
+    let mut state = vec![E::ZERO; LENGTHS.len() * network.state_size()];
+    let mut dstate = state.clone();
+    for _ in 0..2 {
+        let start = state.clone();
+        network
+            .forward(batch, Some(&start), Some(&mut y), Some(&mut state))
+            .unwrap();
+        mean_squared_error(&y, &targets, None, Some(&mut dy)).unwrap();
+        network
+            .backward(Some(&dy), Some(&state), Some(&mut dx), Some(&mut dstate))
+            .unwrap();
+        network.update(&mut optimizer).unwrap();
+    }
+    network.predict(batch, None, Some(&mut y), None).unwrap();
+
+    let mut session = Session::new(&network).unwrap();
+    let mut stream = [E::ZERO; STEPS * OUTPUTS];
+    let (x, first) = (&x[..STEPS * 2], &y[..STEPS * OUTPUTS]);
+    session.run(x, STEPS, &mut stream).unwrap();
+    assert!(stream == first);
+    session.reset();
+    for (x, y) in x.chunks(2).zip(first.chunks(OUTPUTS)) {
+        session.step(x, &mut stream[..OUTPUTS]).unwrap();
+        assert!(stream[..OUTPUTS] == *y);
+    }
+    [network.parameters().to_vec(), y]
+}
+
+#[test]
+fn a_small_network_learns_and_streams_the_same_on_two_threads() {
+    assert!(trained::<f32>(1) == trained::<f32>(2));
+    assert!(trained::<f64>(1) == trained::<f64>(2));
 }
