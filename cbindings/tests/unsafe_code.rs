@@ -42,7 +42,7 @@ fn only_the_border_is_unsafe() {
 fn unsafe_functions_only_call_each_other() {
     let common::Library { engine, .. } = common::library();
     let build = common::build();
-    let profile = engine.ancestors().nth(2).unwrap().file_name().unwrap();
+    let directory = engine.parent().unwrap();
     let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     compiler
         .current_dir(common::package())
@@ -60,9 +60,9 @@ fn unsafe_functions_only_call_each_other() {
         .arg(format!("--extern=elman_engine={}", engine.display()))
         .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"));
     // Where dependencies are, and macros of the machine that compiles.
-    let host = build.target_dir.join(profile).join("deps");
-    for directory in [engine.parent().unwrap(), &host] {
-        compiler.arg(format!("-Ldependency={}", directory.display()));
+    let host = build.target_dir.join(directory.file_name().unwrap());
+    for directory in [directory, &host] {
+        compiler.arg(format!("-Ldependency={}", directory.join("deps").display()));
     }
     let output = compiler.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
