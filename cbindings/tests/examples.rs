@@ -78,6 +78,7 @@ fn an_installed_library_is_complete() {
         .arg("install")
         .arg(format!("PREFIX={}", prefix.display()))
         .arg(format!("PROFILE={}", build.profile))
+        .arg("SELECT=--workspace --lib --tests")
         .arg(format!("CARGO_TARGET_DIR={}", build.target_dir.display()));
     if let Some(triple) = build.triple {
         make.arg(format!("CARGO_BUILD_TARGET={triple}"));
