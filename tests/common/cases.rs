@@ -288,7 +288,7 @@ impl fmt::Display for Shape {
 
 /// How many cases to try: a `part` of `ELMAN_CASES`.
 pub fn count(part: u64) -> u64 {
-    const DEFAULT: u64 = 300;
+    const DEFAULT: u64 = 100;
     let all = match std::env::var("ELMAN_CASES") {
         Err(_) => DEFAULT,
         Ok(count) => count.parse().expect("ELMAN_CASES is a number"),
