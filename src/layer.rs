@@ -7,6 +7,7 @@
 
 mod dense;
 mod dropout;
+pub mod options;
 mod rnn;
 
 use std::fmt::Debug;

@@ -95,6 +95,9 @@ pub use activation::Activation;
 pub use class_names::ClassNames;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
+pub use layer::options::{
+    CellActivations, Direction, InitialState, LastOutput, Merge, RecurrentOptions, Reset,
+};
 pub use model::Output;
 pub use network::{LayerInfo, LayerKind, Network, TensorInfo};
 pub use pass::Batch;

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::Element;
 use crate::activation::Activation;
+use crate::kernels::activate::{activate, times_derivative};
 use crate::kernels::pack::Packed;
 use crate::parallel::Crew;
 use crate::simd::{Kernel, Math, Tier};
@@ -363,20 +364,9 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Tile<'_, E, R, C>
 
             match operands.epilogue {
                 Epilogue::Store | Epilogue::Activate(Activation::Linear) => {}
-                Epilogue::Activate(Activation::Tanh) => {
+                Epilogue::Activate(activation) => {
                     for sum in sums.as_flattened_mut() {
-                        *sum = token.tanh(*sum);
-                    }
-                }
-                Epilogue::Activate(Activation::Sigmoid) => {
-                    for sum in sums.as_flattened_mut() {
-                        *sum = token.sigmoid(*sum);
-                    }
-                }
-                Epilogue::Activate(Activation::Relu) => {
-                    let zero = token.splat(E::ZERO);
-                    for sum in sums.as_flattened_mut() {
-                        *sum = token.select(token.less(*sum, zero), zero, *sum);
+                        *sum = activate(token, activation, *sum);
                     }
                 }
                 Epilogue::TimesDerivative {
@@ -441,23 +431,6 @@ unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
         }
     }
     sums
-}
-
-/// `gradient` times the derivative of `activation` where its value is `value`. A ReLU's derivative at 0 is 0.
-#[inline(always)]
-pub(super) fn times_derivative<E: Element, S: Math<E>>(
-    token: S,
-    activation: Activation,
-    gradient: S::Vector,
-    value: S::Vector,
-) -> S::Vector {
-    let (zero, one) = (token.splat(E::ZERO), token.splat(E::ONE));
-    match activation {
-        Activation::Linear => gradient,
-        Activation::Tanh => token.mul(gradient, token.sub(one, token.mul(value, value))),
-        Activation::Sigmoid => token.mul(gradient, token.mul(value, token.sub(one, value))),
-        Activation::Relu => token.select(token.less(zero, value), gradient, zero),
-    }
 }
 
 /// Reads `C` vectors, of the last one only the first `last` elements.

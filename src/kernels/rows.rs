@@ -1,6 +1,6 @@
 //! Element-wise work on rows.
 
-use super::product::times_derivative;
+use super::activate::times_derivative;
 use crate::Element;
 use crate::activation::Activation;
 use crate::simd::{Kernel, Math, Tier};

@@ -1,0 +1,157 @@
+//! What can be chosen of a recurrent layer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::activation::Activation;
+
+/// The options of a recurrent layer. The default is the layer as PyTorch has it.
+///
+/// An option that the cell has no use for must have its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecurrentOptions {
+    /// Which way the layer goes through a sequence.
+    pub direction: Direction,
+    /// What becomes of the two outputs of a bidirectional layer.
+    pub merge: Merge,
+    /// What [`Output::Last`](crate::Output::Last) is of the reverse direction.
+    pub last: LastOutput,
+    /// Whether sums have biases.
+    pub bias: bool,
+    /// GRU: where the reset gate acts.
+    pub reset: Reset,
+    /// LSTM and GRU: the activations of the forward direction and of the reverse one. A layer of one direction uses the
+    /// first.
+    pub activations: [CellActivations; 2],
+    /// LSTM: whether the gates also see the cell state, unit by unit (Gers & Schmidhuber 2000).
+    pub peepholes: bool,
+    /// LSTM: elements of h where it is a projection R (o∘tanh(c)) (Sak et al. 2014); 0: there is none.
+    pub projection: usize,
+    /// LSTM: whether f = 1 - i, without weights of its own.
+    pub coupled: bool,
+    /// Largest magnitude of the sums before the activations; 0: no limit.
+    pub clip_sums: f64,
+    /// LSTM: largest magnitude of the cell state; 0: no limit.
+    pub clip_state: f64,
+    /// LSTM: what the forget gate's bias is when the layer is added or its parameters are drawn. None: as the initializer
+    /// has it.
+    pub forget_bias: Option<f64>,
+    /// Probability of 0 of the elements of h_{t-1} in the products, the same elements at all steps of a sequence, in
+    /// training (Gal & Ghahramani 2016).
+    pub recurrent_dropout: f64,
+    /// Probability that an element of h stays as it was, in training; elsewhere, the expectation is taken (Krueger et al.
+    /// 2017).
+    pub zoneout: f64,
+    /// LSTM: the same of c.
+    pub zoneout_cell: f64,
+    /// The state that sequences start from where the caller gives none.
+    pub initial_state: InitialState,
+}
+
+impl Default for RecurrentOptions {
+    fn default() -> Self {
+        Self {
+            direction: Direction::default(),
+            merge: Merge::default(),
+            last: LastOutput::default(),
+            bias: true,
+            reset: Reset::default(),
+            activations: [CellActivations::default(); 2],
+            peepholes: false,
+            projection: 0,
+            coupled: false,
+            clip_sums: 0.0,
+            clip_state: 0.0,
+            forget_bias: None,
+            recurrent_dropout: 0.0,
+            zoneout: 0.0,
+            zoneout_cell: 0.0,
+            initial_state: InitialState::default(),
+        }
+    }
+}
+
+/// Which way a recurrent layer goes through a sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the first step to the last.
+    #[default]
+    Forward,
+    /// From each sequence's own last step to the first.
+    Reverse,
+    /// Both, each with parameters and a state of its own.
+    Bidirectional,
+}
+
+/// What becomes of the two outputs of a bidirectional layer at a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// Side by side, the forward direction's first.
+    #[default]
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// Their product.
+    Product,
+}
+
+/// What the last output is of a direction that goes from the last step to the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastOutput {
+    /// Its final state: it has seen the whole sequence.
+    #[default]
+    FinalState,
+    /// Its output at the sequence's last step, which is its first.
+    LastStep,
+}
+
+/// Where the reset gate of a GRU acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reset {
+    /// n = tanh(x W_xn + b_n + r∘(h W_hn + q)): PyTorch, cuDNN, Keras.
+    #[default]
+    After,
+    /// n = tanh(x W_xn + (r∘h) W_hn + b_n): Cho et al. 2014, ONNX' default.
+    Before,
+}
+
+/// The activations of a gated cell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellActivations {
+    /// Of the gates.
+    pub gates: Activation,
+    /// Of the candidate: g of an LSTM, n of a GRU.
+    pub candidate: Activation,
+    /// LSTM: of the cell state where the output gate meets it.
+    pub output: Activation,
+}
+
+impl Default for CellActivations {
+    fn default() -> Self {
+        Self {
+            gates: Activation::Sigmoid,
+            candidate: Activation::Tanh,
+            output: Activation::Tanh,
+        }
+    }
+}
+
+/// The state that sequences start from where the caller gives none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialState {
+    /// 0.
+    #[default]
+    Zeros,
+    /// One that is part of the parameters, 0 at first, and stays as it is in training.
+    Fixed,
+    /// One that is part of the parameters, 0 at first, and is trained.
+    Trainable,
+}
