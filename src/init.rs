@@ -123,8 +123,19 @@ pub enum TensorRole {
     InputWeight,
     /// W_h of a recurrent layer, `[units][units]`.
     RecurrentWeight,
-    /// b of a recurrent layer, `[units]`.
+    /// b of a recurrent layer, `[units]`, or `[gates * units]`.
     RecurrentBias,
+    /// q of a GRU whose reset acts after the product: the bias of its candidate's product with h, `[units]`.
+    CandidateBias,
+    /// p of an LSTM: the weights of the cell state in the sums of the gates i, f and o, `[3][units]`, or of i and o,
+    /// `[2][units]`.
+    Peephole,
+    /// R of an LSTM: from o∘tanh(c) to h, `[units][projection]`.
+    Projection,
+    /// h_0 of a recurrent layer: the h that sequences start from.
+    InitialState,
+    /// c_0 of an LSTM: the c that sequences start from.
+    InitialCell,
     /// W of a dense layer, `[input][units]`.
     DenseWeight,
     /// b of a dense layer, `[units]`.
@@ -139,6 +150,11 @@ impl TensorRole {
             Self::RecurrentWeight => "W_h",
             Self::DenseWeight => "W",
             Self::RecurrentBias | Self::DenseBias => "b",
+            Self::CandidateBias => "q",
+            Self::Peephole => "p",
+            Self::Projection => "R",
+            Self::InitialState => "h_0",
+            Self::InitialCell => "c_0",
         }
     }
 }
@@ -174,7 +190,14 @@ fn draw<E: Element>(
     initializer.validate::<E>()?;
     shape::expect_nonzero("fan_in", fan_in)?;
     shape::expect_nonzero("units", units)?;
-    let bias = matches!(role, TensorRole::RecurrentBias | TensorRole::DenseBias);
+    let bias = matches!(
+        role,
+        TensorRole::RecurrentBias
+            | TensorRole::CandidateBias
+            | TensorRole::DenseBias
+            | TensorRole::InitialState
+            | TensorRole::InitialCell
+    );
     let len = shape::product("the tensor", &[if bias { 1 } else { fan_in }, units])?;
     shape::expect_len("values", values.len(), len)?;
 

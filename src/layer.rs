@@ -1,14 +1,16 @@
 //! What a layer is to the network above it.
 //!
-//! A layer knows its parameters and how to run forward and backward over a window of steps for some rows. It does not
-//! know the batch's origin, threads, or the other layers. Adding a cell means adding a file below, a kind to [`LayerSpec`]
-//! with its checks, what its tensors are called in files (`save`) and how they start (`init`), and the functions that add it
-//! to a network, in Rust and in C.
+//! A layer knows its parameters and how to run forward and backward over a window of steps for some rows. It does not know
+//! the batch's origin, threads, or the other layers. A recurrent layer is [`recurrent::Recurrent`] around a cell: adding a
+//! cell means adding a file below `cell`, a kind to [`LayerSpec`], and the functions that add it to a network, in Rust and
+//! in C.
 
+mod cell;
 mod dense;
 mod dropout;
+pub mod gradients;
 pub mod options;
-mod rnn;
+mod recurrent;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -17,17 +19,18 @@ use serde::{Deserialize, Serialize};
 
 pub use dense::Dense;
 pub use dropout::{Dropout, DropoutKey};
-pub use rnn::Rnn;
+pub use gradients::Gradients;
 
 use crate::activation::Activation;
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, Source};
-use crate::kernels::product::{Product, Segment, SumStart};
-use crate::kernels::rows::add_rows_backwards;
+use crate::kernels::product::SumStart;
 use crate::parallel::Crew;
-use crate::regions::{Piece, Rows, RowsMut, Shard, Span, pieces_backwards};
+use crate::regions::{RegionShape, Rows, RowsMut, Span};
 use crate::simd::Tier;
-use crate::{Element, Error, Result, shape};
+use crate::{Element, Result, shape};
+use cell::{Elman, Gru, Lstm};
+use options::RecurrentOptions;
 
 /// A layer's kind and settings, as written to files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,25 @@ pub enum LayerSpec {
         units: usize,
         /// f
         activation: Activation,
+        /// Its options.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: Box<RecurrentOptions>,
+    },
+    /// A gated recurrent unit.
+    Gru {
+        /// Hidden units.
+        units: usize,
+        /// Its options.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: Box<RecurrentOptions>,
+    },
+    /// Long short-term memory.
+    Lstm {
+        /// Hidden units.
+        units: usize,
+        /// Its options.
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: Box<RecurrentOptions>,
     },
     /// y = f(x W + b), at each step by itself.
     Dense {
@@ -54,40 +76,60 @@ pub enum LayerSpec {
     },
 }
 
+fn is_default(options: &RecurrentOptions) -> bool {
+    *options == RecurrentOptions::default()
+}
+
 impl LayerSpec {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], [`Error::OutOfRange`]
+    /// [`ZeroSize`](crate::Error::ZeroSize), [`OutOfRange`](crate::Error::OutOfRange), [`Mismatch`](crate::Error::Mismatch)
     pub fn check(&self) -> Result<()> {
-        match *self {
-            Self::Rnn { units, .. } | Self::Dense { units, .. } => {
-                shape::expect_nonzero("units", units)?;
+        match self {
+            Self::Rnn { units, options, .. } => {
+                shape::expect_nonzero("units", *units)?;
+                options.check(options::Kind::Rnn)
             }
-            Self::Dropout { rate } => {
-                if !(0.0..1.0).contains(&rate) {
-                    return Err(Error::OutOfRange {
-                        name: "rate",
-                        value: rate,
-                        expected: "at least 0 and below 1",
-                    });
-                }
+            Self::Gru { units, options } => {
+                shape::expect_nonzero("units", *units)?;
+                options.check(options::Kind::Gru)
             }
+            Self::Lstm { units, options } => {
+                shape::expect_nonzero("units", *units)?;
+                options.check(options::Kind::Lstm)
+            }
+            Self::Dense { units, .. } => shape::expect_nonzero("units", *units).map(|_| ()),
+            Self::Dropout { rate } => options::check_rate("rate", *rate),
         }
-        Ok(())
     }
 
-    /// The layer, on `inputs` features. The spec has been checked.
+    /// The layer, on `inputs` features. The spec has been checked. Where the size of a tensor is too large for a number, it is
+    /// the largest there is, which no memory can hold.
     pub fn build<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
         E::layer(self, inputs)
     }
 
     /// [`Self::build`], compiled where it is called.
     pub fn build_here<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
-        match *self {
-            Self::Rnn { units, activation } => Box::new(Rnn::new(inputs, units, activation)),
-            Self::Dense { units, activation } => Box::new(Dense::new(inputs, units, activation)),
-            Self::Dropout { rate } => Box::new(Dropout::new(inputs, rate)),
+        match self {
+            Self::Rnn {
+                units,
+                activation,
+                options,
+            } => recurrent::build(inputs, options, |inputs, reverse| {
+                Elman::new(inputs, *units, *activation, options, reverse)
+            }),
+            Self::Gru { units, options } => recurrent::build(inputs, options, |inputs, reverse| {
+                Gru::new(inputs, *units, options, reverse)
+            }),
+            Self::Lstm { units, options } => {
+                recurrent::build(inputs, options, |inputs, reverse| {
+                    Lstm::new(inputs, *units, options, reverse)
+                })
+            }
+            Self::Dense { units, activation } => Box::new(Dense::new(inputs, *units, *activation)),
+            Self::Dropout { rate } => Box::new(Dropout::new(inputs, *rate)),
         }
     }
 }
@@ -99,11 +141,26 @@ pub struct Tensor {
     pub role: TensorRole,
     /// Inputs.
     pub rows: usize,
-    /// Units.
+    /// Units, those of all gates side by side.
     pub columns: usize,
+    /// Gates that the columns are divided among.
+    pub gates: usize,
+    /// Whether it belongs to the direction from the last step to the first.
+    pub is_reverse: bool,
 }
 
 impl Tensor {
+    /// One of a layer without gates.
+    pub fn new(role: TensorRole, rows: usize, columns: usize) -> Self {
+        Self {
+            role,
+            rows,
+            columns,
+            gates: 1,
+            is_reverse: false,
+        }
+    }
+
     /// Number of elements. The network has checked that the product fits.
     pub fn len(&self) -> usize {
         self.rows * self.columns
@@ -111,13 +168,92 @@ impl Tensor {
 
     /// Whether rows are multiplied by it: then kernels read packed copies of it.
     pub fn is_matrix(&self) -> bool {
-        self.meets_input() || self.role == TensorRole::RecurrentWeight
+        matches!(
+            self.role,
+            TensorRole::InputWeight
+                | TensorRole::RecurrentWeight
+                | TensorRole::Projection
+                | TensorRole::DenseWeight
+        )
+    }
+}
+
+/// A packed copy of some of a layer's parameters.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// What it is made of: one above the other, or one tensor of which it is the transpose.
+    pub parts: Vec<PackPart>,
+    /// Groups of columns, those of as many gates.
+    pub groups: usize,
+    /// Whether it is for backward passes only: the transpose.
+    pub is_transposed: bool,
+    /// Whether it is only read where the gradient of the layer's input is wanted.
+    pub meets_input: bool,
+}
+
+/// Some columns of a tensor.
+#[derive(Clone, Debug)]
+pub struct PackPart {
+    /// Which of the layer's tensors; those of a pack come in the order of the tensors.
+    pub tensor: usize,
+    /// Which of its columns.
+    pub columns: Range<usize>,
+    /// The group that comes first in the panels (see [`Source`](crate::kernels::pack::Source)).
+    pub first_group: usize,
+}
+
+impl Pack {
+    /// The transpose of some columns of a tensor.
+    pub fn transposed(tensor: usize, columns: Range<usize>, meets_input: bool) -> Self {
+        Self {
+            parts: vec![PackPart {
+                tensor,
+                columns,
+                first_group: 0,
+            }],
+            groups: 1,
+            is_transposed: true,
+            meets_input,
+        }
     }
 
-    /// Whether the layer's input is multiplied by it.
-    pub fn meets_input(&self) -> bool {
-        matches!(self.role, TensorRole::InputWeight | TensorRole::DenseWeight)
+    /// Where the elements of a part are in its tensor.
+    pub fn source(&self, tensor: &Tensor, part: &PackPart) -> Source {
+        let all = if self.is_transposed {
+            Source::columns(tensor.columns)
+        } else {
+            Source::rows(tensor.columns)
+        };
+        Source {
+            origin: part.columns.start,
+            first_group: part.first_group,
+            ..all
+        }
     }
+
+    /// Depth and columns, given the layer's tensors.
+    pub fn size(&self, tensors: &[Tensor]) -> (usize, usize) {
+        let rows = |part: &PackPart| tensors[part.tensor].rows;
+        let columns = self.parts[0].columns.len();
+        if self.is_transposed {
+            (columns, rows(&self.parts[0]))
+        } else {
+            (self.parts.iter().map(rows).sum(), columns)
+        }
+    }
+}
+
+/// A part of the state that a sequence has in a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct StatePart {
+    /// The region whose rows start with it, counted from the layer's output region. Its lead is the state that the
+    /// sequences start from.
+    pub region: usize,
+    /// Number of elements.
+    pub size: usize,
+    /// Index of the first of the layer's parameters that are the state of a sequence started without one, if there are
+    /// such.
+    pub own: Option<usize>,
 }
 
 /// What a layer gets to run forward.
@@ -129,14 +265,14 @@ pub struct Forward<'a, E: Element> {
     pub crew: Crew<'a>,
     /// Region of the layer's input.
     pub input: usize,
-    /// Region of its output.
+    /// Region of its output, the first of its regions.
     pub output: usize,
     /// Its parameters.
     pub parameters: &'a [E],
-    /// Its matrices, one above the other as they lie in the parameters, packed as one.
+    /// The packed copies that it reads to run forward, in the order of [`Layer::packs`].
     pub weights: &'a [Packed<E>],
-    /// The dropout of this pass.
-    pub mask: DropoutKey,
+    /// The dropout of this pass; None outside training, where nothing is dropped and nothing kept.
+    pub training: Option<DropoutKey>,
 }
 
 /// What a layer gets to run backward.
@@ -148,177 +284,57 @@ pub struct Backward<'a, E: Element> {
     pub crew: Crew<'a>,
     /// Region of the layer's input, and of its gradient.
     pub input: usize,
-    /// Region of its output, and of its gradient.
+    /// Region of its output, and of its gradient, the first of its regions.
     pub output: usize,
-    /// The transposes of its matrices, the last one first. Those that meet the input are only there where the gradient of
-    /// the input is wanted.
+    /// Its parameters.
+    pub parameters: &'a [E],
+    /// The packed copies that it reads to run backward, in the order of [`Layer::packs`]. Those that meet the input are only
+    /// there where the gradient of the input is wanted.
     pub weights: &'a [Packed<E>],
     /// Gradient of the final state, `[batch][stride]` in the caller's order, the layer's part at the start.
     pub state_gradient: Option<&'a [E]>,
     /// From one sequence of it to the next.
     pub state_stride: usize,
+    /// Gradient of what [`Layer::gather_last`] has gathered, which is to be added to that of the output: a row for each
+    /// sequence, and from one to the next.
+    pub last_gradient: Option<(&'a [E], usize)>,
     /// Whether the gradient of the input is wanted.
     pub input_gradient: bool,
+    /// Whether it is to be added to what its region holds.
+    pub accumulate: bool,
     /// Whether the gradient of the state that the sequences start from is wanted.
     pub start_gradient: bool,
+    /// Whether they started from the network's own state.
+    pub own_start: bool,
     /// The dropout of the forward pass.
-    pub mask: DropoutKey,
+    pub training: DropoutKey,
 }
 
-/// What a layer gets to add to its gradients.
-#[derive(Debug)]
-pub struct Gradients<'a, E: Element> {
-    /// Whose instructions to use.
-    pub tier: Tier,
-    /// Region of the layer's input.
-    pub input: usize,
-    /// Region of its output, and of the gradient of what comes before its activation.
-    pub output: usize,
-    /// Inputs and outputs of all steps, and the gradients of a window, of all rows.
-    pub shards: &'a [Shard<E>],
-    /// The steps of the window.
-    pub window: Range<usize>,
-}
-
-impl<'a, E: Element> Gradients<'a, E> {
-    /// Number of rows of the window.
-    pub fn depth(&self) -> usize {
-        let rows = |shard: &Shard<E>| shard.layout.count(&self.window);
-        self.shards.iter().map(rows).sum()
-    }
-
-    /// The rows of the window, the last one first.
-    fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
-        pieces_backwards(self.shards, self.window.clone())
-    }
-
-    /// Packs the gradients of the output, the last row first.
-    fn pack(&self, strip: &mut Packed<E>) {
-        let mut depth = 0;
-        for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Span::Steps(steps.start, steps.end);
-            let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
-            let source = Source::rows_backwards(deltas.stride(self.output), rows);
-            strip.pack(depth, rows, delta, source);
-            depth += rows;
+impl<E: Element> Backward<'_, E> {
+    /// Where the sums of the input's gradient start.
+    pub fn input_start(&self) -> SumStart<'_, E> {
+        if self.accumulate {
+            SumStart::Result
+        } else {
+            SumStart::Zero
         }
     }
 
-    /// Adds the gradients of some rows, from `first` on, of the matrix that meets the input.
-    fn add_input(&self, strip: &Packed<E>, first: usize, sums: &mut [E]) {
-        let mut product = Transposed::new(self.tier, strip, sums);
-        for Piece {
-            activations, steps, ..
-        } in self.pieces()
-        {
-            let block = Span::Steps(steps.start, steps.end);
-            let data = activations.get_long(self.input, block);
-            let stride = activations.stride(self.input);
-            product.push(data, stride, 0, activations.count(block), first);
-        }
-        product.finish();
-    }
-
-    /// Adds the gradients of some rows, from `first` on, of the matrix that meets the output of the step before.
-    fn add_recurrent(&self, strip: &Packed<E>, first: usize, sums: &mut [E]) {
-        let mut product = Transposed::new(self.tier, strip, sums);
-        for Piece {
-            activations, steps, ..
-        } in self.pieces()
-        {
-            let data = activations.get_long(self.output, Span::All);
-            let stride = activations.stride(self.output);
-            for step in steps.rev() {
-                let rows = activations.layout().rows(step);
-                product.push(data, stride, activations.previous_index(step), rows, first);
-            }
-        }
-        product.finish();
-    }
-
-    /// Adds the gradients of the bias.
-    fn add_bias(&self, sums: &mut [E]) {
-        for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Span::Steps(steps.start, steps.end);
-            let (rows, delta) = (deltas.count(block), deltas.get(self.output, block));
-            add_rows_backwards(self.tier, delta, deltas.stride(self.output), rows, sums);
-        }
-    }
-}
-
-/// The product `A^T D` of rows of activations and packed gradients, summed from the last row to the first: so the sum
-/// does not depend on how time is cut into windows.
-struct Transposed<'a, 'b, E: Element> {
-    tier: Tier,
-    strip: &'b Packed<E>,
-    sums: &'b mut [E],
-    pieces: [Segment<'a, E>; PIECES],
-    used: usize,
-    /// Rows of the pieces that are done.
-    done: usize,
-}
-
-/// Pieces that are multiplied at a time.
-const PIECES: usize = 32;
-
-impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
-    fn new(tier: Tier, strip: &'b Packed<E>, sums: &'b mut [E]) -> Self {
-        Self {
-            tier,
-            strip,
-            sums,
-            pieces: [Segment::rows(&[], 0, 0); PIECES],
-            used: 0,
-            done: 0,
-        }
-    }
-
-    /// Takes `count` rows from `row` on, of which the elements from `first` on are wanted; they come before those that it
-    /// has got so far.
-    fn push(&mut self, data: &'a [E], stride: usize, row: usize, count: usize, first: usize) {
-        if let Some(last) = self.used.checked_sub(1) {
-            let next = &mut self.pieces[last];
-            let lowest = next.origin - (next.depth - 1) * stride;
-            if std::ptr::eq(next.data, data) && lowest == (row + count) * stride + first {
-                next.depth += count;
-                return;
-            }
-        }
-        if self.used == PIECES {
-            self.multiply();
-        }
-        self.pieces[self.used] = Segment {
-            data,
-            origin: (row + count - 1) * stride + first,
-            row_stride: 1,
-            depth_stride: -(stride as isize),
-            depth: count,
+    /// Adds the gradients of the last outputs, of `size` elements, to those of the rows where sequences end.
+    pub fn add_last(&self, size: usize, deltas: &mut RowsMut<'_, E>) {
+        let Some((last, last_stride)) = self.last_gradient else {
+            return;
         };
-        self.used += 1;
-    }
-
-    fn multiply(&mut self) {
-        let columns = self.strip.columns();
-        let pieces = &self.pieces[..self.used];
-        Product {
-            start: SumStart::Result,
-            b_depth: self.done,
-            ..Product::new(
-                self.sums.len() / columns,
-                pieces,
-                self.strip,
-                self.sums,
-                columns,
-            )
-        }
-        .run(self.tier);
-        self.done += pieces.iter().map(|piece| piece.depth).sum::<usize>();
-        self.used = 0;
-    }
-
-    fn finish(mut self) {
-        if !self.sums.is_empty() {
-            self.multiply();
+        let (layout, stride) = (deltas.layout(), deltas.stride(self.output));
+        for step in deltas.steps() {
+            let ended = layout.rows(step + 1);
+            let rows = deltas.get_mut(self.output, Span::Step(step));
+            for (row, gradient) in rows.chunks_mut(stride).enumerate().skip(ended) {
+                let last = &last[row * last_stride..][..size];
+                for (gradient, &last) in gradient.iter_mut().zip(last) {
+                    *gradient += last;
+                }
+            }
         }
     }
 }
@@ -328,19 +344,40 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     /// Features of its output.
     fn outputs(&self) -> usize;
 
-    /// Elements of the state that it carries from step to step.
-    fn state_size(&self) -> usize {
-        0
+    /// The parts of the state that it carries from step to step, in the caller's order.
+    fn state(&self) -> Vec<StatePart> {
+        Vec::new()
     }
 
-    /// Elements that it keeps of each step of each sequence. They start with the state, and the state with the output.
-    fn row_size(&self) -> usize {
-        self.outputs().max(self.state_size())
+    /// The regions that it has in the memory of a pass. The rows of the first one start with its output.
+    fn regions(&self) -> Vec<RegionShape> {
+        vec![RegionShape::window(self.outputs())]
     }
 
-    /// Its parameters, in their order in the flat buffer: first the matrices.
+    /// The regions that it has in the memory of a backward pass, as many. The rows of the first one start with the gradient
+    /// of its output.
+    fn gradient_regions(&self) -> Vec<RegionShape> {
+        self.regions()
+    }
+
+    /// Its parameters, in their order in the flat buffer.
     fn tensors(&self) -> Vec<Tensor> {
         Vec::new()
+    }
+
+    /// The packed copies of them that it reads.
+    fn packs(&self) -> Vec<Pack> {
+        Vec::new()
+    }
+
+    /// Whether a part of the state is of the direction from the last step to the first.
+    fn is_reverse(&self, _part: usize) -> bool {
+        false
+    }
+
+    /// Whether an output depends on later steps.
+    fn looks_ahead(&self) -> bool {
+        false
     }
 
     /// Whether it does nothing outside training: inference then leaves it out, and the next layer reads what it would have
@@ -355,15 +392,30 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         false
     }
 
-    /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the lead of its output
-    /// region; whoever runs the windows puts it there, from the caller or from the end of the window before.
+    /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the leads of its
+    /// regions; whoever runs the windows puts it there, from the caller or from the end of the window before.
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>);
 
-    /// Turns the gradient of the output, in the output region of `deltas`, into the gradient of what comes before the
-    /// activation, in place, and stores the gradient of the input if it is wanted. The windows come from the last one to the
-    /// first. A recurrent layer finds what the window after has left in the lead of the region, and leaves there what the
-    /// window before needs: the gradient of what comes before the activation in its own first step, for the rows of that
-    /// step. In the window of step 0 it leaves the gradient of the state that the sequences start from, if that is wanted.
+    /// Copies the last output of the sequences that end in the window to the rows of `last`, one every `stride`: row r is
+    /// that of the layout's sequence r.
+    fn gather_last(
+        &self,
+        activations: &RowsMut<'_, E>,
+        output: usize,
+        last: &mut [E],
+        stride: usize,
+    ) {
+        let size = self.outputs();
+        gradients::ended_rows(activations, output, |row, values| {
+            last[row * stride..][..size].copy_from_slice(&values[..size]);
+        });
+    }
+
+    /// Turns the gradient of the output, in the output region of `deltas`, into what [`Self::gradients`] needs, and stores
+    /// the gradient of the input if it is wanted. The windows come from the last one to the first. A recurrent layer finds
+    /// what the window after has left in the leads of its regions, and leaves there what the window before needs. In the
+    /// window of step 0 it leaves the gradient of the state that the sequences start from, if that is wanted, in the lead
+    /// of the last region of each part of its state.
     fn backward(
         &self,
         pass: &Backward<'_, E>,
@@ -371,12 +423,18 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         deltas: &mut RowsMut<'_, E>,
     );
 
-    /// Adds the gradients of some `rows` of the parameters (counting the rows of all tensors) to `gradients`.
+    /// The parts that the gradients of its parameters are computed in.
+    fn gradient_parts(&self) -> Vec<gradients::GradientPart> {
+        Vec::new()
+    }
+
+    /// Adds the gradients of some `rows` of a part to `sums`.
     fn gradients(
         &self,
         _pass: &Gradients<'_, E>,
+        _part: usize,
         _rows: Range<usize>,
-        _gradients: &mut [E],
+        _sums: &mut [E],
         _strip: &mut Packed<E>,
     ) {
     }

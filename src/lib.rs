@@ -64,6 +64,8 @@ mod class_names;
 mod compiled;
 mod element;
 mod error;
+#[allow(unsafe_code)] // threads that write the same matrix
+mod gemm;
 mod layer;
 mod layout;
 mod model;

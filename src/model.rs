@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
-use crate::kernels::pack::{Packed, Source};
+use crate::kernels::pack::{Packed, Part};
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
-use crate::layer::{Layer, LayerSpec, Tensor};
+use crate::layer::gradients::GradientPart;
+use crate::layer::{Layer, LayerSpec, Pack, StatePart, Tensor};
+use crate::regions::RegionShape;
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
 
@@ -33,8 +35,20 @@ pub struct LayerSlot<E: Element> {
     pub spec: LayerSpec,
     /// The layer itself.
     pub layer: Arc<dyn Layer<E>>,
-    /// Its parameters: matrices of as many columns each.
+    /// Its parameters.
     pub tensors: Vec<Tensor>,
+    /// The packed copies of them that it reads.
+    pub packs: Vec<Pack>,
+    /// The parts that their gradients are computed in.
+    pub gradient_parts: Vec<GradientPart>,
+    /// The parts of its state.
+    pub state: Vec<StatePart>,
+    /// Its regions in the memory of a forward pass.
+    pub regions: Vec<RegionShape>,
+    /// As many in that of a backward pass.
+    pub gradient_regions: Vec<RegionShape>,
+    /// Index of its first region.
+    pub region: usize,
     /// Index of its first parameter.
     pub first_parameter: usize,
     /// Number of its parameters.
@@ -49,6 +63,11 @@ impl<E: Element> Clone for LayerSlot<E> {
             spec: self.spec.clone(),
             layer: Arc::clone(&self.layer),
             tensors: self.tensors.clone(),
+            packs: self.packs.clone(),
+            gradient_parts: self.gradient_parts.clone(),
+            state: self.state.clone(),
+            regions: self.regions.clone(),
+            gradient_regions: self.gradient_regions.clone(),
             ..*self
         }
     }
@@ -60,9 +79,54 @@ impl<E: Element> LayerSlot<E> {
         self.first_parameter..self.first_parameter + self.parameter_count
     }
 
-    /// Columns of its parameters; 0 where it has none.
+    /// Most columns of its matrices; 0 where it has none.
     pub fn columns(&self) -> usize {
-        self.tensors.first().map_or(0, |tensor| tensor.columns)
+        let matrices = self.tensors.iter().filter(|tensor| tensor.is_matrix());
+        matrices.map(|tensor| tensor.columns).max().unwrap_or(0)
+    }
+
+    /// Elements of a sequence's state.
+    pub fn state_size(&self) -> usize {
+        self.state.iter().map(|part| part.size).sum()
+    }
+
+    /// The parts of a sequence's state: their regions, their places in the whole state, and their own start among the
+    /// layer's parameters.
+    pub fn states(&self) -> impl Iterator<Item = (usize, Range<usize>, Option<usize>)> {
+        let mut first = self.first_state;
+        self.state.iter().map(move |part| {
+            let start = first;
+            first += part.size;
+            (self.region + part.region, start..first, part.own)
+        })
+    }
+
+    /// Index of the first of a tensor's elements among the layer's parameters.
+    pub fn tensor_start(&self, tensor: usize) -> usize {
+        self.tensors[..tensor].iter().map(Tensor::len).sum()
+    }
+
+    /// What kernels read to run forward, or backward.
+    pub fn packs(&self, is_transposed: bool) -> impl Iterator<Item = &Pack> + Clone {
+        let packs = self.packs.iter();
+        packs.filter(move |pack| pack.is_transposed == is_transposed)
+    }
+
+    /// Packs copies of the layer's parameters that have the shape of `pack`.
+    pub fn pack(&self, pack: &Pack, parameters: &[E], mut packed: Part<'_, E>) {
+        for part in &pack.parts {
+            let tensor = &self.tensors[part.tensor];
+            let rows = tensor.rows;
+            let depth = if pack.is_transposed {
+                part.columns.len()
+            } else {
+                rows
+            };
+            let values = &parameters[self.tensor_start(part.tensor)..][..tensor.len()];
+            packed
+                .take_depth(depth)
+                .pack(values, pack.source(tensor, part));
+        }
     }
 }
 
@@ -75,7 +139,7 @@ pub struct Model<E: Element> {
     pub places: Vec<LayerSlot<E>>,
     pub state_size: usize,
     pub parameters: Buffer<E>,
-    /// What each layer reads to run forward: its matrices one above the other as one, if it has any.
+    /// What each layer reads to run forward.
     pub weights: Vec<Vec<Packed<E>>>,
     pub standardization: Option<Standardization<E>>,
     /// Of as many classes as there are outputs, or none. Copies share them, so that they stay where they are.
@@ -113,7 +177,7 @@ impl<E: Element> Model<E> {
             Output::Last => self
                 .places
                 .iter()
-                .rposition(|place| place.layer.state_size() > 0)
+                .rposition(|place| place.state_size() > 0)
                 .map_or(0, |last| last + 1),
         }
     }
@@ -121,8 +185,7 @@ impl<E: Element> Model<E> {
     /// Number of parameters once a layer of this kind is added.
     pub fn parameter_count_with(&self, spec: &LayerSpec) -> Result<usize> {
         let mut total = self.parameters.len();
-        let layer = spec.build::<E>(self.output_size());
-        for tensor in layer.tensors() {
+        for tensor in spec.build::<E>(self.output_size()).tensors() {
             let what = "the parameters of a layer";
             let len = shape::product(what, &[tensor.rows, tensor.columns])?;
             total = shape::sum(what, &[total, len])?;
@@ -144,23 +207,31 @@ impl<E: Element> Model<E> {
         let total = self.parameter_count_with(&spec)?;
         let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
         let first_parameter = self.parameters.len();
-        let state_size = shape::sum("the state", &[self.state_size, layer.state_size()])?;
-        let mut values = Buffer::zeroed("the parameters", total - first_parameter)?;
-        let tensors = layer.tensors();
-        start(&tensors, &mut values)?;
-        let mut weights = Vec::new();
-        pack_forward(self.tier, &tensors, &values, &mut weights)?;
-        self.parameters.resize("the parameters", total)?;
-        self.parameters[first_parameter..].copy_from_slice(&values);
-        self.weights.push(weights);
-        self.places.push(LayerSlot {
-            spec,
-            tensors,
+        let slot = LayerSlot {
+            tensors: layer.tensors(),
+            packs: layer.packs(),
+            gradient_parts: layer.gradient_parts(),
+            state: layer.state(),
+            regions: layer.regions(),
+            gradient_regions: layer.gradient_regions(),
+            region: self.region_count(),
             first_parameter,
             parameter_count: total - first_parameter,
             first_state: self.state_size,
+            spec,
             layer,
-        });
+        };
+        let own = slot.state.iter().map(|part| part.size);
+        let state_size = own.fold(self.state_size, usize::saturating_add);
+        shape::product("the state", &[state_size])?;
+        let mut values = Buffer::zeroed("the parameters", total - first_parameter)?;
+        start(&slot.tensors, &mut values)?;
+        let mut weights = Vec::new();
+        slot.pack_forward(self.tier, &values, &mut weights)?;
+        self.parameters.resize("the parameters", total)?;
+        self.parameters[first_parameter..].copy_from_slice(&values);
+        self.weights.push(weights);
+        self.places.push(slot);
         self.state_size = state_size;
         if self.class_names.len() != self.output_size() {
             self.class_names = Arc::default();
@@ -172,7 +243,7 @@ impl<E: Element> Model<E> {
     pub fn pack(&mut self) -> Result<()> {
         for (place, weights) in self.places.iter().zip(&mut self.weights) {
             let parameters = &self.parameters[place.parameters()];
-            pack_forward(self.tier, &place.tensors, parameters, weights)?;
+            place.pack_forward(self.tier, parameters, weights)?;
         }
         Ok(())
     }
@@ -182,21 +253,52 @@ impl<E: Element> Model<E> {
         &self.parameters[self.places[index].parameters()]
     }
 
-    /// Widths and leads, in elements and rows, of the regions of an arena: the input, and the first `layers` layers, of which
-    /// the recurrent ones have a lead of `batch` rows.
-    pub fn regions(
-        &self,
-        layers: usize,
-        batch: usize,
-    ) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
-        (0..layers + 1).map(move |region| match region.checked_sub(1) {
-            None => (self.input_size, 0),
-            Some(layer) => {
-                let layer = &self.places[layer].layer;
-                let lead = if layer.state_size() > 0 { batch } else { 0 };
-                (layer.row_size(), lead)
-            }
-        })
+    /// Number of regions of a pass: that of the input, and those of the layers.
+    pub fn region_count(&self) -> usize {
+        self.places
+            .last()
+            .map_or(1, |place| place.region + place.regions.len())
+    }
+
+    /// The regions of a pass over whole sequences.
+    pub fn regions(&self) -> impl ExactSizeIterator<Item = RegionShape> + Clone {
+        let input = RegionShape::window(self.input_size);
+        let layers = &self.places[..self.sequence_layers()];
+        Regions::new(input, layers, |place| &place.regions)
+    }
+
+    /// The regions of all layers.
+    pub fn all_regions(&self) -> impl ExactSizeIterator<Item = RegionShape> + Clone {
+        let input = RegionShape::window(self.input_size);
+        Regions::new(input, &self.places, |place| &place.regions)
+    }
+
+    /// Those of its gradients.
+    pub fn gradient_regions(&self) -> impl ExactSizeIterator<Item = RegionShape> + Clone {
+        let input = RegionShape::window(self.input_size);
+        let layers = &self.places[..self.sequence_layers()];
+        Regions::new(input, layers, |place| &place.gradient_regions)
+    }
+
+    /// The region of a layer's input.
+    pub fn input_region(&self, layer: usize) -> usize {
+        match layer.checked_sub(1) {
+            None => 0,
+            Some(before) => self.places[before].region,
+        }
+    }
+
+    /// The first region of the layers behind the last one that runs over whole sequences: that of its output.
+    pub fn head_region(&self) -> usize {
+        match self.sequence_layers().checked_sub(1) {
+            None => 0,
+            Some(last) => self.places[last].region,
+        }
+    }
+
+    /// Whether an output depends on later steps.
+    pub fn looks_ahead(&self) -> bool {
+        self.places.iter().any(|place| place.layer.looks_ahead())
     }
 
     /// The number of shards that a batch is cut into for so many threads: one where there are too few sequences, or where
@@ -276,24 +378,72 @@ impl<E: Element> Model<E> {
     }
 }
 
-/// Packs the matrices of a layer as they lie in its parameters, one above the other: so a row of x_t and h_{t-1} meets both
-/// in one product.
-fn pack_forward<E: Element>(
-    tier: Tier,
-    tensors: &[Tensor],
-    parameters: &[E],
-    weights: &mut Vec<Packed<E>>,
-) -> Result<()> {
-    let Some(&Tensor { columns, .. }) = tensors.first() else {
-        return Ok(());
-    };
-    let matrices = tensors.iter().filter(|tensor| tensor.is_matrix());
-    let depth = matrices.map(|tensor| tensor.rows).sum();
-    if weights.is_empty() {
-        try_reserve(PACKED, weights, 1)?;
-        weights.push(Packed::new());
+impl<E: Element> LayerSlot<E> {
+    /// Packs what the layer reads to run forward.
+    fn pack_forward(
+        &self,
+        tier: Tier,
+        parameters: &[E],
+        weights: &mut Vec<Packed<E>>,
+    ) -> Result<()> {
+        let packs = self.packs(false);
+        try_reserve(PACKED, weights, packs.clone().count())?;
+        weights.resize_with(packs.clone().count(), Packed::new);
+        for (pack, packed) in packs.zip(weights) {
+            let (depth, columns) = pack.size(&self.tensors);
+            packed.shape_groups(PACKED, tier, depth, columns, pack.groups)?;
+            self.pack(pack, parameters, packed.part());
+        }
+        Ok(())
     }
-    weights[0].shape(PACKED, tier, depth, columns)?;
-    weights[0].pack(0, depth, parameters, Source::rows(columns));
-    Ok(())
 }
+
+/// The regions of an input and of some layers.
+#[derive(Clone)]
+struct Regions<'a, E: Element> {
+    input: Option<RegionShape>,
+    layers: &'a [LayerSlot<E>],
+    /// Those of the first layer that are done.
+    done: usize,
+    of: fn(&LayerSlot<E>) -> &[RegionShape],
+}
+
+impl<'a, E: Element> Regions<'a, E> {
+    fn new(
+        input: RegionShape,
+        layers: &'a [LayerSlot<E>],
+        of: fn(&LayerSlot<E>) -> &[RegionShape],
+    ) -> Self {
+        Self {
+            input: Some(input),
+            layers,
+            done: 0,
+            of,
+        }
+    }
+}
+
+impl<E: Element> Iterator for Regions<'_, E> {
+    type Item = RegionShape;
+
+    fn next(&mut self) -> Option<RegionShape> {
+        if let Some(input) = self.input.take() {
+            return Some(input);
+        }
+        let (first, rest) = self.layers.split_first()?;
+        let shape = (self.of)(first)[self.done];
+        self.done += 1;
+        if self.done == first.regions.len() {
+            (self.layers, self.done) = (rest, 0);
+        }
+        Some(shape)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let regions = self.layers.iter().map(|layer| layer.regions.len());
+        let len = regions.sum::<usize>() - self.done + usize::from(self.input.is_some());
+        (len, Some(len))
+    }
+}
+
+impl<E: Element> ExactSizeIterator for Regions<'_, E> {}

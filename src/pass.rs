@@ -13,7 +13,7 @@ use crate::layer::DropoutKey;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::parallel::Crew;
-use crate::regions::Shard;
+use crate::regions::{RegionShape, Shard};
 use crate::{Element, Result, shape};
 
 /// A batch of sequences.
@@ -55,6 +55,8 @@ pub struct Workspace<E: Element> {
     used: usize,
     /// Steps of the caller's buffers.
     steps: usize,
+    /// Whether the sequences started from the network's own state.
+    own_start: bool,
 }
 
 /// Rows that a window of a pass has about, at most: enough for the products to run at full speed, few enough that what one
@@ -119,18 +121,18 @@ impl<E: Element> Workspace<E> {
             sequence.layout.reserve(count, batch.steps)?;
             sequence.layout.set_part(&self.layout, rows);
             let all = sequence.layout.total();
-            let room = if training {
+            let room = if training || model.looks_ahead() {
                 all
             } else {
                 most_rows(&sequence.layout, WINDOW_ROWS)
             };
-            let regions = model.regions(model.sequence_layers(), count);
-            sequence.activations.configure(what, regions, room)?;
+            let regions = &mut sequence.activations;
+            regions.configure(what, model.regions(), count, room)?;
 
             head.layout.reserve(count, 1)?;
             head.layout.set_one_step(&sequence.layout);
-            head.activations
-                .configure(what, head_regions(model), count)?;
+            let regions = &mut head.activations;
+            regions.configure(what, head_regions(model), count, count)?;
         }
         Ok(())
     }
@@ -150,21 +152,34 @@ pub fn output_len<E: Element>(model: &Model<E>, batch: usize, steps: usize) -> R
     shape::product("y", &[batch, steps, model.output_size()])
 }
 
-/// Widths of the regions of the layers that only see the last step, none where there is no such thing.
+/// The regions of the layers that only see the last step, behind those of the layers before them, which are empty but for
+/// the one that the last outputs are gathered in. None where there is no such thing.
 fn head_regions<E: Element>(
     model: &Model<E>,
-) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone {
-    let first = model.sequence_layers();
+) -> impl ExactSizeIterator<Item = RegionShape> + Clone {
+    let input = model.head_region();
+    let layers = &model.places[model.sequence_layers()..];
+    let behind = layers
+        .first()
+        .map_or(model.region_count(), |first| first.region);
+    let width = match model.sequence_layers().checked_sub(1) {
+        None => model.input_size,
+        Some(last) => model.places[last].layer.outputs(),
+    };
     let count = match model.output {
-        crate::Output::Last => model.places.len() - first + 1,
+        crate::Output::Last => model.region_count(),
         crate::Output::All => 0,
     };
     (0..count).map(move |region| {
-        let width = match (first + region).checked_sub(1) {
-            None => model.input_size,
-            Some(layer) => model.places[layer].layer.row_size(),
-        };
-        (width, 0)
+        if region == input {
+            return RegionShape::window(width);
+        }
+        if region < behind {
+            return RegionShape::window(0);
+        }
+        let after = layers.partition_point(|place| place.region <= region);
+        let place = &layers[after - 1];
+        place.regions[region - place.region]
     })
 }
 
@@ -178,7 +193,7 @@ pub struct Training {
 }
 
 impl Training {
-    fn mask(self, layer: usize) -> DropoutKey {
+    fn key(self, layer: usize) -> DropoutKey {
         DropoutKey {
             seed: self.seed,
             pass: self.pass,

@@ -24,6 +24,54 @@ struct Region {
     width: usize,
     stride: usize,
     lead: usize,
+    has_window: bool,
+}
+
+/// The rows of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionShape {
+    /// Elements of a row.
+    pub width: usize,
+    /// Whether it has a lead.
+    pub lead: bool,
+    /// Whether it has the rows of a window.
+    pub window: bool,
+}
+
+impl RegionShape {
+    /// The rows of a window.
+    pub const fn window(width: usize) -> Self {
+        Self {
+            width,
+            lead: false,
+            window: true,
+        }
+    }
+
+    /// A lead and the rows of a window.
+    pub const fn with_lead(width: usize) -> Self {
+        Self {
+            width,
+            lead: true,
+            window: true,
+        }
+    }
+
+    /// A lead alone: one row for each sequence.
+    pub const fn lead(width: usize) -> Self {
+        Self {
+            width,
+            lead: true,
+            window: false,
+        }
+    }
+
+    /// Elements, with so many rows of a lead and of a window.
+    fn len<E>(&self, what: &'static str, batch: usize, rows: usize) -> Result<usize> {
+        let count = |there: bool, count| if there { count } else { 0 };
+        let rows = shape::sum(what, &[count(self.lead, batch), count(self.window, rows)])?;
+        shape::product(what, &[rows, stride::<E>(self.width)])
+    }
 }
 
 /// Rows of a region.
@@ -48,24 +96,26 @@ pub struct Regions<E: Element> {
 }
 
 impl<E: Element> Regions<E> {
-    /// Lays out one region for each `(width, lead)` (in elements and rows) with room for `rows` rows in a window.
+    /// Lays out regions with leads of `batch` rows and room for `rows` rows in a window.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`], [`crate::Error::SizeOverflow`]; the regions are then as they were.
     pub fn configure(
         &mut self,
         what: &'static str,
-        regions: impl ExactSizeIterator<Item = (usize, usize)> + Clone,
+        regions: impl ExactSizeIterator<Item = RegionShape> + Clone,
+        batch: usize,
         rows: usize,
     ) -> Result<()> {
-        let place = |start: &mut usize, (width, lead): (usize, usize)| {
+        let place = |start: &mut usize, shape: RegionShape| {
             let region = Region {
                 start: *start,
-                width,
-                stride: stride::<E>(width),
-                lead,
+                width: shape.width,
+                stride: stride::<E>(shape.width),
+                lead: if shape.lead { batch } else { 0 },
+                has_window: shape.window,
             };
-            let len = shape::product(what, &[shape::sum(what, &[lead, rows])?, region.stride])?;
+            let len = shape.len::<E>(what, batch, rows)?;
             *start = shape::sum(what, &[*start, len, 15])? / 16 * 16;
             Ok(region)
         };
@@ -165,7 +215,7 @@ pub fn pieces_backwards<E: Element>(
 /// From one row of a region to the next. Rows whose distance is a multiple of 1 KiB would meet in a few sets of the
 /// first-level cache; one cache line more spreads them.
 fn stride<E>(width: usize) -> usize {
-    if (width * size_of::<E>()).is_multiple_of(1024) {
+    if width > 0 && width.saturating_mul(size_of::<E>()).is_multiple_of(1024) {
         width + 64 / size_of::<E>()
     } else {
         width
@@ -269,21 +319,25 @@ impl<'a, D> Window<'a, D> {
             region.lead + self.layout.offset(step) - self.layout.offset(self.steps.start)
         };
         let first = match block {
-            Span::Lead | Span::All => {
+            Span::Lead => {
                 assert!(region.lead > 0);
                 0
             }
+            Span::All => {
+                assert!(region.lead > 0 && region.has_window);
+                0
+            }
             Span::Step(step) => {
-                assert!(step < self.steps.end);
+                assert!(region.has_window && step < self.steps.end);
                 position(step)
             }
             Span::Steps(from, to) => {
-                assert!(from <= to && to <= self.steps.end);
+                assert!(region.has_window && from <= to && to <= self.steps.end);
                 position(from)
             }
         };
         let count = self.count(block);
-        if count == 0 {
+        if count == 0 || region.width == 0 {
             return region.start..region.start;
         }
         let start = region.start + first * region.stride;
@@ -300,6 +354,23 @@ impl<E: Element, D: Deref<Target = [E]>> Window<'_, D> {
 }
 
 impl<'a, E: Element> Rows<'a, E> {
+    /// The rows of the steps, behind those that they start from: the step before, or the lead. Also the number of these.
+    pub fn with_previous(&self, region: usize, steps: Range<usize>) -> (&'a [E], usize) {
+        let (first, lead) = match steps.start.checked_sub(1) {
+            Some(before) if before >= self.steps.start => {
+                (Span::Steps(before, steps.end), self.layout.rows(before))
+            }
+            _ => (Span::All, self.layout.batch()),
+        };
+        let mut range = self.range(region, first);
+        if first == Span::All {
+            range.end = range
+                .end
+                .min(self.range(region, Span::Steps(steps.start, steps.end)).end);
+        }
+        (&self.data[range], lead)
+    }
+
     /// As [`Self::get`], for as long as the arena is borrowed.
     pub fn get_long(&self, region: usize, block: Span) -> &'a [E] {
         &self.data[self.range(region, block)]
@@ -342,6 +413,24 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
         (read, write)
     }
 
+    /// Blocks of regions to write, which come in the order of the regions.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn parts_mut<const N: usize>(&mut self, parts: [(usize, Span); N]) -> [&mut [E]; N] {
+        let ranges = parts.map(|(region, block)| self.range(region, block));
+        let (mut rest, mut done) = (&mut self.data[..], 0);
+        ranges.map(|Range { start, end }| {
+            if start == end {
+                return &mut [][..];
+            }
+            let (_, behind) = std::mem::take(&mut rest).split_at_mut(start - done);
+            let (part, behind) = behind.split_at_mut(end - start);
+            (rest, done) = (behind, end);
+            part
+        })
+    }
+
     /// Copies the steps from the sequences of a caller's `[batch][steps][width]` to the start of each row of a region.
     ///
     /// # Panics
@@ -377,8 +466,10 @@ mod tests {
         for (width, steps) in [(3, 0..5), (256, 1..4)] {
             let mut arena = Regions::<f32>::default();
             let rows = layout.offset(steps.end) - layout.offset(steps.start);
-            let regions = [(width, 5), (2, 0)];
-            arena.configure("test", regions.into_iter(), rows).unwrap();
+            let regions = [RegionShape::with_lead(width), RegionShape::window(2)];
+            arena
+                .configure("test", regions.into_iter(), 5, rows)
+                .unwrap();
             let mut window = arena.rows_mut(&layout, steps.clone());
             for block in std::iter::once(Span::Lead).chain(steps.clone().map(Span::Step)) {
                 let (count, stride) = (window.count(block), window.stride(0));
@@ -410,7 +501,12 @@ mod tests {
         let layout = layout(&[2, 1]);
         let mut arena = Regions::<f32>::default();
         arena
-            .configure("test", [(1, 2), (1, 0)].into_iter(), 3)
+            .configure(
+                "test",
+                [RegionShape::with_lead(1), RegionShape::window(1)].into_iter(),
+                2,
+                3,
+            )
             .unwrap();
         let mut window = arena.rows_mut(&layout, 0..2);
         window.get_mut(0, Span::All).fill(1.0);
@@ -427,7 +523,8 @@ mod tests {
     fn a_block_is_not_read_while_it_is_written() {
         let layout = layout(&[2, 1]);
         let mut arena = Regions::<f32>::default();
-        arena.configure("test", [(3, 0)].into_iter(), 3).unwrap();
+        let regions = [RegionShape::window(3)];
+        arena.configure("test", regions.into_iter(), 2, 3).unwrap();
         let mut window = arena.rows_mut(&layout, 0..2);
         window.split([(0, Span::Steps(0, 2))], (0, Span::Step(1)));
     }

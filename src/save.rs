@@ -27,8 +27,10 @@ impl<E: Element> Network<E> {
     /// many epochs and passes it has trained. Gradients and the number of threads are not part of it.
     ///
     /// The file is a [safetensors](https://github.com/huggingface/safetensors) file. The k-th recurrent layer, counted
-    /// from 0, has the tensors of a layer of `torch.nn.RNN`: `weight_ih_l{k}` `[units][input]`, `weight_hh_l{k}`
-    /// `[units][units]`, `bias_ih_l{k}` `[units]` and `bias_hh_l{k}` `[units]`, which is 0. The k-th dense layer has
+    /// from 0, has the tensors of a layer of `torch.nn.RNN`, `GRU` or `LSTM`: `weight_ih_l{k}` `[gates * units][input]`,
+    /// `weight_hh_l{k}` `[gates * units][units]`, `bias_ih_l{k}` `[gates * units]` and `bias_hh_l{k}`, which is 0 but for the
+    /// candidate of a GRU; of the reverse direction with `_reverse` behind the name, and what only some cells have as
+    /// `weight_hr_l{k}`, `peephole_l{k}`, `h0_l{k}`, `c0_l{k}`. The k-th dense layer has
     /// those of a `torch.nn.Linear`: `linear{k}.weight` `[units][input]` and `linear{k}.bias` `[units]`. The
     /// standardization is `standardization.mean` and `standardization.deviation` `[input_size]`. Elements are `F32` or
     /// `F64`, as in the network. What the tensors don't tell is JSON under the key `elman` of the metadata.
@@ -192,21 +194,34 @@ struct Entry {
     /// A second tensor of the same shape: 0 when it is written, added when it is read.
     addend: Option<String>,
     shape: Vec<usize>,
+    /// Zeros in front of it; when it is read, what there is there is added to the tensor before.
+    padding: usize,
 }
 
 impl Entry {
-    /// Of a tensor of the k-th layer of its kind.
-    fn new(tensor: &Tensor, k: usize) -> Self {
+    /// Of a tensor of the k-th layer of its kind. Of a GRU whose reset acts after the product, the second bias is that of the
+    /// candidate alone; those of the gates are part of the first.
+    fn new(tensor: &Tensor, k: usize, has_candidate_bias: bool) -> Self {
+        let k = format!("l{k}{}", if tensor.is_reverse { "_reverse" } else { "" });
+        let mut padding = 0;
         let (vector, matrix) = (vec![tensor.columns], vec![tensor.columns, tensor.rows]);
         let (name, shape) = match tensor.role {
-            TensorRole::InputWeight => (format!("weight_ih_l{k}"), matrix),
-            TensorRole::RecurrentWeight => (format!("weight_hh_l{k}"), matrix),
-            TensorRole::RecurrentBias => (format!("bias_ih_l{k}"), vector),
-            TensorRole::DenseWeight => (format!("linear{k}.weight"), matrix),
-            TensorRole::DenseBias => (format!("linear{k}.bias"), vector),
+            TensorRole::InputWeight => (format!("weight_ih_{k}"), matrix),
+            TensorRole::RecurrentWeight => (format!("weight_hh_{k}"), matrix),
+            TensorRole::RecurrentBias => (format!("bias_ih_{k}"), vector),
+            TensorRole::CandidateBias => {
+                padding = 2 * tensor.columns;
+                (format!("bias_hh_{k}"), vec![3 * tensor.columns])
+            }
+            TensorRole::Peephole => (format!("peephole_{k}"), matrix),
+            TensorRole::Projection => (format!("weight_hr_{k}"), matrix),
+            TensorRole::InitialState => (format!("h0_{k}"), vector),
+            TensorRole::InitialCell => (format!("c0_{k}"), vector),
+            TensorRole::DenseWeight => (format!("linear{}.weight", &k[1..]), matrix),
+            TensorRole::DenseBias => (format!("linear{}.bias", &k[1..]), vector),
         };
         let addend = match tensor.role {
-            TensorRole::RecurrentBias => Some(format!("bias_hh_l{k}")),
+            TensorRole::RecurrentBias if !has_candidate_bias => Some(format!("bias_hh_{k}")),
             _ => None,
         };
         Self {
@@ -214,6 +229,7 @@ impl Entry {
             name,
             addend,
             shape,
+            padding,
         }
     }
 
@@ -256,12 +272,15 @@ impl Architecture {
         for spec in &self.layers {
             let layer: Box<dyn Layer<E>> = spec.build(inputs);
             inputs = layer.outputs();
-            let k = match layer.state_size() {
-                0 => &mut others,
-                _ => &mut recurrent,
+            let k = if layer.state().is_empty() {
+                &mut others
+            } else {
+                &mut recurrent
             };
             let tensors = layer.tensors();
-            entries.extend(tensors.iter().map(|tensor| Entry::new(tensor, *k)));
+            let is_candidate_bias = |tensor: &Tensor| tensor.role == TensorRole::CandidateBias;
+            let two = tensors.iter().any(is_candidate_bias);
+            entries.extend(tensors.iter().map(|tensor| Entry::new(tensor, *k, two)));
             *k += usize::from(!tensors.is_empty());
         }
         if self.standardized {
@@ -270,6 +289,7 @@ impl Architecture {
                 name: name.to_owned(),
                 addend: None,
                 shape: vec![self.input_size],
+                padding: 0,
             }));
         }
         entries

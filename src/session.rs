@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::layer::{DropoutKey, Forward};
+use crate::layer::Forward;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::network::Network;
 use crate::parallel::Crew;
 use crate::regions::{Regions, Span};
-use crate::{Element, Result, in_engine_mode, shape};
+use crate::{Element, Error, Result, in_engine_mode, shape};
 
 /// A stream through a network: it keeps the state from step to step.
 ///
@@ -34,10 +34,10 @@ const BLOCK_STEPS: usize = 64;
 const BLOCK_BYTES: usize = 64 << 10;
 
 impl<E: Element> Session<E> {
-    /// A stream from the state 0 on.
+    /// A stream from the network's own state on, which is 0 unless it has one.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`]
+    /// [`Error::Mismatch`] for a network that looks ahead, as one with a bidirectional layer does; [`Error::OutOfMemory`]
     pub fn new(network: &Network<E>) -> Result<Self> {
         Self::of(Arc::clone(network.model()))
     }
@@ -48,29 +48,37 @@ impl<E: Element> Session<E> {
     /// [`crate::Error::OutOfMemory`]
     pub fn try_clone(&self) -> Result<Self> {
         let mut clone = Self::of(Arc::clone(&self.model))?;
-        for (region, place) in (1..).zip(&self.model.places) {
-            let size = place.layer.state_size();
-            if size > 0 {
-                let mut window = clone.activations.rows_mut(&clone.layout, 0..1);
-                let state = &mut window.get_mut(region, Span::Lead)[..size];
-                state.copy_from_slice(&self.activations.lead(region)[..size]);
+        let mut window = clone.activations.rows_mut(&clone.layout, 0..1);
+        for place in &self.model.places {
+            for (region, part, _) in place.states() {
+                let state = &mut window.get_mut(region, Span::Lead)[..part.len()];
+                state.copy_from_slice(&self.activations.lead(region)[..part.len()]);
             }
         }
         Ok(clone)
     }
 
     fn of(model: Arc<Model<E>>) -> Result<Self> {
-        let regions = model.regions(model.places.len(), 1);
+        if model.looks_ahead() {
+            return Err(Error::Mismatch {
+                name: "the network",
+                actual: "one that looks ahead: a layer goes from the last step to the first"
+                    .to_owned(),
+                expected: "one whose outputs follow from the steps so far (predict runs others)"
+                    .to_owned(),
+            });
+        }
+        let regions = model.all_regions();
         let row = regions
             .clone()
-            .fold(0_usize, |sum, (width, _)| sum.saturating_add(width));
+            .fold(0_usize, |sum, region| sum.saturating_add(region.width));
         let row = row.saturating_mul(size_of::<E>());
         let steps = (BLOCK_BYTES / row).clamp(1, BLOCK_STEPS);
         let mut layout = Layout::default();
         layout.reserve(1, steps)?;
         layout.set(1, steps, None);
         let mut activations = Regions::default();
-        activations.configure("a session", regions, steps)?;
+        activations.configure("a session", regions, 1, steps)?;
         let mut session = Self {
             model,
             layout,
@@ -161,7 +169,7 @@ impl<E: Element> Session<E> {
             if place.layer.trains_only() {
                 continue;
             }
-            let output = index + 1;
+            let output = place.region;
             let pass = Forward {
                 tier: model.tier,
                 crew: Crew::ALONE,
@@ -169,14 +177,13 @@ impl<E: Element> Session<E> {
                 output,
                 parameters: &model.parameters[place.parameters()],
                 weights: &model.weights[index],
-                mask: DropoutKey::default(),
+                training: None,
             };
             place.layer.forward(&pass, &mut window);
-            let size = place.layer.state_size();
-            if size > 0 {
+            for (region, part, _) in place.states() {
                 let last = Span::Step(steps - 1);
-                let ([row], state) = window.split([(output, last)], (output, Span::Lead));
-                state[..size].copy_from_slice(&row[..size]);
+                let ([row], state) = window.split([(region, last)], (region, Span::Lead));
+                state[..part.len()].copy_from_slice(&row[..part.len()]);
             }
             input = output;
         }
@@ -199,9 +206,12 @@ impl<E: Element> Session<E> {
         size_of::<Self>() + self.layout.bytes() + self.activations.bytes()
     }
 
-    /// Starts again from the state 0.
+    /// Starts again from the network's own state: 0 unless it has one.
     pub fn reset(&mut self) {
-        self.each_state(|state, _| state.fill(E::ZERO));
+        self.each_state(|state, _, own| match own {
+            None => state.fill(E::ZERO),
+            Some(own) => state.copy_from_slice(own),
+        });
     }
 
     /// Copies the state `[state_size]`, in layer order, to `state`.
@@ -210,11 +220,10 @@ impl<E: Element> Session<E> {
     /// [`crate::Error::Length`]
     pub fn state(&self, state: &mut [E]) -> Result<()> {
         shape::expect_len("state", state.len(), self.state_size())?;
-        for (index, place) in self.model.places.iter().enumerate() {
-            let size = place.layer.state_size();
-            if size > 0 {
-                let own = &self.activations.lead(index + 1)[..size];
-                state[place.first_state..][..size].copy_from_slice(own);
+        for place in &self.model.places {
+            for (region, part, _) in place.states() {
+                let own = &self.activations.lead(region)[..part.len()];
+                state[part].copy_from_slice(own);
             }
         }
         Ok(())
@@ -226,7 +235,7 @@ impl<E: Element> Session<E> {
     /// [`crate::Error::Length`]; the state is then as it was.
     pub fn set_state(&mut self, state: &[E]) -> Result<()> {
         shape::expect_len("state", state.len(), self.state_size())?;
-        self.each_state(|own, place| own.copy_from_slice(&state[place..place + own.len()]));
+        self.each_state(|own, part, _| own.copy_from_slice(&state[part]));
         Ok(())
     }
 
@@ -245,14 +254,15 @@ impl<E: Element> Session<E> {
         self.model.state_size
     }
 
-    /// Calls `visit` with the state of each recurrent layer and its place in the whole state.
-    fn each_state(&mut self, mut visit: impl FnMut(&mut [E], usize)) {
+    /// Calls `visit` with the parts of the state, their places in the whole state and their own starts.
+    fn each_state(&mut self, mut visit: impl FnMut(&mut [E], Range<usize>, Option<&[E]>)) {
         let mut window = self.activations.rows_mut(&self.layout, 0..1);
         for (index, place) in self.model.places.iter().enumerate() {
-            let size = place.layer.state_size();
-            if size > 0 {
-                let state = &mut window.get_mut(index + 1, Span::Lead)[..size];
-                visit(state, place.first_state);
+            let parameters = self.model.layer_parameters(index);
+            for (region, part, own) in place.states() {
+                let state = &mut window.get_mut(region, Span::Lead)[..part.len()];
+                let own = own.map(|first| &parameters[first..first + part.len()]);
+                visit(state, part, own);
             }
         }
     }

@@ -30,11 +30,23 @@ struct ParameterRows<'a, E> {
     gradients: &'a mut [E],
     step: UpdateStep<'a, E>,
     /// Their k of what the layer reads to run forward.
-    forward: Option<Part<'a, E>>,
+    forward: [Option<Copied<'a, E>>; COPIES],
     /// Their columns of what it reads to run backward.
-    transposed: Option<Part<'a, E>>,
+    transposed: [Option<Copied<'a, E>>; COPIES],
     /// How many threads share them.
     parts: usize,
+}
+
+/// Most packed copies of a tensor of one kind.
+const COPIES: usize = 2;
+
+/// Most packed copies of a layer of one kind.
+const LAYER_COPIES: usize = 8;
+
+/// A packed copy of some rows, and where its elements are in these.
+struct Copied<'a, E> {
+    part: Part<'a, E>,
+    source: Source,
 }
 
 /// Updates the parameters by their gradients, which are 0 then, and all that is packed of them.
@@ -48,9 +60,18 @@ pub fn update<E: Element>(
     let tier = model.tier;
     let mut parameters = &mut model.parameters[..];
     for (index, (place, weights)) in model.places.iter().zip(&mut model.weights).enumerate() {
-        let mut forward = weights.first_mut().map(|packed| packed.part());
-        let mut transposed = transposes.renew(index, &place.tensors);
-        for tensor in &place.tensors {
+        let mut forward = [const { None }; LAYER_COPIES];
+        let mut transposed = [const { None }; LAYER_COPIES];
+        for (slot, packed) in forward.iter_mut().zip(weights) {
+            *slot = Some(packed.part());
+        }
+        for (slot, part) in transposed
+            .iter_mut()
+            .zip(transposes.renew(index, place.packs(true)))
+        {
+            *slot = part;
+        }
+        for (number, tensor) in place.tensors.iter().enumerate() {
             let (own, own_gradients);
             (own, parameters) = parameters.split_at_mut(tensor.len());
             (own_gradients, gradients) = gradients.split_at_mut(tensor.len());
@@ -59,14 +80,27 @@ pub fn update<E: Element>(
                 parameters: own,
                 gradients: own_gradients,
                 step: step.take(tensor.len()),
-                forward: None,
-                transposed: None,
+                forward: [const { None }; COPIES],
+                transposed: [const { None }; COPIES],
                 parts: 1,
             };
-            if tensor.is_matrix() {
-                let forward = forward.as_mut();
-                rows.forward = forward.map(|part| part.take_depth(tensor.rows));
-                rows.transposed = transposed.next().flatten();
+            let mut free = rows.forward.iter_mut();
+            for (pack, copy) in place.packs(false).zip(&mut forward) {
+                let mut parts = pack.parts.iter();
+                if let (Some(part), Some(copy)) = (parts.find(|part| part.tensor == number), copy) {
+                    let source = pack.source(tensor, part);
+                    let part = copy.take_depth(tensor.rows);
+                    *free.next().expect("few copies") = Some(Copied { part, source });
+                }
+            }
+            let mut free = rows.transposed.iter_mut();
+            for (pack, copy) in place.packs(true).zip(&mut transposed) {
+                if pack.parts[0].tensor == number
+                    && let Some(part) = copy.take()
+                {
+                    let source = pack.source(tensor, &pack.parts[0]);
+                    *free.next().expect("few copies") = Some(Copied { part, source });
+                }
             }
             let crew = crew.if_worth(tensor.len(), TENSOR_WORTH_THREADS);
             rows.parts = crew.threads().min(tensor.rows.div_ceil(rows.panel()));
@@ -78,7 +112,8 @@ pub fn update<E: Element>(
 impl<E: Element> ParameterRows<'_, E> {
     /// The number of rows that are packed together.
     fn panel(&self) -> usize {
-        self.transposed.as_ref().map_or(1, Part::width)
+        let copies = self.transposed.iter().flatten();
+        copies.map(|copy| copy.part.width()).max().unwrap_or(1)
     }
 
     fn len(&self) -> usize {
@@ -94,11 +129,16 @@ impl<E: Element> ParameterRows<'_, E> {
             parameters: parameters.split_off_mut(..len).expect("no such rows"),
             gradients: gradients.split_off_mut(..len).expect("no such rows"),
             step: self.step.take(len),
-            forward: self.forward.as_mut().map(|part| part.take_depth(count)),
-            transposed: self
-                .transposed
-                .as_mut()
-                .map(|part| part.take_columns(count)),
+            forward: self.forward.each_mut().map(|copy| {
+                let Copied { part, source } = copy.as_mut()?;
+                let (part, source) = (part.take_depth(count), *source);
+                Some(Copied { part, source })
+            }),
+            transposed: self.transposed.each_mut().map(|copy| {
+                let Copied { part, source } = copy.as_mut()?;
+                let (part, source) = (part.take_columns(count), *source);
+                Some(Copied { part, source })
+            }),
             parts: 1,
         }
     }
@@ -111,11 +151,9 @@ impl<E: Element> ParameterRows<'_, E> {
             let rows = self.take(block.min(self.len()));
             rows.step.run(tier, rows.parameters, rows.gradients);
             rows.gradients.fill(E::ZERO);
-            if let Some(forward) = rows.forward {
-                forward.pack(rows.parameters, Source::rows(rows.columns));
-            }
-            if let Some(transposed) = rows.transposed {
-                transposed.pack(rows.parameters, Source::columns(rows.columns));
+            let copies = rows.forward.into_iter().chain(rows.transposed);
+            for Copied { part, source } in copies.flatten() {
+                part.pack(rows.parameters, source);
             }
         }
     }

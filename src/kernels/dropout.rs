@@ -60,6 +60,8 @@ pub struct DropElements<'a, E> {
     pub from: (&'a [E], usize),
     /// The rows to write and the distance of one from the next.
     pub to: (&'a mut [E], usize),
+    /// Whether they are added to what is there.
+    pub accumulate: bool,
 }
 
 impl<E: Element> DropElements<'_, E> {
@@ -75,30 +77,97 @@ impl<E: Element> DropElements<'_, E> {
 /// Elements whose numbers are computed at a time: loops of one kind of arithmetic each become vectors.
 const CHUNK: usize = 64;
 
+/// Calls `take` with the numbers of each chunk of a row of `width` elements, and its first element.
+#[inline(always)]
+fn numbers(key: Key, width: usize, mut take: impl FnMut(usize, &[u32])) {
+    for start in (0..width).step_by(CHUNK) {
+        let mut numbers = [0; CHUNK];
+        for (index, number) in numbers.iter_mut().enumerate() {
+            *number = key.number((start + index) as u32);
+        }
+        take(start, &numbers[..CHUNK.min(width - start)]);
+    }
+}
+
+/// A number below it means the rarer of two values.
+fn threshold(rate: f64) -> u32 {
+    (rate * 2.0_f64.powi(32)) as u32
+}
+
 impl<E: Element> Kernel<E> for DropElements<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, _: S) {
         let kept = E::from_f64(1.0 / (1.0 - self.rate));
-        // A number below it means 0.
-        let threshold = (self.rate * 2.0_f64.powi(32)) as u32;
+        let threshold = threshold(self.rate);
         let ((from, from_stride), (to, to_stride)) = (self.from, self.to);
         let rows = from.chunks(from_stride).zip(to.chunks_mut(to_stride));
         for (&sequence, (from, to)) in self.sequences.iter().zip(rows) {
             let key = self.key.with(sequence as u64).with(self.step as u64);
-            let from = from[..self.width].chunks(CHUNK);
-            let to = to[..self.width].chunks_mut(CHUNK);
-            for (chunk, (from, to)) in from.zip(to).enumerate() {
-                let mut numbers = [0; CHUNK];
-                for (index, number) in numbers.iter_mut().enumerate() {
-                    *number = key.number((chunk * CHUNK + index) as u32);
-                }
-                for ((to, &from), &number) in to.iter_mut().zip(from).zip(&numbers) {
+            numbers(key, self.width, |start, numbers| {
+                let from = &from[start..start + numbers.len()];
+                let to = &mut to[start..start + numbers.len()];
+                for ((to, &from), &number) in to.iter_mut().zip(from).zip(numbers) {
                     let scaled = from * kept;
-                    *to = if number < threshold { E::ZERO } else { scaled };
+                    let value = if number < threshold { E::ZERO } else { scaled };
+                    *to = if self.accumulate { *to + value } else { value };
                 }
-            }
+            });
+        }
+    }
+}
+
+/// One of two values for each element of some sequences.
+#[derive(Debug)]
+pub struct DrawMask<'a, E> {
+    /// The key of everything but sequence and element.
+    pub key: Key,
+    /// Probability of `dropped`, below 1.
+    pub rate: f64,
+    /// One value.
+    pub dropped: E,
+    /// The other.
+    pub kept: E,
+    /// The sequence of each row.
+    pub sequences: &'a [usize],
+    /// Elements of a row.
+    pub width: usize,
+    /// The rows to write and the distance of one from the next.
+    pub to: (&'a mut [E], usize),
+}
+
+impl<E: Element> DrawMask<'_, E> {
+    /// Does it.
+    ///
+    /// # Panics
+    /// Where a row is too short.
+    pub fn run(self, tier: Tier) {
+        tier.run(self);
+    }
+}
+
+impl<E: Element> Kernel<E> for DrawMask<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) {
+        let (threshold, (to, stride)) = (threshold(self.rate), self.to);
+        for (&sequence, to) in self.sequences.iter().zip(to.chunks_mut(stride)) {
+            numbers(
+                self.key.with(sequence as u64),
+                self.width,
+                |start, numbers| {
+                    let to = &mut to[start..start + numbers.len()];
+                    for (to, &number) in to.iter_mut().zip(numbers) {
+                        *to = if number < threshold {
+                            self.dropped
+                        } else {
+                            self.kept
+                        };
+                    }
+                },
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod pack;
 pub mod product;
 pub mod recurrence;
 pub mod rows;
+pub mod tile;
 
 #[cfg(test)]
 mod tests;

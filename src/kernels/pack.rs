@@ -4,18 +4,79 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::kernels::tile::load;
 use crate::simd::{Kernel, MAX_LANES, Math, Tier};
 use crate::{Element, Result, shape};
 
-/// A matrix of `depth` x `columns`, cut into panels of as many columns as a register tile is wide. A panel holds its
-/// columns for one k after the other; the last one is filled up with zeros. A panel starts on a cache line.
+/// A matrix of `depth` x `columns`, cut into panels of as many vectors of columns as a register tile is wide. A panel holds
+/// its columns for one k after the other; what it has no columns for is 0. A panel starts on a cache line.
+///
+/// The columns may be several groups, the gates of a cell, of as many units each. A block of units, as many as a tile is
+/// wide, has the panels of all its groups side by side: so what comes behind the product finds all sums of a unit together.
+/// The last block may have fewer vectors of units than a panel; the vectors of its groups then fill the panels one after the
+/// other.
 #[derive(Debug)]
 pub struct Packed<E: Element> {
-    pub(super) data: Buffer<E>,
+    data: Buffer<E>,
     tier: Tier,
     depth: usize,
     columns: usize,
+    shape: Panels,
+}
+
+/// How columns lie in panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Panels {
+    /// Groups of columns.
+    groups: usize,
+    /// Columns of a group.
+    units: usize,
+    /// Columns of a panel, and units of a block.
     width: usize,
+    /// Columns of a vector.
+    lanes: usize,
+}
+
+impl Panels {
+    /// Number of blocks of units.
+    fn blocks(&self) -> usize {
+        self.units.div_ceil(self.width)
+    }
+
+    /// Vectors of units of a block.
+    #[inline(always)]
+    fn vectors(&self, block: usize) -> usize {
+        let units = self.units - block * self.width;
+        units.div_ceil(self.lanes).min(self.width / self.lanes)
+    }
+
+    /// Number of panels.
+    fn count(&self) -> usize {
+        match self.blocks().checked_sub(1) {
+            None => 0,
+            Some(last) => {
+                let vectors = self.groups * self.vectors(last);
+                last * self.groups + vectors.div_ceil(self.width / self.lanes)
+            }
+        }
+    }
+
+    /// The first column of a panel's `vector`-th vector, and how many there are; the groups are gone through from `first` on.
+    fn columns(&self, panel: usize, vector: usize, first: usize) -> (usize, usize) {
+        let block = panel / self.groups;
+        let vectors = self.vectors(block);
+        let index = panel % self.groups * (self.width / self.lanes) + vector;
+        let (group, vector) = (index / vectors, index % vectors);
+        if group >= self.groups {
+            return (0, 0);
+        }
+        let group = (group + first) % self.groups;
+        let unit = block * self.width + vector * self.lanes;
+        (
+            group * self.units + unit,
+            self.units.saturating_sub(unit).min(self.lanes),
+        )
+    }
 }
 
 /// Where the elements of a matrix are: (k, column) at `origin + k * depth_stride + column * column_stride`. One of the
@@ -28,6 +89,8 @@ pub struct Source {
     pub depth_stride: isize,
     /// From one column to the next.
     pub column_stride: usize,
+    /// The group of columns that lies first in the panels; the others follow in their order, and those before it at the end.
+    pub first_group: usize,
 }
 
 impl Source {
@@ -37,6 +100,7 @@ impl Source {
             origin: 0,
             depth_stride: columns as isize,
             column_stride: 1,
+            first_group: 0,
         }
     }
 
@@ -46,6 +110,7 @@ impl Source {
             origin: 0,
             depth_stride: 1,
             column_stride: columns,
+            first_group: 0,
         }
     }
 
@@ -55,6 +120,7 @@ impl Source {
             origin: (depth - 1) * stride,
             depth_stride: -(stride as isize),
             column_stride: 1,
+            first_group: 0,
         }
     }
 
@@ -79,8 +145,28 @@ impl<E: Element> Packed<E> {
             tier: Tier::PORTABLE,
             depth: 0,
             columns: 0,
-            width: 1,
+            shape: Panels {
+                groups: 1,
+                units: 0,
+                width: 1,
+                lanes: 1,
+            },
         }
+    }
+
+    /// The tier that it is packed for.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Groups of columns.
+    pub fn groups(&self) -> usize {
+        self.shape.groups
+    }
+
+    /// Columns of a group.
+    pub fn units(&self) -> usize {
+        self.shape.units
     }
 
     /// Number of k.
@@ -98,27 +184,38 @@ impl<E: Element> Packed<E> {
         &self.data
     }
 
-    /// Columns of a panel.
+    /// Columns of a panel, and units of a block.
+    #[inline(always)]
     pub(super) fn width(&self) -> usize {
-        self.width
+        self.shape.width
+    }
+
+    /// Number of blocks of units.
+    #[inline(always)]
+    pub(super) fn blocks(&self) -> usize {
+        self.shape.blocks()
+    }
+
+    /// Vectors of units of a block.
+    #[inline(always)]
+    pub(super) fn vectors(&self, block: usize) -> usize {
+        self.shape.vectors(block)
     }
 
     /// From one panel to the next.
+    #[inline(always)]
     pub(super) fn panel_stride(&self) -> usize {
-        self.depth * self.width
+        self.depth * self.shape.width
     }
 
-    /// The columns of the `index`-th of `count` threads, which begins with a panel.
-    pub(super) fn columns_of(&self, index: usize, count: usize) -> Range<usize> {
-        if count == 1 {
-            return 0..self.columns;
-        }
-        let panels = self.columns.div_ceil(self.width);
-        let column = |part: usize| (panels * part / count * self.width).min(self.columns);
-        column(index)..column(index + 1)
+    /// The blocks of the `index`-th of `count` threads.
+    pub(super) fn blocks_of(&self, index: usize, count: usize) -> Range<usize> {
+        let blocks = self.blocks();
+        blocks * index / count..blocks * (index + 1) / count
     }
 
-    /// Makes room for a matrix of this shape. What it holds afterwards is undefined until every k is [`Self::pack`]ed.
+    /// Makes room for a matrix of this shape, whose columns are one group. What it holds afterwards is undefined until every
+    /// k is [`Self::pack`]ed.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`], [`crate::Error::SizeOverflow`]; it is then as it was.
@@ -129,11 +226,33 @@ impl<E: Element> Packed<E> {
         depth: usize,
         columns: usize,
     ) -> Result<()> {
-        let width = tier.run(PanelWidth::<E>(PhantomData));
-        let panels = columns.div_ceil(width);
+        self.shape_groups(what, tier, depth, columns, 1)
+    }
+
+    /// As [`Self::shape`], for columns that are so many groups.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn shape_groups(
+        &mut self,
+        what: &'static str,
+        tier: Tier,
+        depth: usize,
+        columns: usize,
+        groups: usize,
+    ) -> Result<()> {
+        let (lanes, width) = tier.run(PanelWidth::<E>(PhantomData));
+        debug_assert!(columns.is_multiple_of(groups));
+        let shape = Panels {
+            groups,
+            units: columns / groups,
+            width,
+            lanes,
+        };
+        let panels = shape.count();
         self.data
             .resize(what, shape::product(what, &[panels, width, depth])?)?;
-        (self.tier, self.depth, self.columns, self.width) = (tier, depth, columns, width);
+        (self.tier, self.depth, self.columns, self.shape) = (tier, depth, columns, shape);
         Ok(())
     }
 
@@ -153,7 +272,7 @@ impl<E: Element> Packed<E> {
             tier: self.tier,
             depth: self.depth,
             columns: self.columns,
-            width: self.width,
+            shape: self.shape,
             panel_stride: self.panel_stride(),
             data: self.data.as_mut_ptr(),
             elements: PhantomData,
@@ -167,7 +286,7 @@ pub struct Part<'a, E> {
     tier: Tier,
     depth: usize,
     columns: usize,
-    width: usize,
+    shape: Panels,
     panel_stride: usize,
     /// The first of its k in the first of its panels.
     data: *mut E,
@@ -189,7 +308,7 @@ impl<'a, E: Element> Part<'a, E> {
             depth: count,
             ..*self
         };
-        self.data = self.data.wrapping_add(count * self.width);
+        self.data = self.data.wrapping_add(count * self.shape.width);
         self.depth = rest;
         taken
     }
@@ -197,23 +316,29 @@ impl<'a, E: Element> Part<'a, E> {
     /// Cuts off the first `count` columns, which are whole panels unless they are all.
     ///
     /// # Panics
-    /// Where they are not, or there are not as many.
+    /// Where they are not, there are not as many, or they are several groups.
     pub fn take_columns(&mut self, count: usize) -> Self {
         let rest = self.columns.checked_sub(count).expect("no such columns");
-        assert!(rest == 0 || count.is_multiple_of(self.width));
+        let width = self.shape.width;
+        assert!(self.shape.groups == 1 && (rest == 0 || count.is_multiple_of(width)));
+        let part = |columns| Panels {
+            units: columns,
+            ..self.shape
+        };
         let taken = Self {
             columns: count,
+            shape: part(count),
             ..*self
         };
-        let panels = count.div_ceil(self.width);
+        let panels = count.div_ceil(width);
         self.data = self.data.wrapping_add(panels * self.panel_stride);
-        self.columns = rest;
+        (self.shape, self.columns) = (part(rest), rest);
         taken
     }
 
     /// Columns of a panel.
     pub fn width(&self) -> usize {
-        self.width
+        self.shape.width
     }
 
     /// Packs it from `from`.
@@ -232,6 +357,7 @@ impl<'a, E: Element> Part<'a, E> {
     /// As there.
     pub fn pack_here(self, from: &[E], source: Source) {
         source.check(self.depth, self.columns, from.len());
+        assert!(self.shape.groups == 1 || source.column_stride == 1);
         self.tier.run(Pack {
             part: self,
             from,
@@ -252,20 +378,27 @@ impl<E: Element> Kernel<E> for Pack<'_, '_, E> {
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
         let Self { part, source, .. } = self;
-        let width = S::LANES * S::TILE_VECTORS;
-        assert_eq!(part.width, width);
+        let (shape, width) = (part.shape, S::LANES * S::TILE_VECTORS);
+        assert_eq!((shape.width, shape.lanes), (width, S::LANES));
         let from = self.from.as_ptr().wrapping_add(source.origin);
-        let panels = part.columns.div_ceil(width);
+        let panels = shape.count();
         // SAFETY: `Part::pack` has checked that `from` has an element for each k and column of the part, and rows and
         // tiles below are of such k and columns. The panels are whole, `width` wide, and this part's to write at its k.
         unsafe {
             for panel in 0..panels {
                 let to = part.data.add(panel * part.panel_stride);
                 if source.column_stride == 1 {
-                    let columns = part.columns - panel * width;
+                    let mut columns = [(0, 0); MAX_TILE_VECTORS];
+                    for (vector, columns) in columns.iter_mut().enumerate().take(S::TILE_VECTORS) {
+                        *columns = shape.columns(panel, vector, source.first_group);
+                    }
                     for k in 0..part.depth {
                         let from = from.wrapping_offset(k as isize * source.depth_stride);
-                        copy_row(token, from.add(panel * width), columns, to.add(k * width));
+                        let columns = &columns[..S::TILE_VECTORS];
+                        for (vector, &(column, count)) in columns.iter().enumerate() {
+                            let values = load(token, from.wrapping_add(column), count);
+                            token.store(values, to.add(k * width + vector * S::LANES));
+                        }
                     }
                     continue;
                 }
@@ -289,26 +422,8 @@ impl<E: Element> Kernel<E> for Pack<'_, '_, E> {
     }
 }
 
-/// Copies the first `columns` elements of a row, or as many as a panel is wide, and fills up the panel's row with zeros.
-///
-/// # Safety
-/// - That many elements at `from` must be readable, and a panel's row at `to` writable.
-#[inline(always)]
-unsafe fn copy_row<E: Element, S: Math<E>>(token: S, from: *const E, columns: usize, to: *mut E) {
-    for vector in 0..S::TILE_VECTORS {
-        let start = vector * S::LANES;
-        // SAFETY: the caller allows these elements.
-        unsafe {
-            let from = from.wrapping_add(start);
-            let values = if columns >= start + S::LANES {
-                token.load(from)
-            } else {
-                token.load_partial(from, columns.saturating_sub(start))
-            };
-            token.store(values, to.add(start));
-        }
-    }
-}
+/// The most vectors that a panel of any tier has.
+const MAX_TILE_VECTORS: usize = 2;
 
 /// Transposes a tile of `rows` x `columns` elements, at most as many as a vector has, from rows of one stride to rows of
 /// another one, which are a whole vector: filled up with zeros where there are fewer `rows`.
@@ -353,14 +468,15 @@ unsafe fn transpose<E: Element, S: Math<E>>(
     }
 }
 
-/// Columns of a panel: a tile's width.
+/// Columns of a vector and of a panel, which is a tile's width.
 struct PanelWidth<E>(PhantomData<E>);
 
 impl<E: Element> Kernel<E> for PanelWidth<E> {
-    type Output = usize;
+    type Output = (usize, usize);
 
     #[inline(always)]
-    fn run<S: Math<E>>(self, _: S) -> usize {
-        S::LANES * S::TILE_VECTORS
+    fn run<S: Math<E>>(self, _: S) -> (usize, usize) {
+        const { assert!(S::TILE_VECTORS <= MAX_TILE_VECTORS) };
+        (S::LANES, S::LANES * S::TILE_VECTORS)
     }
 }

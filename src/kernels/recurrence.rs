@@ -1,266 +1,983 @@
-//! Products of which each needs the rows that the one before it has computed: the time loop of a recurrent layer.
+//! The time loop of a recurrent layer: at each step products of rows that steps before have computed, and what a cell makes
+//! of the sums of a unit.
 //!
-//! Several threads may run it together. Each computes some columns of every step, whose part of `B` stays in its own
-//! second-level cache, and waits before each step until the others have done the one before.
+//! A step has stages. A stage is a product whose columns are groups, the sums of each unit side by side. For a block of units
+//! and some rows the sums are made tile by tile; then the cell takes those of one row and one vector of units at a time, with
+//! what it has kept of other rows, and stores what it makes of them. Between the two the sums lie in a few kilobytes of the
+//! first-level cache: so the tile is the largest that the registers hold, whatever the number of sums, and weights are
+//! read as rarely as in a plain product. A cell whose work is an activation function, or its derivative, has it done by the
+//! tile before the sums leave the registers.
+//!
+//! Several threads may run it together. Each computes some units of every step, whose part of the weights stays in its own
+//! second-level cache, and waits before each stage until the others have done the one before.
 
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::slice;
 
 use crate::Element;
+use crate::activation::Activation;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Epilogue, Operands, Segment, SumStart, Sweep, operations};
+use crate::kernels::tile::{Left, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store};
 use crate::layout::Layout;
-use crate::parallel::{Crew, Member};
 use crate::simd::{Kernel, Math, Tier};
 
-/// The products `C_t = epilogue(start + X_t B_1 + C_{t-1} B_2)` with `B_1` above `B_2` in one matrix, where all `C_t` are
-/// rows of one buffer.
+/// Most sums of a unit in a stage.
+pub const MAX_SUMS: usize = 4;
+
+/// Most slots that a stage reads or writes.
+pub const MAX_SLOTS: usize = 12;
+
+/// Most products that the sums of a stage are made of.
+const MAX_INPUTS: usize = 3;
+
+/// What a cell makes of the sums of a vector of units.
+pub trait Units<E: Element>: Sync {
+    /// Takes the sums of a stage for a vector of units of one row, and reads and writes slots of the stage. Must be
+    /// `#[inline(always)]`, like everything it calls.
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    );
+}
+
+/// Stores each sum in the slot of its index.
 #[derive(Debug)]
-pub struct Recurrence<'a, E: Element> {
-    /// The rows of all `X_t`, if there are any.
-    pub x: Option<Segment<'a, E>>,
-    /// The right operand.
-    pub b: &'a Packed<E>,
-    /// The k of `b` that the first k meets.
-    pub b_depth: usize,
-    /// See [`SumStart`].
-    pub start: SumStart<'a, E>,
-    /// See [`Epilogue`]. Values are rows like those of `x`.
-    pub epilogue: Epilogue<'a, E>,
-    /// All `C_t`.
-    pub c: &'a mut [E],
-    /// From one row of `c` to the next.
-    pub c_stride: usize,
-    /// Number of k of `C_{t-1}`.
+pub struct StoreSums;
+
+impl<E: Element> Units<E> for StoreSums {
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        _: S,
+        _: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        for (index, &sum) in sums.iter().enumerate().take(unit.writes.len()) {
+            unit.write(index, sum);
+        }
+    }
+}
+
+/// A buffer of rows, one every `stride` elements: first some that lead, then those of the window.
+#[derive(Debug)]
+pub struct Band<'a, E> {
+    memory: Memory<'a, E>,
+    stride: usize,
+    lead: usize,
+}
+
+#[derive(Debug)]
+enum Memory<'a, E> {
+    Read(&'a [E]),
+    Write(&'a mut [E]),
+}
+
+impl<'a, E> Band<'a, E> {
+    /// A buffer that is only read.
+    pub fn read(data: &'a [E], stride: usize, lead: usize) -> Self {
+        let memory = Memory::Read(data);
+        Self {
+            memory,
+            stride,
+            lead,
+        }
+    }
+
+    /// A buffer that is read and written.
+    pub fn write(data: &'a mut [E], stride: usize, lead: usize) -> Self {
+        let memory = Memory::Write(data);
+        Self {
+            memory,
+            stride,
+            lead,
+        }
+    }
+}
+
+/// Which row of a band belongs to a row of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOf {
+    /// That of the step itself.
+    This,
+    /// That of the same sequence one step earlier; at the first step of the window, that of the sequence among those that
+    /// lead.
+    Earlier,
+    /// That of the same sequence one step later; behind the last one, that of the sequence among those that lead.
+    Later,
+    /// That of the sequence, the same at all steps: the band has none but those.
+    Sequence,
+}
+
+/// A place in the rows of a band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Index of the band.
+    pub band: usize,
+    /// Which row.
+    pub row: RowOf,
+    /// The first element of the row that belongs to it.
+    pub start: usize,
+}
+
+/// A part of the left operand of a stage's product.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// The elements of a row.
+    pub slot: Slot,
+    /// How many there are.
     pub depth: usize,
 }
 
-/// The steps of a window of a layout, one after the other. `C` has one row for each sequence, which the first of them starts
-/// from, and behind these the rows of the window.
+/// A product that some of a stage's sums are made of: as many as the weights have groups.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The left operand.
+    pub inputs: Vec<Input>,
+    /// The k of the weights that the first one meets.
+    pub depth: usize,
+    /// The sum that the first group of the weights adds to.
+    pub first_sum: usize,
+    /// Whether it is left out where a sequence begins without products.
+    pub is_recurrent: bool,
+}
+
+/// Where a sum starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a, E> {
+    /// At 0.
+    Zero,
+    /// At the unit's element of this row: a bias.
+    Row(&'a [E]),
+    /// At what the slot that is read under this index holds.
+    Read(usize),
+}
+
+/// What becomes of the only sum of a unit while it is in a register; it is stored in the stage's first slot to write.
+#[derive(Clone, Copy, Debug)]
+pub enum Fused {
+    /// The activation function of it.
+    Activate(Activation),
+    /// It times the derivative of the activation function, whose value is in the stage's first slot to read.
+    TimesDerivative(Activation),
+}
+
+/// A stage of a step.
+#[derive(Debug)]
+pub struct Stage<'a, E: Element> {
+    /// The weights: a group for each sum that a piece adds to.
+    pub weights: &'a Packed<E>,
+    /// The products, one after the other.
+    pub pieces: &'a [Piece],
+    /// Where each of the sums starts; [`MAX_SUMS`] at most.
+    pub starts: &'a [Start<'a, E>],
+    /// What is read: of each slot as many elements as there are units.
+    pub reads: &'a [Slot],
+    /// What is written.
+    pub writes: &'a [Slot],
+    /// What the tile does with a single sum. None: [`Units::apply`] takes the sums.
+    pub fused: Option<Fused>,
+}
+
+/// The steps of a window of a layout, one after the other.
 ///
 /// They follow from the layout alone, each time that they are asked for: so what has been checked is what is run.
 #[derive(Clone, Debug)]
 pub struct TimeSteps<'a> {
     layout: &'a Layout,
     window: Range<usize>,
-    backwards: bool,
+    order: Order,
+    /// Whether the rows that no step later continues are taken by themselves.
+    is_split: bool,
+    /// Whether sequences begin, in the order of the steps, without products.
+    starts_bare: bool,
 }
 
-/// Where the rows of a step are, by the indices of the first ones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Descending,
+    /// All rows of the window at once.
+    Whole,
+}
+
+/// Some rows of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimeStep {
+    /// The first of them among the rows of the step.
+    first: usize,
     /// Number of rows.
-    pub rows: usize,
-    /// `C_{t-1}` in `c`.
-    pub previous: usize,
-    /// `C_t` in `c`.
-    pub next: usize,
-    /// `X_t` in `x`, or the values in those of the epilogue.
-    pub beside: usize,
+    rows: usize,
+    /// The first of them among the rows of the window.
+    this: usize,
+    /// That of the step before, if the window has it.
+    earlier: Option<usize>,
+    /// That of the step behind, likewise.
+    later: Option<usize>,
+    /// Whether there are products.
+    products: bool,
 }
 
 impl<'a> TimeSteps<'a> {
-    /// From the first step of a window to the last one: each starts from the step before it.
+    /// A forward pass from the first step of a window to the last one.
     ///
     /// # Panics
-    /// Where the layout has no such steps.
-    pub fn forwards(layout: &'a Layout, window: Range<usize>) -> Self {
-        Self::new(layout, window, false)
+    /// Where the layout has no such steps; so in all of these.
+    pub fn forward(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, Order::Ascending, false, false)
     }
 
-    /// From the last step of a window to the first one: each starts from the step after it, as far as that has rows.
-    ///
-    /// # Panics
-    /// As [`Self::forwards`].
-    pub fn backwards(layout: &'a Layout, window: Range<usize>) -> Self {
-        Self::new(layout, window, true)
+    /// A forward pass from the last step to the first one.
+    pub fn forward_reverse(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, Order::Descending, true, false)
     }
 
-    fn new(layout: &'a Layout, window: Range<usize>, backwards: bool) -> Self {
+    /// The backward pass of [`Self::forward`]: from the last step to the first one. Where a sequence ends there is nothing
+    /// behind it to take products of.
+    pub fn backward(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, Order::Descending, true, true)
+    }
+
+    /// The backward pass of [`Self::forward_reverse`], over all steps there are. Nothing is before the first step.
+    pub fn backward_reverse(layout: &'a Layout) -> Self {
+        Self::new(layout, 0..layout.steps(), Order::Ascending, true, true)
+    }
+
+    /// All rows of a window at once, for what does not depend on other steps.
+    pub fn whole(layout: &'a Layout, window: Range<usize>) -> Self {
+        Self::new(layout, window, Order::Whole, false, false)
+    }
+
+    fn new(
+        layout: &'a Layout,
+        window: Range<usize>,
+        order: Order,
+        is_split: bool,
+        starts_bare: bool,
+    ) -> Self {
         assert!(window.start <= window.end && window.end <= layout.steps());
         Self {
             layout,
             window,
-            backwards,
+            order,
+            is_split,
+            starts_bare,
         }
     }
 
-    fn len(&self) -> usize {
-        self.window.len()
+    /// Rows of the window.
+    fn total(&self) -> usize {
+        self.layout.count(&self.window)
     }
 
-    /// The `index`-th of them.
+    /// The most rows of a step.
+    pub fn most_rows(&self) -> usize {
+        match self.order {
+            Order::Whole => self.total(),
+            _ => self.layout.rows(self.window.start),
+        }
+    }
+
+    /// Number of steps.
+    fn len(&self) -> usize {
+        match self.order {
+            Order::Whole => 1,
+            _ => self.window.len(),
+        }
+    }
+
+    /// The parts of the `index`-th of them: the second one may be empty.
     #[inline(always)]
-    fn get(&self, index: usize) -> TimeStep {
+    fn get(&self, index: usize) -> [TimeStep; 2] {
         let Self {
             layout, ref window, ..
         } = *self;
-        let beside = |step| layout.offset(step) - layout.offset(window.start);
-        let row = |step| layout.batch() + beside(step);
-        let (step, rows, before) = if self.backwards {
-            let step = window.end - 1 - index;
-            (step, layout.rows(step + 1), step + 1)
-        } else {
-            let step = window.start + index;
-            (step, layout.rows(step), step.wrapping_sub(1))
+        let row = |step| layout.offset(step) - layout.offset(window.start);
+        let step = match self.order {
+            Order::Ascending => window.start + index,
+            Order::Descending => window.end - 1 - index,
+            Order::Whole => {
+                let all = TimeStep {
+                    first: 0,
+                    rows: self.total(),
+                    this: 0,
+                    earlier: None,
+                    later: None,
+                    products: true,
+                };
+                return [all, TimeStep { rows: 0, ..all }];
+            }
         };
-        TimeStep {
+        let rows = layout.rows(step);
+        let continued = if self.is_split {
+            layout.rows(step + 1)
+        } else {
+            rows
+        };
+        let is_first = step == window.start;
+        let (is_bare, ends_bare) = match self.order {
+            Order::Ascending => (self.starts_bare && is_first, self.starts_bare && is_first),
+            _ => (false, self.starts_bare),
+        };
+        let part = |first: usize, rows, has_later, products| TimeStep {
+            first,
             rows,
-            previous: if index == 0 { 0 } else { row(before) },
-            next: row(step),
-            beside: beside(step),
-        }
+            this: row(step) + first,
+            earlier: (!is_first).then(|| row(step - 1) + first),
+            later: (has_later && step + 1 < window.end).then(|| row(step + 1) + first),
+            products,
+        };
+        [
+            part(0, continued, true, !is_bare),
+            part(continued, rows - continued, false, !ends_bare),
+        ]
     }
 }
 
-/// Floating-point operations of a step from which it is worth more than one thread: some 1.2 microseconds for one. Steps of
-/// 131 000 (one row, H 256) take two threads 0.57 of one thread's time.
-const STEP_WORTH_THREADS: usize = 100_000;
-
-/// Whether steps of so many rows, k and columns are worth more than one thread.
-pub fn is_worth_sharing(rows: usize, depth: usize, columns: usize) -> bool {
-    operations(rows, depth, columns) >= STEP_WORTH_THREADS
+/// Threads that run a recurrence together.
+///
+/// # Safety
+/// - [`Self::wait`] returns when all of [`Self::count`] threads have called it as often, and what they wrote before can then
+///   be read.
+/// - No two of the threads have the same [`Self::index`], and all are below the count.
+pub unsafe trait Gang {
+    /// Which one this thread is.
+    fn index(&self) -> usize;
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// Waits until all have come as far.
+    fn wait(&mut self);
 }
 
-impl<'a, E: Element> Recurrence<'a, E> {
-    /// Computes the steps, on the threads of a crew if they are worth it.
+/// A time loop.
+#[derive(Debug)]
+pub struct Recurrence<'a, 'b, E: Element, U> {
+    /// The rows that it reads and writes.
+    pub bands: &'a mut [Band<'b, E>],
+    /// The stages of a step.
+    pub stages: &'a [Stage<'a, E>],
+    /// What the cell makes of sums.
+    pub units: &'a U,
+    /// The steps.
+    pub steps: &'a TimeSteps<'a>,
+}
+
+impl<'a, E: Element, U: Units<E>> Recurrence<'a, '_, E, U> {
+    /// Checks the operands.
     ///
     /// # Panics
-    /// Where an operand is shorter than the steps say, or `b` is packed for a tier whose panels have another width.
-    pub fn run(mut self, tier: Tier, crew: Crew<'_>, steps: &TimeSteps<'_>) {
-        let mut most = 0;
-        for index in 0..steps.len() {
-            let step = steps.get(index);
-            self.check(&step);
-            most = most.max(step.rows);
+    /// Where one is shorter than the steps say, or two threads could touch the same element.
+    pub fn check(self) -> CheckedRecurrence<'a, E, U> {
+        let lead = self.steps.layout.rows(self.steps.window.start);
+        let (total, most) = (self.steps.total(), self.steps.most_rows());
+        for stage in self.stages {
+            let weights = stage.weights;
+            let units = weights.units();
+            let sums = stage.starts.len();
+            assert!(sums <= MAX_SUMS && stage.writes.len() <= MAX_SLOTS);
+            assert!(stage.reads.len() <= MAX_SLOTS);
+            assert!(stage.fused.is_none() || sums == 1 && stage.pieces.len() <= 1);
+            let check = |slot: &Slot, width: usize, writes: bool| {
+                let band = &self.bands[slot.band];
+                let (len, writable) = match &band.memory {
+                    Memory::Read(data) => (data.len(), false),
+                    Memory::Write(data) => (data.len(), true),
+                };
+                assert!(!writes || writable && matches!(slot.row, RowOf::This | RowOf::Sequence));
+                let rows = match slot.row {
+                    RowOf::This => band.lead.saturating_add(total),
+                    RowOf::Sequence => most,
+                    RowOf::Earlier | RowOf::Later => {
+                        assert!(band.lead >= lead);
+                        band.lead.saturating_add(total)
+                    }
+                };
+                if let Some(before) = rows.checked_sub(1) {
+                    let end = slot.start.saturating_add(width);
+                    assert!(end <= band.stride);
+                    assert!(before.saturating_mul(band.stride).saturating_add(end) <= len);
+                }
+            };
+            stage
+                .reads
+                .iter()
+                .for_each(|slot| check(slot, units, false));
+            stage
+                .writes
+                .iter()
+                .for_each(|slot| check(slot, units, true));
+            for piece in stage.pieces {
+                assert!(piece.inputs.len() <= MAX_INPUTS);
+                assert!(piece.first_sum + weights.groups() <= sums);
+                let depths = piece.inputs.iter().map(|input| input.depth);
+                assert!(depths.fold(piece.depth, usize::saturating_add) <= weights.depth());
+                for input in &piece.inputs {
+                    check(&input.slot, input.depth, false);
+                }
+            }
+            for start in stage.starts {
+                match *start {
+                    Start::Zero => {}
+                    Start::Row(row) => assert!(row.len() >= units),
+                    Start::Read(index) => assert!(index < stage.reads.len()),
+                }
+            }
+            match stage.fused {
+                Some(Fused::Activate(_)) => assert!(!stage.writes.is_empty()),
+                Some(Fused::TimesDerivative(_)) => {
+                    assert!(!stage.writes.is_empty() && !stage.reads.is_empty());
+                }
+                None => {}
+            }
+            // What a thread writes, no other reads or writes before they meet again: its own units of slots that don't
+            // overlap, in rows that no product of the stage reads.
+            for (index, write) in stage.writes.iter().enumerate() {
+                let meets = |slot: &Slot, width: usize| {
+                    let same_rows = write.row == slot.row
+                        || matches!(slot.row, RowOf::Sequence)
+                        || matches!(write.row, RowOf::Sequence);
+                    let apart =
+                        write.start + units <= slot.start || slot.start + width <= write.start;
+                    write.band == slot.band && same_rows && !apart
+                };
+                assert!(
+                    !stage.writes[..index]
+                        .iter()
+                        .any(|other| meets(other, units))
+                );
+                let reads = stage.reads.iter();
+                assert!(
+                    reads
+                        .clone()
+                        .all(|read| read == write || !meets(read, units))
+                );
+                let mut inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
+                assert!(!inputs.any(|input| meets(&input.slot, input.depth)));
+            }
         }
-        let depth = self.depth + self.x.map_or(0, |x| x.depth);
-        let columns = self.b.columns();
-        let crew = if is_worth_sharing(most, depth, columns) {
-            crew
-        } else {
-            Crew::ALONE
-        };
-        let c = std::mem::take(&mut self.c).as_mut_ptr();
-        let shared = &CheckedRecurrence {
-            recurrence: &self,
-            c,
-        };
-        crew.together(&|member| {
-            tier.run(Loop {
-                shared,
-                steps,
-                member,
-            });
+        let bands = self.bands.iter_mut().map(|band| {
+            let data = match &mut band.memory {
+                Memory::Read(data) => data.as_ptr().cast_mut(),
+                Memory::Write(data) => data.as_mut_ptr(),
+            };
+            Rows {
+                data,
+                stride: band.stride,
+                lead: band.lead,
+            }
+        });
+        let mut pointers = [Rows::NONE; MAX_BANDS];
+        assert!(bands.len() <= MAX_BANDS);
+        for (pointer, band) in pointers.iter_mut().zip(bands) {
+            *pointer = band;
+        }
+        CheckedRecurrence {
+            bands: pointers,
+            stages: self.stages,
+            units: self.units,
+            steps: self.steps,
+            elements: PhantomData,
+        }
+    }
+}
+
+/// Most bands of a recurrence.
+pub const MAX_BANDS: usize = 6;
+
+/// Where the rows of a band are.
+#[derive(Clone, Copy, Debug)]
+struct Rows<E> {
+    data: *mut E,
+    stride: usize,
+    lead: usize,
+}
+
+impl<E> Rows<E> {
+    const NONE: Self = Self {
+        data: std::ptr::null_mut(),
+        stride: 0,
+        lead: 0,
+    };
+}
+
+/// A recurrence whose operands have been checked, as its threads see it.
+#[derive(Debug)]
+pub struct CheckedRecurrence<'a, E: Element, U> {
+    bands: [Rows<E>; MAX_BANDS],
+    stages: &'a [Stage<'a, E>],
+    units: &'a U,
+    steps: &'a TimeSteps<'a>,
+    elements: PhantomData<&'a mut [E]>,
+}
+
+// SAFETY: threads only reach the bands through `run`. Between two waits all of a gang are at the same stage of the same step;
+// there each writes its own units of the stage's slots, which, as `Recurrence::check` has seen, nobody else touches.
+unsafe impl<E: Element, U: Sync> Sync for CheckedRecurrence<'_, E, U> {}
+
+impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
+    /// Runs one thread's part. Each thread of the gang must run the same recurrence; it is done when all of them are.
+    ///
+    /// # Panics
+    /// Where weights are packed for a tier whose panels have another width.
+    ///
+    /// # Safety
+    /// - Nobody but the threads of one gang may run it at a time.
+    pub unsafe fn run(&self, tier: Tier, gang: &mut impl Gang) {
+        tier.run(Loop {
+            recurrence: self,
+            gang,
         });
     }
-
-    /// Panics unless all that a step reads and writes lies inside the operands, and what it writes is not what it reads.
-    pub(super) fn check(&self, step: &TimeStep) {
-        let TimeStep {
-            rows,
-            previous,
-            next,
-            beside,
-        } = *step;
-        if rows == 0 {
-            return;
-        }
-        let columns = self.b.columns();
-        let reach = |row: usize, stride: usize, width: usize| {
-            let last = row.saturating_add(rows - 1);
-            last.saturating_mul(stride).saturating_add(width)
-        };
-        assert!(previous.saturating_add(rows) <= next || next.saturating_add(rows) <= previous);
-        assert!(self.c_stride >= self.depth.max(columns));
-        assert!(reach(previous, self.c_stride, self.depth) <= self.c.len());
-        assert!(reach(next, self.c_stride, columns) <= self.c.len());
-        let mut depth = self.b_depth.saturating_add(self.depth);
-        if let Some(x) = self.x {
-            assert!(x.origin == 0 && x.depth_stride == 1);
-            assert!(reach(beside, x.row_stride, x.depth) <= x.data.len());
-            depth = depth.saturating_add(x.depth);
-        }
-        assert!(depth <= self.b.depth());
-        if let SumStart::Row(row) = self.start {
-            assert!(row.len() >= columns);
-        }
-        if let Epilogue::TimesDerivative { values, stride, .. } = self.epilogue {
-            assert!(reach(beside, stride, columns) <= values.len());
-        }
-    }
 }
-
-/// A recurrence whose steps have been checked, as its threads see it.
-struct CheckedRecurrence<'a, 'b, E: Element> {
-    /// All but `c`, which has been taken out.
-    recurrence: &'b Recurrence<'a, E>,
-    c: *mut E,
-}
-
-// SAFETY: all but `c` is only read. Between two waits all threads are at the same step: there they read the rows of
-// `C_{t-1}`, which nobody writes, and each writes its own columns of `C_t`, which nobody else touches.
-unsafe impl<E: Element> Sync for CheckedRecurrence<'_, '_, E> {}
 
 /// The part of a recurrence that one thread runs.
-struct Loop<'a, 'b, E: Element> {
-    shared: &'b CheckedRecurrence<'a, 'b, E>,
-    steps: &'b TimeSteps<'b>,
-    member: Member<'b>,
+struct Loop<'a, 'b, E: Element, U, G> {
+    recurrence: &'a CheckedRecurrence<'b, E, U>,
+    gang: &'a mut G,
 }
 
-impl<E: Element> Kernel<E> for Loop<'_, '_, E> {
+impl<E: Element, U: Units<E>, G: Gang> Kernel<E> for Loop<'_, '_, E, U, G> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Math<E>>(mut self, token: S) {
-        let CheckedRecurrence { recurrence, c } = *self.shared;
-        let (stride, depth) = (recurrence.c_stride, recurrence.depth);
-        let columns = recurrence
-            .b
-            .columns_of(self.member.index, self.member.count);
-        for index in 0..self.steps.len() {
-            let step = self.steps.get(index);
-            if index > 0 {
-                self.member.wait();
-            }
-            if step.rows > 0 && !columns.is_empty() {
-                // SAFETY: `Recurrence::check` has passed every step of these, and all threads are at this one (see
-                // `CheckedRecurrence`).
-                let (previous, c) = unsafe {
-                    let len = (step.rows - 1) * stride + depth;
-                    let previous = slice::from_raw_parts(c.add(step.previous * stride), len);
-                    (previous, c.add(step.next * stride))
-                };
-                let previous = Segment::rows(previous, stride, depth);
-                let (both, alone);
-                let a = match recurrence.x {
-                    Some(x) => {
-                        let data = &x.data[step.beside * x.row_stride..];
-                        both = [Segment { data, ..x }, previous];
-                        &both[..]
-                    }
-                    None => {
-                        alone = [previous];
-                        &alone[..]
-                    }
-                };
-                let operands = Operands {
-                    rows: step.rows,
-                    a,
-                    b: recurrence.b,
-                    b_depth: recurrence.b_depth,
-                    start: recurrence.start,
-                    epilogue: recurrence.epilogue.at_row(step.beside),
-                    c,
-                    c_stride: stride,
-                };
-                Sweep {
-                    operands: &operands,
-                    columns: columns.clone(),
+    fn run<S: Math<E>>(self, token: S) {
+        let Self { recurrence, gang } = self;
+        let (index, count) = (gang.index(), gang.count());
+        for stage in recurrence.stages {
+            assert_eq!(stage.weights.width(), S::LANES * S::TILE_VECTORS);
+        }
+        let mut waits = false;
+        for step in 0..recurrence.steps.len() {
+            let parts = recurrence.steps.get(step);
+            for (number, stage) in recurrence.stages.iter().enumerate() {
+                if waits {
+                    gang.wait();
                 }
-                .run(token);
+                waits = true;
+                let blocks = stage.weights.blocks_of(index, count);
+                for step in parts.iter().filter(|step| step.rows > 0) {
+                    let sweep = Sweep::new(recurrence, stage, step);
+                    // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and the threads
+                    // of the gang are all at this one: nobody touches these units but this thread.
+                    unsafe {
+                        match stage.fused {
+                            Some(fused) => sweep.run_fused(token, fused, blocks.clone()),
+                            None => sweep.run(token, number, blocks.clone()),
+                        }
+                    }
+                }
             }
         }
+    }
+}
+
+/// Rows that a slot has at some rows of a step.
+#[derive(Clone, Copy, Debug)]
+struct SlotRows<E> {
+    first: *mut E,
+    stride: usize,
+}
+
+/// A stage for some rows of a step.
+struct Sweep<'a, E: Element, U> {
+    stage: &'a Stage<'a, E>,
+    units: &'a U,
+    step: &'a TimeStep,
+    bands: &'a [Rows<E>; MAX_BANDS],
+    reads: [SlotRows<E>; MAX_SLOTS],
+    writes: [SlotRows<E>; MAX_SLOTS],
+}
+
+/// Tiles of rows whose sums lie in the cache at a time: the panels of a block of units are read once for all of them.
+const TILES: usize = 4;
+
+/// Most rows of a tile of any tier.
+const MAX_TILE_ROWS: usize = 12;
+
+/// Vectors that the sums of a row have in a block of units: two for each.
+const SUM_VECTORS: usize = 2 * MAX_SUMS;
+
+impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
+    #[inline(always)]
+    fn new(
+        recurrence: &'a CheckedRecurrence<'_, E, U>,
+        stage: &'a Stage<'a, E>,
+        step: &'a TimeStep,
+    ) -> Self {
+        let none = SlotRows {
+            first: std::ptr::null_mut(),
+            stride: 0,
+        };
+        let mut sweep = Self {
+            stage,
+            units: recurrence.units,
+            step,
+            bands: &recurrence.bands,
+            reads: [none; MAX_SLOTS],
+            writes: [none; MAX_SLOTS],
+        };
+        for (index, slot) in stage.reads.iter().enumerate() {
+            sweep.reads[index] = sweep.rows(slot);
+        }
+        for (index, slot) in stage.writes.iter().enumerate() {
+            sweep.writes[index] = sweep.rows(slot);
+        }
+        sweep
+    }
+
+    /// The rows of a slot.
+    #[inline(always)]
+    fn rows(&self, slot: &Slot) -> SlotRows<E> {
+        let Rows { data, stride, lead } = self.bands[slot.band];
+        let behind = |row: Option<usize>| row.map_or(self.step.first, |row| lead + row);
+        let row = match slot.row {
+            RowOf::This => lead + self.step.this,
+            RowOf::Earlier => behind(self.step.earlier),
+            RowOf::Later => behind(self.step.later),
+            RowOf::Sequence => self.step.first,
+        };
+        SlotRows {
+            first: data.wrapping_add(row * stride + slot.start),
+            stride,
+        }
+    }
+
+    /// The left operand of a piece.
+    #[inline(always)]
+    fn left(&self, piece: &Piece) -> [Left<E>; MAX_INPUTS] {
+        let mut lefts = [Left::NONE; MAX_INPUTS];
+        for (left, input) in lefts.iter_mut().zip(&piece.inputs) {
+            let SlotRows { first, stride } = self.rows(&input.slot);
+            *left = Left {
+                data: first,
+                row_stride: stride,
+                depth_stride: 1,
+                depth: input.depth,
+            };
+        }
+        lefts
+    }
+
+    /// The products of these rows.
+    #[inline(always)]
+    fn pieces(&self) -> impl Iterator<Item = &'a Piece> {
+        let products = self.step.products;
+        let pieces = self.stage.pieces.iter();
+        pieces.filter(move |piece| products || !piece.is_recurrent)
+    }
+
+    /// Where a piece's part of a panel begins.
+    #[inline(always)]
+    fn right(&self, piece: &Piece, panel: usize) -> *const E {
+        let weights = self.stage.weights;
+        let data = weights.data().as_ptr();
+        data.wrapping_add(panel * weights.panel_stride() + piece.depth * weights.width())
+    }
+
+    /// Computes some blocks of units whose only sum the tile finishes.
+    ///
+    /// # Safety
+    /// - The stage's slots must lie in their bands at the rows of the step, and nobody else may touch the blocks' units of them.
+    #[inline(always)]
+    unsafe fn run_fused<S: Math<E>>(&self, token: S, fused: Fused, blocks: Range<usize>) {
+        let stage = self.stage;
+        let (width, units) = (stage.weights.width(), stage.weights.units());
+        let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
+        let most = most_vectors::<E, S>(self.step.rows);
+        let end = (blocks.end * width).min(units);
+        let write = self.writes[0];
+        let piece = self.pieces().next();
+        let lefts = piece.map_or([Left::NONE; MAX_INPUTS], |piece| self.left(piece));
+        let inputs = piece.map_or(0, |piece| piece.inputs.len());
+        let mut unit = blocks.start * width;
+        while unit < end {
+            let vectors = (end - unit).div_ceil(S::LANES).min(most);
+            let last = (end - unit).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
+            let right = piece.map_or(std::ptr::null(), |piece| self.right(piece, unit / width));
+            let mut row = 0;
+            for tile in 0..tiles.count {
+                let rows = tiles.rows(tile);
+                let lefts = lefts.map(|left| left.at_row(row));
+                // SAFETY: the rows are the step's, and the units of the blocks, of which the last vector is read and
+                // written up to the last unit only. In the weights every panel is whole and as wide as the tier's.
+                unsafe {
+                    let tile = Tile {
+                        left: &lefts[..inputs],
+                        right,
+                        panel: stage.weights.panel_stride(),
+                        start: match stage.starts[0] {
+                            Start::Zero => TileStart::Zero,
+                            Start::Row(bias) => TileStart::Row(bias.as_ptr().add(unit)),
+                            Start::Read(index) => {
+                                let SlotRows { first, stride } = self.reads[index];
+                                TileStart::Rows(first.add(row * stride + unit), stride)
+                            }
+                        },
+                        end: match fused {
+                            Fused::Activate(activation) => TileEnd::Activate(activation),
+                            Fused::TimesDerivative(activation) => TileEnd::TimesDerivative {
+                                activation,
+                                values: self.reads[0].first.add(row * self.reads[0].stride + unit),
+                                stride: self.reads[0].stride,
+                            },
+                        },
+                        c: write.first.add(row * write.stride + unit),
+                        c_stride: write.stride,
+                        last,
+                    };
+                    tile.run(token, rows, vectors);
+                }
+                row += rows;
+            }
+            unit += (vectors * S::LANES).next_multiple_of(width);
+        }
+    }
+
+    /// Computes some blocks of units, whose sums the cell takes. `number` is that of the stage.
+    ///
+    /// # Safety
+    /// - As for [`Self::run_fused`].
+    #[inline(always)]
+    unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
+        let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
+        let mut memory = MaybeUninit::<[[S::Vector; SUM_VECTORS]; TILES * MAX_TILE_ROWS]>::uninit();
+        let sums = Sums::<E> {
+            first: memory.as_mut_ptr().cast(),
+            lanes: S::LANES,
+        };
+        for block in blocks {
+            let (mut row, mut tile) = (0, 0);
+            while tile < tiles.count {
+                let some = tile..tiles.count.min(tile + TILES);
+                // SAFETY: the rows are the step's and the units the block's; there are at most `TILES` tiles, of at most
+                // `MAX_TILE_ROWS` rows each, which there is room for.
+                unsafe {
+                    let rows = self.start(
+                        token,
+                        sums,
+                        block,
+                        row,
+                        some.clone().map(|tile| tiles.rows(tile)).sum(),
+                    );
+                    self.multiply(
+                        token,
+                        sums,
+                        block,
+                        row,
+                        some.clone().map(|tile| tiles.rows(tile)),
+                    );
+                    self.finish(token, sums, number, block, row..row + rows);
+                    row += rows;
+                }
+                tile = some.end;
+            }
+        }
+    }
+
+    /// Starts the sums of some rows, from `first` on. Returns their number.
+    ///
+    /// # Safety
+    /// - As for [`Self::run`]; there must be room for the rows.
+    #[inline(always)]
+    unsafe fn start<S: Math<E>>(
+        &self,
+        token: S,
+        sums: Sums<E>,
+        block: usize,
+        first: usize,
+        rows: usize,
+    ) -> usize {
+        let weights = self.stage.weights;
+        let vectors = weights.vectors(block);
+        for (sum, start) in self.stage.starts.iter().enumerate() {
+            for vector in 0..vectors {
+                let unit = block * weights.width() + vector * S::LANES;
+                let count = (weights.units() - unit).min(S::LANES);
+                // SAFETY: the unit is one of the weights', of which every start has as many.
+                unsafe {
+                    let value = match *start {
+                        Start::Read(index) => {
+                            let SlotRows {
+                                first: from,
+                                stride,
+                            } = self.reads[index];
+                            for row in 0..rows {
+                                let from = from.add((first + row) * stride + unit);
+                                token.store(
+                                    load(token, from, count),
+                                    sums.at(row, sum * vectors + vector),
+                                );
+                            }
+                            continue;
+                        }
+                        Start::Zero => token.splat(E::ZERO),
+                        Start::Row(row) => load(token, row.as_ptr().add(unit), count),
+                    };
+                    for row in 0..rows {
+                        token.store(value, sums.at(row, sum * vectors + vector));
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    /// Adds the products of all pieces to the sums of some rows, from `first` on, in tiles of so many rows.
+    ///
+    /// # Safety
+    /// - As for [`Self::start`].
+    #[inline(always)]
+    unsafe fn multiply<S: Math<E>>(
+        &self,
+        token: S,
+        sums: Sums<E>,
+        block: usize,
+        first: usize,
+        tiles: impl Iterator<Item = usize> + Clone,
+    ) {
+        let weights = self.stage.weights;
+        let (groups, vectors) = (weights.groups(), weights.vectors(block));
+        let most = most_vectors::<E, S>(self.step.rows);
+        for piece in self.pieces() {
+            let lefts = self.left(piece);
+            let mut done = 0;
+            while done < groups * vectors {
+                let count = most.min(groups * vectors - done);
+                let right = self.right(piece, block * groups + done / S::TILE_VECTORS);
+                let mut row = 0;
+                for rows in tiles.clone() {
+                    let lefts = lefts.map(|left| left.at_row(first + row));
+                    let c = sums.at(row, piece.first_sum * vectors + done);
+                    let c_stride = SUM_VECTORS * S::LANES;
+                    // SAFETY: the rows are the step's; panels are whole, and those of the block follow each other.
+                    unsafe {
+                        let tile = Tile {
+                            left: &lefts[..piece.inputs.len()],
+                            right,
+                            panel: weights.panel_stride(),
+                            start: TileStart::Rows(c, c_stride),
+                            end: TileEnd::Activate(Activation::Linear),
+                            c,
+                            c_stride,
+                            last: S::LANES,
+                        };
+                        tile.run(token, rows, count);
+                    }
+                    row += rows;
+                }
+                done += count;
+            }
+        }
+    }
+
+    /// Lets the cell take the sums of some rows.
+    ///
+    /// # Safety
+    /// - As for [`Self::start`].
+    #[inline(always)]
+    unsafe fn finish<S: Math<E>>(
+        &self,
+        token: S,
+        sums: Sums<E>,
+        number: usize,
+        block: usize,
+        rows: Range<usize>,
+    ) {
+        let weights = self.stage.weights;
+        let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
+        for (index, row) in rows.enumerate() {
+            for vector in 0..vectors {
+                let mut values = [token.splat(E::ZERO); MAX_SUMS];
+                for (sum, value) in values.iter_mut().enumerate().take(count) {
+                    // SAFETY: `start` has stored the sums of all rows and vectors.
+                    *value = unsafe { token.load(sums.at(index, sum * vectors + vector)) };
+                }
+                let unit = block * weights.width() + vector * S::LANES;
+                let unit = Unit {
+                    token,
+                    reads: &self.reads[..self.stage.reads.len()],
+                    writes: &self.writes[..self.stage.writes.len()],
+                    row,
+                    unit,
+                    count: (weights.units() - unit).min(S::LANES),
+                };
+                self.units.apply(token, number, values, &unit);
+            }
+        }
+    }
+}
+
+/// The sums of some rows: vector by vector.
+#[derive(Clone, Copy)]
+struct Sums<E> {
+    first: *mut E,
+    lanes: usize,
+}
+
+impl<E> Sums<E> {
+    #[inline(always)]
+    fn at(&self, row: usize, vector: usize) -> *mut E {
+        self.first
+            .wrapping_add((row * SUM_VECTORS + vector) * self.lanes)
+    }
+}
+
+/// A vector of units of one row, as a cell sees it: what its stage reads and writes there.
+#[derive(Debug)]
+pub struct Unit<'a, E, S> {
+    token: S,
+    reads: &'a [SlotRows<E>],
+    writes: &'a [SlotRows<E>],
+    row: usize,
+    unit: usize,
+    count: usize,
+}
+
+impl<E: Element, S: Math<E>> Unit<'_, E, S> {
+    /// What a slot that the stage reads holds. Lanes behind the last unit are 0.
+    ///
+    /// # Panics
+    /// Where the stage reads no such slot.
+    #[inline(always)]
+    pub fn read(&self, index: usize) -> S::Vector {
+        let SlotRows { first, stride } = self.reads[index];
+        // SAFETY: a `Unit` is only made for rows and units that the slots have (see `Recurrence::check`), by the thread whose
+        // they are.
+        unsafe {
+            load(
+                self.token,
+                first.add(self.row * stride + self.unit),
+                self.count,
+            )
+        }
+    }
+
+    /// Stores `value` in a slot that the stage writes.
+    ///
+    /// # Panics
+    /// Where the stage writes no such slot.
+    #[inline(always)]
+    pub fn write(&self, index: usize, value: S::Vector) {
+        let SlotRows { first, stride } = self.writes[index];
+        // SAFETY: as in `read`.
+        unsafe {
+            let to = first.add(self.row * stride + self.unit);
+            store(self.token, value, to, self.count);
+        }
+    }
+
+    /// The units' elements of a row of parameters.
+    ///
+    /// # Panics
+    /// Where it is shorter than there are units.
+    #[inline(always)]
+    pub fn parameter(&self, row: &[E]) -> S::Vector {
+        let values = &row[self.unit..self.unit + self.count];
+        // SAFETY: there are as many elements.
+        unsafe { load(self.token, values.as_ptr(), values.len()) }
     }
 }

@@ -103,3 +103,65 @@ impl<E: Element> Kernel<E> for AddRowsBackwards<'_, E> {
         }
     }
 }
+
+/// Adds the products of `rows` rows of two buffers, each one every so many elements, to `sums`, the last row first: each sum
+/// is one chain.
+///
+/// # Panics
+/// Where one is too short.
+pub fn add_products_backwards<E: Element>(
+    tier: Tier,
+    (left, left_stride): (&[E], usize),
+    (right, right_stride): (&[E], usize),
+    rows: usize,
+    sums: &mut [E],
+) {
+    let reach = |stride: usize| {
+        let last_row = rows.saturating_sub(1).saturating_mul(stride);
+        last_row.saturating_add(sums.len())
+    };
+    assert!(rows == 0 || reach(left_stride) <= left.len() && reach(right_stride) <= right.len());
+    tier.run(AddProductsBackwards {
+        left: (left, left_stride),
+        right: (right, right_stride),
+        rows,
+        sums,
+    });
+}
+
+struct AddProductsBackwards<'a, E> {
+    left: (&'a [E], usize),
+    right: (&'a [E], usize),
+    rows: usize,
+    sums: &'a mut [E],
+}
+
+impl<E: Element> Kernel<E> for AddProductsBackwards<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let columns = self.sums.len();
+        let sums = self.sums.as_mut_ptr();
+        let ((left, left_stride), (right, right_stride)) = (self.left, self.right);
+        let mut column = 0;
+        while column < columns {
+            let count = S::LANES.min(columns - column);
+            // SAFETY: `column + count <= columns`, and the caller has checked that every row has `columns` elements.
+            unsafe {
+                let mut sum = token.load_partial(sums.add(column), count);
+                for row in (0..self.rows).rev() {
+                    let left = left.as_ptr().add(row * left_stride + column);
+                    let right = right.as_ptr().add(row * right_stride + column);
+                    let (left, right) = (
+                        token.load_partial(left, count),
+                        token.load_partial(right, count),
+                    );
+                    sum = token.mul_add(left, right, sum);
+                }
+                token.store_partial(sum, sums.add(column), count);
+            }
+            column += count;
+        }
+    }
+}

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use super::{Backward, Forward, Gradients, Layer, Tensor};
+use super::gradients::{GradientPart, Left};
+use super::{Backward, Forward, Gradients, Layer, Pack, PackPart, Tensor};
 use crate::Element;
 use crate::activation::Activation;
+use crate::gemm::multiply;
 use crate::init::TensorRole;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Epilogue, Product, Segment, SumStart};
+use crate::kernels::product::{Product, SumStart};
 use crate::kernels::rows::scale_by_derivative;
+use crate::kernels::tile::Segment;
 use crate::regions::{Rows, RowsMut};
 
 /// See the module's documentation.
@@ -35,14 +38,26 @@ impl<E: Element> Layer<E> for Dense {
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let tensor = |role, rows| Tensor {
-            role,
-            rows,
-            columns: self.units,
+        vec![
+            Tensor::new(TensorRole::DenseWeight, self.inputs, self.units),
+            Tensor::new(TensorRole::DenseBias, 1, self.units),
+        ]
+    }
+
+    fn packs(&self) -> Vec<Pack> {
+        let part = PackPart {
+            tensor: 0,
+            columns: 0..self.units,
+            first_group: 0,
         };
         vec![
-            tensor(TensorRole::DenseWeight, self.inputs),
-            tensor(TensorRole::DenseBias, 1),
+            Pack {
+                parts: vec![part],
+                groups: 1,
+                is_transposed: false,
+                meets_input: false,
+            },
+            Pack::transposed(0, 0..self.units, true),
         ]
     }
 
@@ -56,12 +71,12 @@ impl<E: Element> Layer<E> for Dense {
         let rows = activations.count(block);
         let ([x], y) = activations.split([(pass.input, block)], (pass.output, block));
         let x = [Segment::rows(x, x_stride, self.inputs)];
-        Product {
+        let product = Product {
             start: SumStart::Row(bias),
-            epilogue: Epilogue::Activate(self.activation),
+            epilogue: self.activation,
             ..Product::new(rows, &x, &pass.weights[0], y, y_stride)
-        }
-        .run_on(pass.tier, pass.crew);
+        };
+        multiply(product, pass.tier, pass.crew);
     }
 
     fn backward(
@@ -72,6 +87,7 @@ impl<E: Element> Layer<E> for Dense {
     ) {
         let (x_stride, y_stride) = (deltas.stride(pass.input), deltas.stride(pass.output));
         let block = deltas.block();
+        pass.add_last(self.units, deltas);
         if self.activation != Activation::Linear {
             let values = activations.get(pass.output, block);
             let gradients = deltas.get_mut(pass.output, block);
@@ -84,23 +100,37 @@ impl<E: Element> Layer<E> for Dense {
             let rows = deltas.count(block);
             let ([delta], dx) = deltas.split([(pass.output, block)], (pass.input, block));
             let delta = [Segment::rows(delta, y_stride, self.units)];
-            Product::new(rows, &delta, &pass.weights[0], dx, x_stride).run_on(pass.tier, pass.crew);
+            let product = Product {
+                start: pass.input_start(),
+                ..Product::new(rows, &delta, &pass.weights[0], dx, x_stride)
+            };
+            multiply(product, pass.tier, pass.crew);
         }
+    }
+
+    fn gradient_parts(&self) -> Vec<GradientPart> {
+        vec![GradientPart {
+            first: 0,
+            rows: self.inputs.saturating_add(1),
+            columns: self.units,
+        }]
     }
 
     fn gradients(
         &self,
         pass: &Gradients<'_, E>,
+        _: usize,
         rows: Range<usize>,
-        gradients: &mut [E],
+        sums: &mut [E],
         strip: &mut Packed<E>,
     ) {
-        pass.pack(strip);
+        pass.pack(strip, 0, 0..self.units);
         let w_rows = rows.end.min(self.inputs).saturating_sub(rows.start);
-        let (dw, db) = gradients.split_at_mut(w_rows * self.units);
-        pass.add_input(strip, rows.start.min(self.inputs), dw);
+        let (dw, db) = sums.split_at_mut(w_rows * self.units);
+        let first = rows.start.min(self.inputs);
+        pass.add_products(strip, Left::Input, first, (dw, self.units));
         if !db.is_empty() {
-            pass.add_bias(db);
+            pass.add_rows(0, 0, db);
         }
     }
 }

@@ -30,7 +30,7 @@ impl Dropout {
         Self { inputs, rate }
     }
 
-    /// `to = from` without the elements that are dropped, for every row of the window.
+    /// `to = from`, or `to += from`, without the elements that are dropped, for every row of the window.
     fn apply<E: Element>(
         &self,
         tier: Tier,
@@ -38,6 +38,7 @@ impl Dropout {
         window: &mut RowsMut<'_, E>,
         from: usize,
         to: usize,
+        accumulate: bool,
     ) {
         let key = Key::new(&[mask.seed, mask.pass, mask.layer]);
         let (from_stride, to_stride) = (window.stride(from), window.stride(to));
@@ -53,6 +54,7 @@ impl Dropout {
                 width: self.inputs,
                 from: (source, from_stride),
                 to: (target, to_stride),
+                accumulate,
             }
             .run(tier);
         }
@@ -69,12 +71,15 @@ impl<E: Element> Layer<E> for Dropout {
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
-        self.apply(pass.tier, pass.mask, activations, pass.input, pass.output);
+        let key = pass.training.unwrap_or_default();
+        self.apply(pass.tier, key, activations, pass.input, pass.output, false);
     }
 
     fn backward(&self, pass: &Backward<'_, E>, _: &Rows<'_, E>, deltas: &mut RowsMut<'_, E>) {
+        pass.add_last(self.inputs, deltas);
         if pass.input_gradient {
-            self.apply(pass.tier, pass.mask, deltas, pass.output, pass.input);
+            let (from, to) = (pass.output, pass.input);
+            self.apply(pass.tier, pass.training, deltas, from, to, pass.accumulate);
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
+use crate::{Error, Result};
 
 /// The options of a recurrent layer. The default is the layer as PyTorch has it.
 ///
@@ -69,6 +70,109 @@ impl Default for RecurrentOptions {
             initial_state: InitialState::default(),
         }
     }
+}
+
+/// A kind of recurrent layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rnn,
+    Gru,
+    Lstm,
+}
+
+impl RecurrentOptions {
+    /// Whether the layer goes both ways.
+    pub(crate) fn is_bidirectional(&self) -> bool {
+        self.direction == Direction::Bidirectional
+    }
+
+    /// Checks the options of a layer of this kind.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a number that is none of an option's, [`Error::Mismatch`] for an option that the kind has
+    /// no use for.
+    pub(crate) fn check(&self, kind: Kind) -> Result<()> {
+        for (name, rate) in [
+            ("recurrent_dropout", self.recurrent_dropout),
+            ("zoneout", self.zoneout),
+            ("zoneout_cell", self.zoneout_cell),
+        ] {
+            check_rate(name, rate)?;
+        }
+        for (name, limit) in [
+            ("clip_sums", self.clip_sums),
+            ("clip_state", self.clip_state),
+        ] {
+            if !(limit >= 0.0 && limit <= f64::from(f32::MAX)) {
+                return Err(Error::OutOfRange {
+                    name,
+                    value: limit,
+                    expected: "at least 0, which is none, and finite as f32",
+                });
+            }
+        }
+        if let Some(bias) = self.forget_bias
+            && !(bias.abs() <= f64::from(f32::MAX))
+        {
+            return Err(Error::OutOfRange {
+                name: "forget_bias",
+                value: bias,
+                expected: "finite as f32",
+            });
+        }
+        let default = Self::default();
+        let lstm_only = [
+            ("peepholes", self.peepholes),
+            ("projection", self.projection != 0),
+            ("coupled", self.coupled),
+            ("clip_state", self.clip_state != 0.0),
+            ("forget_bias", self.forget_bias.is_some()),
+            ("zoneout_cell", self.zoneout_cell != 0.0),
+        ];
+        let gated = [("activations", self.activations != default.activations)];
+        let gru_only = [("reset", self.reset != default.reset)];
+        let refused: &[&[(&'static str, bool)]] = match kind {
+            Kind::Rnn => &[&lstm_only, &gated, &gru_only],
+            Kind::Gru => &[&lstm_only],
+            Kind::Lstm => &[&gru_only],
+        };
+        let layer = match kind {
+            Kind::Rnn => "what a plain recurrent layer has no use for",
+            Kind::Gru => "what a GRU has no use for",
+            Kind::Lstm => "what an LSTM has no use for",
+        };
+        let mut refused = refused.iter().copied().flatten();
+        if let Some(&(name, _)) = refused.find(|&&(_, is_set)| is_set) {
+            return Err(Error::Mismatch {
+                name,
+                actual: format!("set, {layer}"),
+                expected: "its default".to_owned(),
+            });
+        }
+        if self.forget_bias.is_some() && (self.coupled || !self.bias) {
+            return Err(Error::Mismatch {
+                name: "forget_bias",
+                actual: "set, of a forget gate without a bias".to_owned(),
+                expected: "its default".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Checks a probability.
+///
+/// # Errors
+/// [`Error::OutOfRange`]
+pub(crate) fn check_rate(name: &'static str, rate: f64) -> Result<()> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::OutOfRange {
+        name,
+        value: rate,
+        expected: "at least 0 and below 1",
+    })
 }
 
 /// Which way a recurrent layer goes through a sequence.

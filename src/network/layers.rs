@@ -7,6 +7,7 @@ use crate::activation::Activation;
 use crate::buffer::Buffer;
 use crate::init::{Initializer, TensorRole};
 use crate::layer::LayerSpec;
+use crate::layer::options::RecurrentOptions;
 use crate::model::LayerSlot;
 use crate::{Element, Result};
 
@@ -21,7 +22,50 @@ impl<E: Element> Network<E> {
     /// [`Error::ZeroSize`](crate::Error::ZeroSize), [`Error::SizeOverflow`](crate::Error::SizeOverflow),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory). Nothing has been drawn then.
     pub fn add_rnn(&mut self, units: usize, activation: Activation) -> Result<()> {
-        self.add(LayerSpec::Rnn { units, activation })
+        self.add_recurrent(units, activation, &RecurrentOptions::default())
+    }
+
+    /// Adds a recurrent layer as [`Self::add_rnn`] does, with options.
+    ///
+    /// # Errors
+    /// As there; [`Error::OutOfRange`](crate::Error::OutOfRange) for a number that is none of an option's,
+    /// [`Error::Mismatch`](crate::Error::Mismatch) for an option that such a layer has no use for.
+    pub fn add_recurrent(
+        &mut self,
+        units: usize,
+        activation: Activation,
+        options: &RecurrentOptions,
+    ) -> Result<()> {
+        let options = Box::new(options.clone());
+        self.add(LayerSpec::Rnn {
+            units,
+            activation,
+            options,
+        })
+    }
+
+    /// Adds a gated recurrent unit (Cho et al. 2014): r, z = s(x_t W_x + h_{t-1} W_h + b), h_t = (1 - z)∘n + z∘h_{t-1} with
+    /// n = tanh(x_t W_xn + b_n + r∘(h_{t-1} W_hn + q)), as PyTorch has it, unless the options say otherwise. Its parameters
+    /// are W_x `[input][3 * units]`, W_h `[units][3 * units]`, b `[3 * units]` (r, z, n) and q `[units]`.
+    ///
+    /// # Errors
+    /// As [`Self::add_recurrent`].
+    pub fn add_gru(&mut self, units: usize, options: &RecurrentOptions) -> Result<()> {
+        let options = Box::new(options.clone());
+        self.add(LayerSpec::Gru { units, options })
+    }
+
+    /// Adds long short-term memory (Hochreiter & Schmidhuber 1997): i, f, o = s(a), g = tanh(a), c_t = f∘c_{t-1} + i∘g,
+    /// h_t = o∘tanh(c_t) with a = x_t W_x + h_{t-1} W_h + b, as PyTorch has it, unless the options say otherwise. Its
+    /// parameters are W_x `[input][4 * units]`, W_h `[units][4 * units]` and b `[4 * units]` (i, f, g, o), then, where there
+    /// are such, the peepholes `[3][units]` (i, f, o), the projection `[units][projection]` and the initial state. Its
+    /// state is h, then c.
+    ///
+    /// # Errors
+    /// As [`Self::add_recurrent`].
+    pub fn add_lstm(&mut self, units: usize, options: &RecurrentOptions) -> Result<()> {
+        let options = Box::new(options.clone());
+        self.add(LayerSpec::Lstm { units, options })
     }
 
     /// Adds a dense layer y = f(x W + b), which sees each step by itself. It starts as one of [`Self::add_rnn`] does.
@@ -80,6 +124,8 @@ impl<E: Element> Network<E> {
 pub struct LayerInfo<'a> {
     /// Its kind, with the settings that only this kind has.
     pub kind: LayerKind,
+    /// The options of a recurrent layer.
+    pub options: Option<&'a RecurrentOptions>,
     /// Features of a step that it takes.
     pub inputs: usize,
     /// Features of a step that it gives.
@@ -99,6 +145,10 @@ pub enum LayerKind {
         /// f
         activation: Activation,
     },
+    /// A gated recurrent unit.
+    Gru,
+    /// Long short-term memory.
+    Lstm,
     /// y = f(x W + b), at each step by itself.
     Dense {
         /// f
@@ -127,17 +177,34 @@ pub struct TensorInfo {
 
 impl<'a> LayerInfo<'a> {
     fn new<E: Element>(place: &'a LayerSlot<E>, inputs: usize) -> Self {
-        let kind = match place.spec {
-            LayerSpec::Rnn { activation, .. } => LayerKind::Rnn { activation },
-            LayerSpec::Dense { activation, .. } => LayerKind::Dense { activation },
-            LayerSpec::Dropout { rate } => LayerKind::Dropout { rate },
+        let mut own_options = None;
+        let kind = match &place.spec {
+            &LayerSpec::Rnn {
+                activation,
+                ref options,
+                ..
+            } => {
+                own_options = Some(&**options);
+                LayerKind::Rnn { activation }
+            }
+            LayerSpec::Gru { options, .. } => {
+                own_options = Some(&**options);
+                LayerKind::Gru
+            }
+            LayerSpec::Lstm { options, .. } => {
+                own_options = Some(&**options);
+                LayerKind::Lstm
+            }
+            &LayerSpec::Dense { activation, .. } => LayerKind::Dense { activation },
+            &LayerSpec::Dropout { rate } => LayerKind::Dropout { rate },
         };
         Self {
             kind,
+            options: own_options,
             inputs,
             outputs: place.layer.outputs(),
             parameters: place.parameters(),
-            state: place.first_state..place.first_state + place.layer.state_size(),
+            state: place.first_state..place.first_state + place.state_size(),
             tensors: &place.tensors,
         }
     }
@@ -159,7 +226,8 @@ impl<'a> LayerInfo<'a> {
 }
 
 impl TensorInfo {
-    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one.
+    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
+    /// "h_0" and "c_0" of what only some recurrent layers have.
     pub fn name(&self) -> &'static str {
         self.role.name()
     }

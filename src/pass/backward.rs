@@ -8,7 +8,8 @@ use crate::buffer::try_reserve;
 use crate::caller_sequences::CallerSequences;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
-use crate::layer::{Backward, Gradients, WINDOW_STEPS};
+use crate::layer::gradients::{GradientPart, Gradients};
+use crate::layer::{Backward, WINDOW_STEPS};
 use crate::layout::Layout;
 use crate::model::{LayerSlot, Model, Output};
 use crate::parallel::{Crew, Cut};
@@ -79,6 +80,7 @@ struct BackwardPass<'a, E: Element> {
     dstate_out: Option<&'a [E]>,
     input_gradient: bool,
     start_gradient: bool,
+    own_start: bool,
     /// The threads of a shard.
     crew: Crew<'a>,
 }
@@ -100,6 +102,7 @@ impl<E: Element> BackwardBuffers<E> {
         let what = "the gradients of a window";
         let Workspace { layout, used, .. } = workspace;
         let limit = window_limit(model, layout);
+        let ahead = model.looks_ahead();
         let room = |part: &Layout| {
             if smaller || *used == 1 {
                 return most_rows(part, limit).min(WINDOW_STEPS.saturating_mul(part.batch()));
@@ -108,12 +111,20 @@ impl<E: Element> BackwardBuffers<E> {
             windows.map(|window| part.count(&window)).max().unwrap_or(0)
         };
         for shard in &mut workspace.sequence[..*used] {
-            let regions = model.regions(model.sequence_layers(), shard.layout.batch());
-            shard.deltas.configure(what, regions, room(&shard.layout))?;
+            let batch = shard.layout.batch();
+            // Where a layer looks ahead, its gradients are those of all steps at once.
+            let rows = if ahead {
+                shard.layout.total()
+            } else {
+                room(&shard.layout)
+            };
+            let regions = model.gradient_regions();
+            shard.deltas.configure(what, regions, batch, rows)?;
         }
         for shard in &mut workspace.head[..*used] {
             let batch = shard.layout.batch();
-            shard.deltas.configure(what, head_regions(model), batch)?;
+            let regions = head_regions(model);
+            shard.deltas.configure(what, regions, batch, batch)?;
         }
         let rows = room(layout);
         try_reserve(what, &mut self.strips, threads)?;
@@ -187,6 +198,7 @@ impl<E: Element> Workspace<E> {
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
             start_gradient: flow.dstate_in.is_some(),
+            own_start: self.own_start,
             crew: self.crew_of_shard(crew),
         };
         let layers = model.sequence_layers();
@@ -202,26 +214,34 @@ impl<E: Element> Workspace<E> {
             };
             crew.fork(task, &|mut task| shared.head(&mut task));
             for index in layers..model.places.len() {
-                let pass = shared.gradients(index - layers, head, 0..1);
-                shared.parameters(crew, index, &pass, strips, sums)?;
+                shared.parameters(crew, index, &*head, 0..1, strips, sums)?;
             }
         }
         let limit = window_limit(model, &self.layout);
-        for window in self.layout.windows_backwards(limit, WINDOW_STEPS) {
+        let all = 0..self.layout.steps();
+        let mut run = |window: Range<usize>, sequence: &mut [Shard<E>]| {
             let dx = flow.dx.as_deref_mut();
             let dstate_in = flow.dstate_in.as_deref_mut();
             let (x_width, layout) = (self.steps * model.input_size, &self.layout);
             let task = Task {
-                sequence: &mut *sequence,
+                sequence,
                 head: &mut *head,
                 values: dx.map(|dx| CallerSequences::new(dx, x_width, layout)),
                 states: dstate_in
                     .map(|state| CallerSequences::new(state, model.state_size, layout)),
             };
             crew.fork(task, &|mut task| shared.window(&mut task, window.clone()));
+        };
+        let ahead = model.looks_ahead();
+        if ahead {
+            run(all, &mut *sequence);
+        }
+        for window in self.layout.windows_backwards(limit, WINDOW_STEPS) {
+            if !ahead {
+                run(window.clone(), &mut *sequence);
+            }
             for index in 0..layers {
-                let pass = shared.gradients(index, sequence, window.clone());
-                shared.parameters(crew, index, &pass, strips, sums)?;
+                shared.parameters(crew, index, &*sequence, window.clone(), strips, sums)?;
             }
         }
         Ok(())
@@ -232,17 +252,23 @@ impl<E: Element> BackwardPass<'_, E> {
     /// Runs the layers behind the last recurrent one for the only shard of a task.
     fn head(&self, task: &mut Task<'_, E>) {
         let (_, head, ..) = task.only_shard();
-        let first = self.model.sequence_layers();
-        let layers = first..self.model.places.len();
+        let model = self.model;
+        let first = model.sequence_layers();
+        let layers = first..model.places.len();
         let activations = head.activations.rows(&head.layout, 0..1);
         let mut deltas = head.deltas.rows_mut(&head.layout, 0..1);
-        self.read(&mut deltas, layers.len(), 1);
-        self.layers(layers, &activations, &mut deltas, first > 0);
+        let output = model.places[layers.clone()]
+            .last()
+            .map(|place| place.region);
+        let output = output.unwrap_or(model.head_region());
+        self.read(&mut deltas, output, 1);
+        self.layers(layers, &activations, &mut deltas, first > 0, None);
     }
 
     /// Runs a window of the only shard of a task.
     fn window(&self, task: &mut Task<'_, E>, steps: Range<usize>) {
-        let layers = self.model.sequence_layers();
+        let model = self.model;
+        let layers = model.sequence_layers();
         let (sequence, head, dx, dstate_in) = task.only_shard();
         let all = sequence.layout.steps();
         let steps = steps.start.min(all)..steps.end.min(all);
@@ -251,11 +277,26 @@ impl<E: Element> BackwardPass<'_, E> {
         }
         let activations = sequence.activations.rows(&sequence.layout, 0..all);
         let mut deltas = sequence.deltas.rows_mut(&sequence.layout, steps.clone());
-        match self.model.output {
-            Output::All => self.read(&mut deltas, layers, self.steps),
-            Output::Last => read_ends(&mut deltas, &head.deltas.rows(&head.layout, 0..1), layers),
+        let region = model.head_region();
+        let output = model.places[..layers]
+            .last()
+            .map_or(0, |place| place.region);
+        match model.output {
+            Output::All => {
+                self.read(&mut deltas, output, self.steps);
+                self.layers(0..layers, &activations, &mut deltas, false, None);
+            }
+            Output::Last => {
+                let head = head.deltas.rows(&head.layout, 0..1);
+                let last = (head.get(region, Span::Step(0)), head.stride(region));
+                let block = deltas.block();
+                deltas.get_mut(output, block).fill(E::ZERO);
+                if layers == 0 {
+                    read_ends(&mut deltas, last);
+                }
+                self.layers(0..layers, &activations, &mut deltas, false, Some(last));
+            }
         }
-        self.layers(0..layers, &activations, &mut deltas, false);
 
         if let (0, Some(dstate_in)) = (steps.start, dstate_in) {
             self.write_states(&deltas, dstate_in);
@@ -265,13 +306,15 @@ impl<E: Element> BackwardPass<'_, E> {
         }
     }
 
-    /// Runs some layers backward, whose regions start with the input of the first. `below` tells that there are more.
+    /// Runs some layers backward. `below` tells that there are more, and `last` is the gradient of what has been gathered of
+    /// the output of the last one.
     fn layers(
         &self,
         layers: Range<usize>,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
         below: bool,
+        mut last: Option<(&[E], usize)>,
     ) {
         let model = self.model;
         let first = layers.start;
@@ -280,65 +323,60 @@ impl<E: Element> BackwardPass<'_, E> {
             let pass = Backward {
                 tier: model.tier,
                 crew: self.crew,
-                input: index - first,
-                output: index - first + 1,
+                input: model.input_region(index),
+                output: place.region,
+                parameters: model.layer_parameters(index),
                 weights: self.weights.layer(index),
                 state_gradient: self.dstate_out.map(|state| &state[place.first_state..]),
                 state_stride: model.state_size,
+                last_gradient: last.take(),
                 input_gradient: index > first || below || self.input_gradient,
+                accumulate: false,
                 start_gradient: self.start_gradient,
-                mask: self.training.mask(index),
+                own_start: self.own_start,
+                training: self.training.key(index),
             };
             place.layer.backward(&pass, activations, deltas);
         }
     }
 
-    /// What the layer whose input is in `region` gets to add to its gradients.
-    fn gradients<'a>(
-        &self,
-        region: usize,
-        shards: &'a [Shard<E>],
-        window: Range<usize>,
-    ) -> Gradients<'a, E> {
-        Gradients {
-            tier: self.model.tier,
-            input: region,
-            output: region + 1,
-            shards,
-            window,
-        }
-    }
-
-    /// Adds a layer's gradients of a window.
+    /// Adds a layer's gradients of a window of some shards.
     fn parameters(
         &self,
         crew: Crew<'_>,
         index: usize,
-        pass: &Gradients<'_, E>,
+        shards: &[Shard<E>],
+        window: Range<usize>,
         strips: &mut [Packed<E>],
         sums: &mut [E],
     ) -> Result<()> {
         let place: &LayerSlot<E> = &self.model.places[index];
-        if place.parameter_count == 0 {
-            return Ok(());
-        }
-        let what = "the gradients of a window";
-        let depth = pass.depth();
-        for strip in &mut *strips {
-            strip.shape(what, self.model.tier, depth, place.columns())?;
-        }
-        let rows = place.parameter_count / place.columns();
-        let task = ParameterTask {
-            rows: 0..rows,
-            gradients: &mut sums[place.parameters()],
-            strips: &mut strips[..crew.threads().min(rows)],
+        let pass = &Gradients {
+            tier: self.model.tier,
+            input: self.model.input_region(index),
+            output: place.region,
+            shards,
+            window,
+            own_start: self.own_start,
         };
-        crew.fork(task, &|task| {
-            let strip = &mut task.strips[0];
-            place
-                .layer
-                .gradients(pass, task.rows, task.gradients, strip);
-        });
+        let sums = &mut sums[place.parameters()];
+        for (number, part) in place.gradient_parts.iter().enumerate() {
+            let GradientPart {
+                first,
+                rows,
+                columns,
+            } = *part;
+            let task = ParameterTask {
+                rows: 0..rows,
+                gradients: &mut sums[first..][..rows * columns],
+                strips: &mut strips[..crew.threads().min(rows)],
+            };
+            crew.fork(task, &|task| {
+                let strip = &mut task.strips[0];
+                let layer = &place.layer;
+                layer.gradients(pass, number, task.rows, task.gradients, strip);
+            });
+        }
         Ok(())
     }
 
@@ -356,16 +394,15 @@ impl<E: Element> BackwardPass<'_, E> {
 
     /// The gradients of the states that the sequences start from, to the caller.
     fn write_states(&self, deltas: &RowsMut<'_, E>, dstate_in: &mut CallerSequences<'_, E>) {
-        for (index, place) in self.model.places.iter().enumerate() {
-            let size = place.layer.state_size();
-            if size == 0 {
-                continue;
-            }
-            let region = index + 1;
-            let rows = deltas.get(region, Span::Lead);
-            for (row, values) in rows.chunks(deltas.stride(region)).enumerate() {
-                dstate_in.get_mut(row)[place.first_state..place.first_state + size]
-                    .copy_from_slice(&values[..size]);
+        for place in &self.model.places[..self.model.sequence_layers()] {
+            for (region, part, _) in place.states() {
+                // The last of the region's direction.
+                let region = region + 2;
+                let stride = deltas.stride(region);
+                for (row, values) in deltas.get(region, Span::Lead).chunks(stride).enumerate() {
+                    let values = &values[..part.len()];
+                    dstate_in.get_mut(row)[part.clone()].copy_from_slice(values);
+                }
             }
         }
     }
@@ -409,21 +446,15 @@ fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
     (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most)
 }
 
-/// The gradient of the last steps arrives where the sequences end, and nothing does elsewhere.
-fn read_ends<E: Element>(deltas: &mut RowsMut<'_, E>, head: &Rows<'_, E>, region: usize) {
-    let (layout, stride) = (deltas.layout(), deltas.stride(region));
-    let (ends, ends_stride) = (head.get(0, Span::Step(0)), head.stride(0));
+/// The gradients of the last inputs of a network whose layers only see them arrive where the sequences end.
+fn read_ends<E: Element>(deltas: &mut RowsMut<'_, E>, (last, last_stride): (&[E], usize)) {
+    let (layout, stride) = (deltas.layout(), deltas.stride(0));
     for step in deltas.steps() {
-        let alive = layout.rows(step + 1);
-        let rows = deltas.get_mut(region, Span::Step(step)).chunks_mut(stride);
-        for (row, delta) in rows.enumerate() {
-            if row < alive {
-                delta.fill(E::ZERO);
-            } else {
-                let end = &ends[row * ends_stride..];
-                let size = delta.len().min(end.len());
-                delta[..size].copy_from_slice(&end[..size]);
-            }
+        let ended = layout.rows(step + 1);
+        let rows = deltas.get_mut(0, Span::Step(step)).chunks_mut(stride);
+        for (row, gradient) in rows.enumerate().skip(ended) {
+            let size = gradient.len().min(last.len() - row * last_stride);
+            gradient[..size].copy_from_slice(&last[row * last_stride..][..size]);
         }
     }
 }

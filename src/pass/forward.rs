@@ -6,6 +6,7 @@ use super::task::Task;
 use super::{Batch, ForwardArguments, Training, WINDOW_ROWS, Workspace};
 use crate::caller_sequences::CallerSequences;
 use crate::layer::Forward;
+use crate::layer::gradients::ended_rows;
 use crate::model::{Model, Output};
 use crate::parallel::Crew;
 use crate::regions::{RowsMut, Span};
@@ -32,6 +33,7 @@ impl<E: Element> Workspace<E> {
         training: Option<Training>,
     ) -> Result<()> {
         self.prepare(model, &call.batch, training.is_some(), crew.threads())?;
+        self.own_start = call.state_in.is_none();
         let pass_of_shards = ForwardPass {
             model,
             batch: &call.batch,
@@ -69,6 +71,7 @@ impl<E: Element> ForwardPass<'_, E> {
         while start < steps {
             let end = match self.training {
                 Some(_) => steps,
+                None if model.looks_ahead() => steps,
                 None => sequence.layout.window_end(start, WINDOW_ROWS, usize::MAX),
             };
             let rows = &mut sequence.activations;
@@ -77,12 +80,24 @@ impl<E: Element> ForwardPass<'_, E> {
             if start == 0 {
                 self.read_state(&mut window);
             }
-            let output = self.layers(layers.clone(), &mut window, 0);
+            let (output, last) = self.layers(layers.clone(), &mut window, 0);
             if let Some(state_out) = state_out {
                 self.write_states(&window, state_out);
             }
             match model.output {
-                Output::Last => gather_last(&window, output, &mut head),
+                Output::Last => {
+                    let region = model.head_region();
+                    let stride = head.stride(region);
+                    let to = head.get_mut(region, Span::Step(0));
+                    match last {
+                        Some(last) => model.places[last]
+                            .layer
+                            .gather_last(&window, output, to, stride),
+                        None => ended_rows(&window, output, |row, values| {
+                            to[row * stride..][..values.len()].copy_from_slice(values);
+                        }),
+                    }
+                }
                 Output::All => {
                     if let Some(y) = y {
                         self.write_outputs(&window, output, y);
@@ -95,23 +110,30 @@ impl<E: Element> ForwardPass<'_, E> {
             start = end;
         }
         if model.output == Output::Last {
-            let output = self.layers(layers.end..model.places.len(), &mut head, layers.end);
+            let first = model.head_region();
+            let (output, _) = self.layers(layers.end..model.places.len(), &mut head, first);
             if let Some(y) = y {
                 y.write(model.tier, &head, output, model.output_size());
             }
         }
     }
 
-    /// Runs some layers, whose regions start with the input of layer `first`. Returns the region of the last output.
-    fn layers(&self, layers: Range<usize>, window: &mut RowsMut<'_, E>, first: usize) -> usize {
+    /// Runs some layers, the first of which has its input in region `input`. Returns the region of the last output, and the
+    /// layer that has made it.
+    fn layers(
+        &self,
+        layers: Range<usize>,
+        window: &mut RowsMut<'_, E>,
+        mut input: usize,
+    ) -> (usize, Option<usize>) {
         let model = self.model;
-        let mut input = 0;
+        let mut last = None;
         for index in layers {
             let layer = &model.places[index].layer;
             if layer.trains_only() && self.training.is_none() {
                 continue;
             }
-            let output = index - first + 1;
+            let output = model.places[index].region;
             let pass = Forward {
                 tier: model.tier,
                 crew: self.crew,
@@ -119,20 +141,23 @@ impl<E: Element> ForwardPass<'_, E> {
                 output,
                 parameters: model.layer_parameters(index),
                 weights: &model.weights[index],
-                mask: self.training.unwrap_or_default().mask(index),
+                training: self.training.map(|training| training.key(index)),
             };
             layer.forward(&pass, window);
-            input = output;
+            (input, last) = (output, Some(index));
         }
-        input
+        (input, last)
     }
 
-    /// The recurrent layers: their region, their place in a sequence's state, and how long it is.
-    fn states(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+    /// The states of the recurrent layers: their regions, their places in a sequence's state, and their own starts.
+    fn states(&self) -> impl Iterator<Item = (usize, Range<usize>, Option<&[E]>)> {
         let places = &self.model.places[..self.model.sequence_layers()];
-        places.iter().enumerate().filter_map(|(index, place)| {
-            let size = place.layer.state_size();
-            (size > 0).then(|| (index + 1, place.first_state..place.first_state + size))
+        places.iter().enumerate().flat_map(|(index, place)| {
+            let parameters = self.model.layer_parameters(index);
+            place.states().map(move |(region, part, own)| {
+                let own = own.map(|first| &parameters[first..first + part.len()]);
+                (region, part, own)
+            })
         })
     }
 
@@ -153,13 +178,16 @@ impl<E: Element> ForwardPass<'_, E> {
     fn read_state(&self, window: &mut RowsMut<'_, E>) {
         let layout = window.layout();
         let size = self.model.state_size;
-        for (region, part) in self.states() {
+        for (region, part, own) in self.states() {
             let stride = window.stride(region);
             let rows = window.get_mut(region, Span::Lead).chunks_mut(stride);
             for (row, &sequence) in rows.zip(layout.sequences()) {
                 let row = &mut row[..part.len()];
                 match self.state_in {
-                    None => row.fill(E::ZERO),
+                    None => match own {
+                        None => row.fill(E::ZERO),
+                        Some(own) => row.copy_from_slice(own),
+                    },
                     Some(state) => {
                         let state = &state[sequence * size..(sequence + 1) * size];
                         row.copy_from_slice(&state[part.clone()]);
@@ -172,18 +200,31 @@ impl<E: Element> ForwardPass<'_, E> {
     /// The last state of the window becomes the one that the next window starts from.
     fn carry(&self, window: &mut RowsMut<'_, E>) {
         let last = Span::Step(window.steps().end - 1);
-        for (region, _) in self.states() {
+        for (region, ..) in self.states() {
             let ([last], lead) = window.split([(region, last)], (region, Span::Lead));
             lead[..last.len()].copy_from_slice(last);
         }
     }
 
-    /// The final states of the sequences that end in the window.
+    /// The final states of the sequences that end in the window, or of the direction from the last step on, that begin in it.
     fn write_states(&self, window: &RowsMut<'_, E>, state_out: &mut CallerSequences<'_, E>) {
-        for (region, part) in self.states() {
-            ended_rows(window, region, |row, values| {
-                state_out.get_mut(row)[part.clone()].copy_from_slice(&values[..part.len()]);
-            });
+        for (index, place) in self.model.places[..self.model.sequence_layers()]
+            .iter()
+            .enumerate()
+        {
+            let layer = &self.model.places[index].layer;
+            for (number, (region, part, _)) in place.states().enumerate() {
+                let mut take = |row: usize, values: &[E]| {
+                    state_out.get_mut(row)[part.clone()].copy_from_slice(&values[..part.len()]);
+                };
+                if !layer.is_reverse(number) {
+                    ended_rows(window, region, take);
+                } else if window.steps().start == 0 {
+                    let rows = window.get(region, Span::Step(0));
+                    let rows = rows.chunks(window.stride(region));
+                    rows.enumerate().for_each(|(row, values)| take(row, values));
+                }
+            }
         }
     }
 
@@ -199,32 +240,5 @@ impl<E: Element> ForwardPass<'_, E> {
         ended_rows(window, output, |row, _| {
             y.get_mut(row)[window.layout().length(row) * size..].fill(E::ZERO);
         });
-    }
-}
-
-/// The outputs of the sequences that end in the window become the input of the layers behind.
-fn gather_last<E: Element>(window: &RowsMut<'_, E>, output: usize, head: &mut RowsMut<'_, E>) {
-    let stride = head.stride(0);
-    let target = head.get_mut(0, Span::Step(0));
-    ended_rows(window, output, |row, values| {
-        let target = &mut target[row * stride..];
-        let size = values.len().min(target.len());
-        target[..size].copy_from_slice(&values[..size]);
-    });
-}
-
-/// Calls `take` with the row and the values of each sequence that ends in the window.
-fn ended_rows<E: Element>(
-    window: &RowsMut<'_, E>,
-    region: usize,
-    mut take: impl FnMut(usize, &[E]),
-) {
-    let stride = window.stride(region);
-    for step in window.steps() {
-        let alive = window.layout().rows(step + 1);
-        let rows = window.get(region, Span::Step(step)).chunks(stride);
-        for (row, values) in rows.enumerate().skip(alive) {
-            take(row, values);
-        }
     }
 }

@@ -1,15 +1,15 @@
 //! The weights that a backward pass reads.
 
 use crate::buffer::try_reserve;
-use crate::kernels::pack::{Packed, Part, Source};
-use crate::layer::Tensor;
+use crate::kernels::pack::{Packed, Part};
+use crate::layer::Pack;
 use crate::model::{Model, PACKED};
 use crate::{Element, Result};
 
 /// The transposes of all matrices of a network, packed as far as backward passes have asked for them.
 #[derive(Debug, Default)]
 pub struct Transposes<E: Element> {
-    /// Of each layer, the last matrix first.
+    /// Of each layer.
     layers: Vec<Vec<Packed<E>>>,
     fresh: Fresh,
 }
@@ -25,11 +25,11 @@ enum Fresh {
 }
 
 impl Fresh {
-    /// Whether a layer's matrix is among them.
-    fn contains(self, layer: usize, tensor: &Tensor) -> bool {
+    /// Whether a layer's copy is among them.
+    fn contains(self, layer: usize, pack: &Pack) -> bool {
         match self {
             Self::None => false,
-            Self::Inner => layer > 0 || !tensor.meets_input(),
+            Self::Inner => layer > 0 || !pack.meets_input,
             Self::All => true,
         }
     }
@@ -64,36 +64,34 @@ impl<E: Element> Transposes<E> {
         self.layers.resize_with(count, Vec::new);
         for (index, place) in model.places.iter().enumerate() {
             let layer = &mut self.layers[index];
-            let matrices = place.tensors.iter().filter(|tensor| tensor.is_matrix());
-            try_reserve(PACKED, layer, matrices.clone().count())?;
-            layer.resize_with(matrices.clone().count(), Packed::new);
-            let mut parameters = model.layer_parameters(index);
-            for (tensor, packed) in matrices.zip(layer.iter_mut().rev()) {
-                if wanted.contains(index, tensor) && !self.fresh.contains(index, tensor) {
-                    let source = Source::columns(tensor.columns);
-                    packed.shape(PACKED, model.tier, tensor.columns, tensor.rows)?;
-                    packed.pack(0, tensor.columns, parameters, source);
+            let packs = place.packs(true);
+            try_reserve(PACKED, layer, packs.clone().count())?;
+            layer.resize_with(packs.clone().count(), Packed::new);
+            let parameters = model.layer_parameters(index);
+            for (pack, packed) in packs.zip(layer) {
+                if wanted.contains(index, pack) && !self.fresh.contains(index, pack) {
+                    let (depth, columns) = pack.size(&place.tensors);
+                    packed.shape(PACKED, model.tier, depth, columns)?;
+                    place.pack(pack, parameters, packed.part());
                 }
-                parameters = &parameters[tensor.len()..];
             }
         }
         self.fresh = wanted;
         Ok(())
     }
 
-    /// To pack those of a layer that are there again: one for each of its matrices.
+    /// Those of a layer that are there, to pack them again.
     pub fn renew<'a>(
         &'a mut self,
         index: usize,
-        tensors: &'a [Tensor],
+        packs: impl Iterator<Item = &'a Pack>,
     ) -> impl Iterator<Item = Option<Part<'a, E>>> {
         let fresh = self.fresh;
         let layer = self.layers.get_mut(index).into_iter().flatten();
-        let parts = layer.rev().map(Some).chain(std::iter::repeat_with(|| None));
-        let matrices = tensors.iter().filter(|tensor| tensor.is_matrix());
-        matrices.zip(parts).map(move |(tensor, packed)| {
+        let parts = layer.map(Some).chain(std::iter::repeat_with(|| None));
+        packs.zip(parts).map(move |(pack, packed)| {
             packed
-                .filter(|_| fresh.contains(index, tensor))
+                .filter(|_| fresh.contains(index, pack))
                 .map(Packed::part)
         })
     }

@@ -37,6 +37,7 @@ impl Settings {
     fn entries(&self) -> Vec<Entry> {
         let names = self.rule.state_names().iter();
         let entry = |(&name, count)| Entry {
+            padding: 0,
             role: None,
             name: String::from(name),
             addend: None,

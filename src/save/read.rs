@@ -117,10 +117,26 @@ impl<'a> Contents<'a> {
         for spec in architecture.layers {
             model.add(spec)?;
         }
-        let mut rest = &mut model.parameters[..];
+        let mut first = 0;
         for entry in entries.iter().filter(|entry| entry.role.is_some()) {
-            let values;
-            (values, rest) = rest.split_at_mut(entry.len());
+            let end = first + entry.len() - entry.padding;
+            if entry.padding > 0 {
+                let mut both = try_vec("a bias", entry.len())?;
+                both.resize(entry.len(), E::ZERO);
+                self.read(&entry.name, &mut both, |value, element| *value = element);
+                let before = &mut model.parameters[first - entry.len()..end];
+                let (before, values) = before.split_at_mut(entry.len());
+                for (value, &element) in before.iter_mut().zip(&both[..entry.padding]) {
+                    if element != E::ZERO {
+                        *value += element;
+                    }
+                }
+                values.copy_from_slice(&both[entry.padding..]);
+                first = end;
+                continue;
+            }
+            let values = &mut model.parameters[first..end];
+            first = end;
             self.read(&entry.name, values, |value, element| *value = element);
             if let Some(addend) = &entry.addend {
                 // Adding 0 would turn -0 into 0.

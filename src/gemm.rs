@@ -1,0 +1,74 @@
+//! Products and time loops on several threads: each computes some columns, whose part of the right operand it alone reads.
+
+use crate::Element;
+use crate::kernels::product::{Columns, Product, ROWS_AS_FAST_AS_ONE, operations};
+use crate::kernels::recurrence::{Gang, Recurrence, Units};
+use crate::parallel::{Crew, Cut, Member};
+use crate::simd::Tier;
+
+/// Floating-point operations from which a product is worth more than one thread.
+const WORTH_THREADS: usize = 500_000;
+
+/// Computes a product on the threads of a crew, if it is worth them.
+///
+/// # Panics
+/// As [`Product::run`].
+pub fn multiply<E: Element>(product: Product<'_, E>, tier: Tier, crew: Crew<'_>) {
+    let depth: usize = product.a.iter().map(|segment| segment.depth).sum();
+    let rows = product.rows.max(ROWS_AS_FAST_AS_ONE);
+    let crew = crew.if_worth(operations(rows, depth, product.b.columns()), WORTH_THREADS);
+    let columns = product.columns();
+    let parts = crew.threads().min(columns.blocks()).max(1);
+    crew.fork(Part { columns, parts }, &|part| part.columns.run(tier));
+}
+
+/// Columns of a product, for so many threads.
+struct Part<'a, E: Element> {
+    columns: Columns<'a, E>,
+    parts: usize,
+}
+
+impl<E: Element> Cut for Part<'_, E> {
+    fn size(&self) -> usize {
+        self.parts
+    }
+
+    fn cut(self, left: usize) -> (Self, Self) {
+        let blocks = self.columns.blocks() * left / self.parts;
+        let (first, second) = self.columns.split_at(blocks);
+        let part = |columns, parts| Self { columns, parts };
+        (part(first, left), part(second, self.parts - left))
+    }
+}
+
+/// Runs a time loop on the threads of a crew.
+///
+/// # Panics
+/// As [`Recurrence::check`], and where weights are packed for a tier whose panels have another width.
+pub fn recur<E: Element, U: Units<E>>(
+    recurrence: Recurrence<'_, '_, E, U>,
+    tier: Tier,
+    crew: Crew<'_>,
+) {
+    let checked = recurrence.check();
+    crew.together(&|mut member| {
+        // SAFETY: nobody has it but this function, whose threads are those of one crew.
+        unsafe { checked.run(tier, &mut member) }
+    });
+}
+
+// SAFETY: `Crew::together` gives each of its threads an index of its own, below their number; `Member::wait` returns when all
+// have arrived as often, and what they wrote before can then be read.
+unsafe impl Gang for Member<'_> {
+    fn index(&self) -> usize {
+        self.index
+    }
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn wait(&mut self) {
+        Member::wait(self);
+    }
+}

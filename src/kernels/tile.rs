@@ -1,0 +1,421 @@
+//! The register tile: some rows and vectors of a matrix product, whose sums live in registers from the first k to the last.
+//!
+//! Every sum is one accumulation chain: it starts from its start value and takes `a * b` for one k after the other, in the
+//! order of the segments. How the work is cut into tiles changes which elements are computed together, never the chain of
+//! one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit for bit.
+
+use crate::Element;
+use crate::activation::Activation;
+use crate::kernels::activate::{activate, times_derivative};
+use crate::simd::{Kernel, Math};
+
+/// A part of the left operand: some consecutive k of all rows.
+///
+/// Element (row, k) is `data[origin + row * row_stride + k * depth_stride]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a, E> {
+    /// Where the elements are.
+    pub data: &'a [E],
+    /// Index of element (0, 0).
+    pub origin: usize,
+    /// From one row to the next.
+    pub row_stride: usize,
+    /// From one k to the next; may be negative.
+    pub depth_stride: isize,
+    /// Number of k.
+    pub depth: usize,
+}
+
+impl<'a, E: Element> Segment<'a, E> {
+    /// Rows of `depth` elements, one every `stride`.
+    pub fn rows(data: &'a [E], stride: usize, depth: usize) -> Self {
+        Self {
+            data,
+            origin: 0,
+            row_stride: stride,
+            depth_stride: 1,
+            depth,
+        }
+    }
+
+    /// Panics unless all of `rows` x `depth` elements lie inside `data`.
+    pub(super) fn check(&self, rows: usize) {
+        if rows == 0 || self.depth == 0 {
+            return;
+        }
+        // What saturates is beyond any data.
+        let last_row = (rows - 1).saturating_mul(self.row_stride);
+        let last_row = last_row.saturating_add(self.origin);
+        let depth = isize::try_from(self.depth - 1).unwrap_or(isize::MAX);
+        let reach = depth.saturating_mul(self.depth_stride);
+        let (below, above) = (reach.min(0).unsigned_abs(), reach.max(0).unsigned_abs());
+        assert!(below <= self.origin && last_row.saturating_add(above) < self.data.len());
+    }
+
+    /// Where the elements of its rows from `row` on begin.
+    #[inline(always)]
+    pub(super) fn left(&self, row: usize) -> Left<E> {
+        Left {
+            data: self
+                .data
+                .as_ptr()
+                .wrapping_add(self.origin + row * self.row_stride),
+            row_stride: self.row_stride,
+            depth_stride: self.depth_stride,
+            depth: self.depth,
+        }
+    }
+}
+
+/// Some consecutive k of the rows of a tile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left<E> {
+    /// Element (0, 0).
+    pub data: *const E,
+    pub row_stride: usize,
+    pub depth_stride: isize,
+    pub depth: usize,
+}
+
+impl<E> Left<E> {
+    /// No k.
+    pub const NONE: Self = Self {
+        data: std::ptr::null(),
+        row_stride: 0,
+        depth_stride: 0,
+        depth: 0,
+    };
+
+    /// The same k of the rows from `row` on.
+    #[inline(always)]
+    pub fn at_row(self, row: usize) -> Self {
+        Self {
+            data: self.data.wrapping_add(row * self.row_stride),
+            ..self
+        }
+    }
+}
+
+/// Most segments of a tile.
+pub const MAX_SEGMENTS: usize = 32;
+
+/// Where the sums of a tile start.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TileStart<E> {
+    /// At 0.
+    Zero,
+    /// Every row at this one: a bias.
+    Row(*const E),
+    /// Every row at its own: the first one, and from one to the next.
+    Rows(*const E, usize),
+}
+
+/// What is done to the sums of a tile while they are in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TileEnd<E> {
+    /// The activation function.
+    Activate(Activation),
+    /// Times the derivative of the activation function, given its values: those of the first row are at `values`.
+    TimesDerivative {
+        activation: Activation,
+        values: *const E,
+        /// From one row of them to the next.
+        stride: usize,
+    },
+}
+
+/// A tile: its operands, all of them from its own first row on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile<'a, E> {
+    /// The left operand.
+    pub left: &'a [Left<E>],
+    /// The right operand: a panel at its first k. The next vectors are in the panels behind it.
+    pub right: *const E,
+    /// From one panel to the next.
+    pub panel: usize,
+    pub start: TileStart<E>,
+    pub end: TileEnd<E>,
+    /// The result.
+    pub c: *mut E,
+    /// From one row of it to the next.
+    pub c_stride: usize,
+    /// Elements of the last vector that there are: in the result, the row of the start and the values.
+    pub last: usize,
+}
+
+/// Rows of the tiles that some rows are cut into: 13 are 7 and 6, not 12 and 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TileRows {
+    pub count: usize,
+    least: usize,
+    higher: usize,
+}
+
+impl TileRows {
+    /// Tiles of at most `most` rows.
+    #[inline(always)]
+    pub fn new(rows: usize, most: usize) -> Self {
+        if rows <= most {
+            return Self {
+                count: 1,
+                least: rows,
+                higher: 0,
+            };
+        }
+        let count = rows.div_ceil(most);
+        Self {
+            count,
+            least: rows / count,
+            higher: rows % count,
+        }
+    }
+
+    /// Rows of the `index`-th of them.
+    #[inline(always)]
+    pub fn rows(&self, index: usize) -> usize {
+        self.least + usize::from(index < self.higher)
+    }
+}
+
+/// Most vectors of a tile of so many rows.
+#[inline(always)]
+pub(super) fn most_vectors<E: Element, S: Math<E>>(rows: usize) -> usize {
+    *S::LOW_VECTORS.get(rows - 1).unwrap_or(&S::TILE_VECTORS)
+}
+
+impl<E: Element> Tile<'_, E> {
+    /// Computes a tile of so many rows and vectors.
+    ///
+    /// # Safety
+    /// - The tier must have such a tile: at most `TILE_ROWS` rows, and at most [`most_vectors`] of them.
+    /// - The elements of all rows and k must be readable, and so must be the panels of the vectors at as many k as the left
+    ///   operand has, the rows of the start and the values.
+    /// - The result must be writable. Nobody else may touch it meanwhile; the rows of the start may be it.
+    #[inline(always)]
+    pub unsafe fn run<S: Math<E>>(self, token: S, rows: usize, vectors: usize) {
+        macro_rules! choose {
+            ($($rows:literal x $vectors:literal),*) => {
+                match (rows, vectors) {
+                    $(($rows, $vectors) if const { tile_exists::<E, S>($rows, $vectors) } => {
+                        token.vectorize(Sized::<E, $rows, $vectors>(self));
+                    })*
+                    _ => unreachable!("no tile of {rows} rows and {vectors} vectors"),
+                }
+            };
+        }
+        choose!(
+            1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1,
+            1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2, 9 x 2, 10 x 2, 11 x 2, 12 x 2,
+            1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8,
+            2 x 3, 2 x 4, 2 x 5, 2 x 6, 2 x 7, 2 x 8,
+            3 x 3, 3 x 4, 3 x 5, 3 x 6
+        );
+    }
+}
+
+/// Whether a tier has the tile, so that the others are not compiled for it.
+const fn tile_exists<E: Element, S: Math<E>>(rows: usize, vectors: usize) -> bool {
+    rows <= S::TILE_ROWS
+        && (vectors <= S::TILE_VECTORS
+            || rows <= S::LOW_VECTORS.len() && vectors <= S::LOW_VECTORS[rows - 1])
+}
+
+/// A tile of `R` rows and `C` vectors, which [`Tile::run`] has been promised.
+struct Sized<'a, E, const R: usize, const C: usize>(Tile<'a, E>);
+
+impl<E: Element, const R: usize, const C: usize> Kernel<E> for Sized<'_, E, R, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let Tile {
+            left,
+            right,
+            panel,
+            start,
+            end,
+            c,
+            c_stride,
+            last,
+        } = self.0;
+        debug_assert!(0 < last && last <= S::LANES);
+        // SAFETY: whoever called `Tile::run` has promised these operands.
+        unsafe {
+            let mut sums = [[token.splat(E::ZERO); C]; R];
+            match start {
+                TileStart::Zero => {}
+                TileStart::Row(row) => sums.fill(load_row::<E, S, C>(token, row, last)),
+                TileStart::Rows(first, stride) => {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        *sums = load_row::<E, S, C>(token, first.add(i * stride), last);
+                    }
+                }
+            }
+            let mut sums = accumulate(token, sums, left, right, panel);
+            match end {
+                TileEnd::Activate(Activation::Linear) => {}
+                TileEnd::Activate(Activation::Tanh) => {
+                    for sum in sums.as_flattened_mut() {
+                        *sum = token.tanh(*sum);
+                    }
+                }
+                TileEnd::Activate(Activation::Sigmoid) => {
+                    for sum in sums.as_flattened_mut() {
+                        *sum = token.sigmoid(*sum);
+                    }
+                }
+                TileEnd::Activate(activation) => {
+                    for sum in sums.as_flattened_mut() {
+                        *sum = activate(token, activation, *sum);
+                    }
+                }
+                TileEnd::TimesDerivative {
+                    activation,
+                    values,
+                    stride,
+                } => {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let values = load_row::<E, S, C>(token, values.add(i * stride), last);
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum = times_derivative(token, activation, *sum, value);
+                        }
+                    }
+                }
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                store_row::<E, S, C>(token, sums, c.add(i * c_stride), last);
+            }
+        }
+    }
+}
+
+/// Adds the products of all segments to `sums`, which live in registers from the first k to the last: they come and go by
+/// value, so that no other code holds their address.
+///
+/// # Safety
+/// - `R` rows of every segment must be readable.
+/// - `right` must point to as many k of a panel as the segments have, followed after every `panel` elements by the other
+///   panels of the tile.
+#[inline(always)]
+unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
+    token: S,
+    mut sums: [[S::Vector; C]; R],
+    segments: &[Left<E>],
+    right: *const E,
+    panel: usize,
+) -> [[S::Vector; C]; R] {
+    let mut b = right;
+    for segment in segments {
+        let stride = segment.row_stride;
+        let mut a = segment.data;
+        for _ in 0..segment.depth {
+            // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
+            unsafe {
+                let mut right = [token.splat(E::ZERO); C];
+                for (j, right) in right.iter_mut().enumerate() {
+                    let (next_panel, vector) = (j / S::TILE_VECTORS, j % S::TILE_VECTORS);
+                    *right = token.load(b.add(next_panel * panel + vector * S::LANES));
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = token.splat(*a.add(i * stride));
+                    for (sum, &right) in sums.iter_mut().zip(&right) {
+                        *sum = token.mul_add(left, right, *sum);
+                    }
+                }
+            }
+            a = a.wrapping_offset(segment.depth_stride);
+            b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
+        }
+    }
+    sums
+}
+
+/// Reads `C` vectors, of the last one only the first `last` elements.
+///
+/// # Safety
+/// - That many elements at `from` must be readable; `last` is at least 1 and at most a vector's.
+#[inline(always)]
+unsafe fn load_row<E: Element, S: Math<E>, const C: usize>(
+    token: S,
+    from: *const E,
+    last: usize,
+) -> [S::Vector; C] {
+    let mut vectors = [token.splat(E::ZERO); C];
+    for (j, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller allows these elements.
+        *vector = unsafe {
+            let from = from.add(j * S::LANES);
+            if j == C - 1 {
+                load(token, from, last)
+            } else {
+                token.load(from)
+            }
+        };
+    }
+    vectors
+}
+
+/// Writes `C` vectors, of the last one only the first `last` elements.
+///
+/// # Safety
+/// - That many elements at `to` must be writable; `last` is at least 1 and at most a vector's.
+#[inline(always)]
+unsafe fn store_row<E: Element, S: Math<E>, const C: usize>(
+    token: S,
+    vectors: &[S::Vector; C],
+    to: *mut E,
+    last: usize,
+) {
+    for (j, &vector) in vectors.iter().enumerate() {
+        // SAFETY: the caller allows these elements.
+        unsafe {
+            let to = to.add(j * S::LANES);
+            if j == C - 1 {
+                store(token, vector, to, last);
+            } else {
+                token.store(vector, to);
+            }
+        }
+    }
+}
+
+/// Reads the first `count` elements of a vector; the rest are 0.
+///
+/// # Safety
+/// - They must be readable, and no more than a vector has.
+#[inline(always)]
+pub(super) unsafe fn load<E: Element, S: Math<E>>(
+    token: S,
+    from: *const E,
+    count: usize,
+) -> S::Vector {
+    // SAFETY: the caller allows these elements.
+    unsafe {
+        if count < S::LANES {
+            token.load_partial(from, count)
+        } else {
+            token.load(from)
+        }
+    }
+}
+
+/// Writes the first `count` elements of a vector.
+///
+/// # Safety
+/// - They must be writable, and no more than a vector has.
+#[inline(always)]
+pub(super) unsafe fn store<E: Element, S: Math<E>>(
+    token: S,
+    vector: S::Vector,
+    to: *mut E,
+    count: usize,
+) {
+    // SAFETY: the caller allows these elements.
+    unsafe {
+        if count < S::LANES {
+            token.store_partial(vector, to, count);
+        } else {
+            token.store(vector, to);
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! What a cell is to the recurrent layer: its parameters, what it reads and writes at a step, and what it makes of the sums of
+//! a unit. All of it is data, but for two functions of a vector of units.
+
+mod elman;
+mod gru;
+mod lstm;
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+pub use elman::Elman;
+pub use gru::Gru;
+pub use lstm::Lstm;
+
+use super::gradients::Left;
+use super::options::RecurrentOptions;
+use super::{Pack, PackPart, Tensor};
+use crate::Element;
+use crate::activation::Activation;
+use crate::init::TensorRole;
+use crate::kernels::activate::{activate, times_derivative};
+use crate::kernels::recurrence::{Fused, Input, MAX_SUMS, Piece, RowOf, Slot, Unit, Units};
+use crate::simd::{Kernel, Math};
+
+/// A cell, in one direction of a layer.
+pub trait Cell<E: Element>: Debug + Send + Sync + 'static {
+    /// What it makes of sums forward.
+    type Forward<'a>: Units<E>;
+    /// What it makes of gradients backward.
+    type Backward<'a>: Units<E>;
+
+    /// All about it that is not a function.
+    fn plan(&self) -> &CellPlan;
+
+    /// Forward, with these parameters. In training it keeps what the backward pass reads.
+    fn forward<'a>(&'a self, parameters: &'a [E], is_training: bool) -> Self::Forward<'a>;
+
+    /// Backward, with these parameters.
+    fn backward<'a>(&'a self, parameters: &'a [E]) -> Self::Backward<'a>;
+}
+
+/// The bands of a recurrence of a forward pass.
+pub mod forward {
+    /// The layer's input.
+    pub const INPUT: usize = 0;
+    /// The states, h first.
+    pub const STATE: usize = 1;
+    /// What is kept for the backward pass.
+    pub const KEPT: usize = 2;
+    /// What a sequence has once.
+    pub const SEQUENCE: usize = 3;
+}
+
+/// The bands of a recurrence of a backward pass.
+pub mod backward {
+    /// The gradients of the sums, and what crosses from step to step.
+    pub const DELTA: usize = 0;
+    /// The gradients of the outputs.
+    pub const OUTPUT: usize = 1;
+    /// What forward has kept.
+    pub const KEPT: usize = 2;
+    /// The states.
+    pub const STATE: usize = 3;
+    /// What a sequence has once.
+    pub const SEQUENCE: usize = 4;
+}
+
+/// See [`Cell::plan`].
+#[derive(Debug)]
+pub struct CellPlan {
+    /// Features of the input.
+    pub inputs: usize,
+    /// Elements of h.
+    pub outputs: usize,
+    /// Elements of the state: h, then what else is carried.
+    pub state: usize,
+    /// Elements of a row of states: the state, and h where some of it is masked.
+    pub state_row: usize,
+    /// Elements of a row of what is kept.
+    pub kept: usize,
+    /// Elements of a row of what a sequence has once.
+    pub sequence: usize,
+    /// Elements of a row of gradients: those of the sums that the input feeds, then the others', then what crosses from step to
+    /// step. As many as outputs: they lie where the gradients of the outputs were.
+    pub delta: usize,
+    /// Its tensors: W_x, W_h and b first.
+    pub tensors: Vec<Tensor>,
+    /// The packed copies that it reads.
+    pub packs: Vec<Pack>,
+    /// The transpose, among those for backward passes, that leads from the gradients of sums to that of the input.
+    pub input_pack: usize,
+    /// The stages of a step forward: in inference and in training.
+    pub forward: [Direct; 2],
+    /// The stages of a step backward. The first one's product leads to the gradient of the state before.
+    pub backward: Vec<StagePlan>,
+    /// What crosses from step to step in the rows of gradients.
+    pub carries: Vec<Carry>,
+    /// Where h is masked in a row of states, and the mask in the row that a sequence has once.
+    pub masked_state: Option<(usize, usize)>,
+    /// What is drawn in training.
+    pub masks: Vec<MaskPlan>,
+    /// The gradients of the matrices.
+    pub products: Vec<GradientProduct>,
+    /// The gradients of what meets single units.
+    pub sums: Vec<GradientSum>,
+}
+
+impl CellPlan {
+    /// Columns of W_x: the sums that the input feeds.
+    pub fn columns(&self) -> usize {
+        self.tensors[0].columns
+    }
+}
+
+/// A stage, as a cell describes it.
+#[derive(Clone, Debug)]
+pub struct StagePlan {
+    /// Which packed copy of its direction.
+    pub pack: usize,
+    /// The products.
+    pub pieces: Vec<Piece>,
+    /// Where each sum starts.
+    pub starts: Vec<StartPlan>,
+    /// What is read.
+    pub reads: Vec<Slot>,
+    /// What is written.
+    pub writes: Vec<Slot>,
+    /// What the tile does itself.
+    pub fused: Option<Fused>,
+}
+
+/// Where a sum starts.
+#[derive(Clone, Copy, Debug)]
+pub enum StartPlan {
+    /// At 0.
+    Zero,
+    /// At the parameters from this one on.
+    Parameters(usize),
+    /// At what the slot that is read under this index holds.
+    Read(usize),
+}
+
+/// The stages of a step forward, and their two halves: what the inputs bring, which may be computed for all steps ahead, and
+/// what is left then.
+#[derive(Debug)]
+pub struct Direct {
+    /// All of it.
+    pub direct: Vec<StagePlan>,
+    /// The part of the inputs.
+    pub ahead: Vec<StagePlan>,
+    /// What is left.
+    pub behind: Vec<StagePlan>,
+}
+
+impl Direct {
+    /// Of stages, and for each where the sums that the input feeds are stored if they are computed ahead: none where it feeds
+    /// none. The input is what the first piece of such a stage begins with.
+    pub fn new(direct: Vec<StagePlan>, stored: &[Vec<Slot>]) -> Self {
+        let (mut ahead, mut behind) = (Vec::new(), Vec::new());
+        for (stage, stored) in direct.iter().zip(stored) {
+            let mut rest = stage.clone();
+            if !stored.is_empty() {
+                let first = &stage.pieces[0];
+                let input = first.inputs[0];
+                ahead.push(StagePlan {
+                    pack: stage.pack,
+                    pieces: vec![Piece {
+                        inputs: vec![input],
+                        ..*first
+                    }],
+                    starts: stage.starts[..stored.len()].to_vec(),
+                    reads: Vec::new(),
+                    writes: stored.clone(),
+                    fused: stage.fused.map(|_| Fused::Activate(Activation::Linear)),
+                });
+                for (start, &slot) in rest.starts.iter_mut().zip(stored) {
+                    *start = StartPlan::Read(rest.reads.len());
+                    rest.reads.push(slot);
+                }
+                let piece = &mut rest.pieces[0];
+                piece.inputs.remove(0);
+                piece.depth += input.depth;
+                if piece.inputs.is_empty() {
+                    rest.pieces.remove(0);
+                }
+            }
+            behind.push(rest);
+        }
+        Self {
+            direct,
+            ahead,
+            behind,
+        }
+    }
+}
+
+/// Elements of a row of gradients that a step leaves for the step before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Carry {
+    /// The first of them.
+    pub delta: usize,
+    /// How many there are.
+    pub width: usize,
+    /// The first element of the state whose gradient it is; None: an addition to that of h.
+    pub state: Option<usize>,
+}
+
+/// Numbers that are drawn in training, one of two.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskPlan {
+    /// Probability of the first one.
+    pub rate: f64,
+    /// The first one.
+    pub dropped: f64,
+    /// The other.
+    pub kept: f64,
+    /// How many elements.
+    pub width: usize,
+    /// The first of them in a row of what is kept, or of what a sequence has once.
+    pub start: usize,
+    /// Whether they are drawn anew at each step.
+    pub each_step: bool,
+}
+
+/// The gradient of some columns of a matrix.
+#[derive(Clone, Debug)]
+pub struct GradientProduct {
+    /// Which tensor.
+    pub tensor: usize,
+    /// Which of its columns.
+    pub columns: Range<usize>,
+    /// The gradients of their sums: the first one in a row of gradients.
+    pub delta: usize,
+    /// What the matrix has been multiplied with; regions are counted from that of the states.
+    pub left: Left,
+}
+
+/// The gradient of a tensor that meets single units: the sum of the gradients of the sums from `delta` on.
+#[derive(Clone, Debug)]
+pub struct GradientSum {
+    /// Which tensor.
+    pub tensor: usize,
+    /// The first one in a row of gradients.
+    pub delta: usize,
+    /// For each row of the tensor the first gradient, and what it is multiplied by. None: they are not.
+    pub times: Option<Vec<(usize, Left)>>,
+}
+
+/// The directions of time of a cell: what is before it, and what is behind.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    is_reverse: bool,
+}
+
+impl Time {
+    /// The row that a step starts from.
+    fn before(self) -> RowOf {
+        if self.is_reverse {
+            RowOf::Later
+        } else {
+            RowOf::Earlier
+        }
+    }
+
+    /// The row that starts from it.
+    fn behind(self) -> RowOf {
+        if self.is_reverse {
+            RowOf::Earlier
+        } else {
+            RowOf::Later
+        }
+    }
+
+    /// The row that a step starts from, of a region, from an element on.
+    fn left(self, region: usize, start: usize) -> Left {
+        if self.is_reverse {
+            Left::Later(region, start)
+        } else {
+            Left::Earlier(region, start)
+        }
+    }
+}
+
+/// A slot.
+fn slot(band: usize, row: RowOf, start: usize) -> Slot {
+    Slot { band, row, start }
+}
+
+/// A part of a product's left operand.
+fn input(band: usize, row: RowOf, start: usize, depth: usize) -> Input {
+    Input {
+        slot: slot(band, row, start),
+        depth,
+    }
+}
+
+/// A copy to run forward of the same columns of W_x and W_h, one above the other.
+fn both_weights(columns: Range<usize>, groups: usize) -> Pack {
+    let part = |tensor| PackPart {
+        tensor,
+        columns: columns.clone(),
+        first_group: 0,
+    };
+    Pack {
+        parts: vec![part(0), part(1)],
+        groups,
+        is_transposed: false,
+        meets_input: false,
+    }
+}
+
+/// W_x, W_h and, if there is one, b of so many gates.
+fn main_tensors(
+    inputs: usize,
+    outputs: usize,
+    units: usize,
+    gates: usize,
+    bias: bool,
+) -> Vec<Tensor> {
+    let tensor = |role, rows| Tensor {
+        gates,
+        ..Tensor::new(role, rows, units.saturating_mul(gates))
+    };
+    let mut tensors = vec![
+        tensor(TensorRole::InputWeight, inputs),
+        tensor(TensorRole::RecurrentWeight, outputs),
+    ];
+    if bias {
+        tensors.push(tensor(TensorRole::RecurrentBias, 1));
+    }
+    tensors
+}
+
+/// Number of elements of tensors.
+fn len(tensors: &[Tensor]) -> usize {
+    tensors.iter().fold(0, |sum: usize, tensor| {
+        sum.saturating_add(tensor.rows.saturating_mul(tensor.columns))
+    })
+}
+
+/// What the options add to every cell: masks on h_{t-1} in the products, and units that stay as they were.
+#[derive(Clone, Copy, Debug)]
+struct Noise {
+    /// Whether h_{t-1} is masked in training.
+    masks_state: bool,
+    /// Rate at which h stays as it was.
+    zoneout: f64,
+    /// That of the rest of the state.
+    zoneout_cell: f64,
+}
+
+impl Noise {
+    fn new(options: &RecurrentOptions) -> Self {
+        Self {
+            masks_state: options.recurrent_dropout > 0.0,
+            zoneout: options.zoneout,
+            zoneout_cell: options.zoneout_cell,
+        }
+    }
+}
+
+/// The mask of recurrent dropout, from an element of what a sequence has once on.
+fn state_mask(options: &RecurrentOptions, width: usize, start: usize) -> MaskPlan {
+    MaskPlan {
+        rate: options.recurrent_dropout,
+        dropped: 0.0,
+        kept: 1.0 / (1.0 - options.recurrent_dropout),
+        width,
+        start,
+        each_step: false,
+    }
+}
+
+/// Which units stay as they were: 1 where they do.
+fn stay_mask(rate: f64, width: usize, start: usize) -> MaskPlan {
+    MaskPlan {
+        rate,
+        dropped: 1.0,
+        kept: 0.0,
+        width,
+        start,
+        each_step: true,
+    }
+}
+
+/// The sum, no further from 0 than `limit` if there is one.
+#[inline(always)]
+fn clip<E: Element, S: Math<E>>(token: S, limit: Option<E>, x: S::Vector) -> S::Vector {
+    match limit {
+        None => x,
+        // In this order NaN stays NaN.
+        Some(limit) => token.max(token.splat(-limit), token.min(token.splat(limit), x)),
+    }
+}
+
+/// An activation and the limit of its sums.
+#[derive(Clone, Copy, Debug)]
+struct Clipped<E> {
+    activation: Activation,
+    limit: Option<E>,
+}
+
+impl<E: Element> Clipped<E> {
+    fn new(activation: Activation, limit: f64) -> Self {
+        Self {
+            activation,
+            limit: (limit > 0.0).then(|| E::from_f64(limit)),
+        }
+    }
+
+    /// The value for a sum.
+    #[inline(always)]
+    fn value<S: Math<E>>(&self, token: S, sum: S::Vector) -> S::Vector {
+        activate(token, self.activation, clip(token, self.limit, sum))
+    }
+
+    /// The gradient of a sum, given that of the value: none where the value is that of the limit.
+    #[inline(always)]
+    fn gradient<S: Math<E>>(&self, token: S, gradient: S::Vector, value: S::Vector) -> S::Vector {
+        let result = times_derivative(token, self.activation, gradient, value);
+        let Some(limit) = self.limit else {
+            return result;
+        };
+        // All activations rise or fall from one limit to the other.
+        let ends =
+            [limit, -limit].map(|limit| activate(token, self.activation, token.splat(limit)));
+        let (low, high) = (token.min(ends[0], ends[1]), token.max(ends[0], ends[1]));
+        let zero = token.splat(E::ZERO);
+        let above = token.select(token.less(value, high), result, zero);
+        token.select(token.less(low, value), above, zero)
+    }
+}
+
+/// Zoneout: with a rate, elements stay as they were; outside training all of them do so in part.
+#[derive(Clone, Copy, Debug)]
+enum Zoneout<E> {
+    /// None does.
+    Off,
+    /// Those that the mask says.
+    Mask,
+    /// Each, by so much.
+    Part(E),
+}
+
+impl<E: Element> Zoneout<E> {
+    fn new(rate: f64, is_training: bool) -> Self {
+        match rate > 0.0 {
+            false => Self::Off,
+            true if is_training => Self::Mask,
+            true => Self::Part(E::from_f64(rate)),
+        }
+    }
+
+    /// `stays * old + (1 - stays) * new`
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        mask: impl Fn() -> S::Vector,
+        old: impl Fn() -> S::Vector,
+        new: S::Vector,
+    ) -> S::Vector {
+        let stays = match *self {
+            Self::Off => return new,
+            Self::Mask => mask(),
+            Self::Part(rate) => token.splat(rate),
+        };
+        let moves = token.sub(token.splat(E::ONE), stays);
+        token.mul_add(stays, old(), token.mul(moves, new))
+    }
+}
+
+/// What a gated cell makes of sums, for any options.
+trait Step<E: Element> {
+    /// As [`Units::apply`].
+    fn step<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    );
+}
+
+/// The step of a cell with options: one function for all of them, as there are many.
+#[inline(always)]
+fn out_of_line<E: Element, S: Math<E>>(
+    cell: &impl Step<E>,
+    token: S,
+    stage: usize,
+    sums: &[S::Vector; MAX_SUMS],
+    unit: &Unit<'_, E, S>,
+) {
+    struct OutOfLine<'a, 'b, E: Element, T: Math<E>, C> {
+        cell: &'a C,
+        token: T,
+        stage: usize,
+        sums: &'a [T::Vector; MAX_SUMS],
+        unit: &'a Unit<'b, E, T>,
+    }
+    impl<E: Element, T: Math<E>, C: Step<E>> Kernel<E> for OutOfLine<'_, '_, E, T, C> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Math<E>>(self, _: S) {
+            self.cell
+                .step(self.token, self.stage, *self.sums, self.unit);
+        }
+    }
+    token.vectorize(OutOfLine {
+        cell,
+        token,
+        stage,
+        sums,
+        unit,
+    });
+}

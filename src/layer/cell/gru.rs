@@ -1,0 +1,572 @@
+//! The gated recurrent unit (K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder", 2014):
+//! r, z = s(x_t W_x + h_{t-1} W_h + b), h_t = (1 - z)∘n + z∘h_{t-1}, where the candidate n is
+//! tanh(x_t W_xn + b_n + r∘(h_{t-1} W_hn + q)) with the reset after the product, as PyTorch has it, and
+//! tanh(x_t W_xn + (r∘h_{t-1}) W_hn + b_n) with the reset before it.
+//!
+//! Gates lie as r, z, n. After the product, a unit has four sums, n's part of x apart from that of h; before it, there are two
+//! dependent products: the second one meets r∘h_{t-1}, which a sequence has once.
+
+use super::*;
+use crate::layer::options::Reset;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Gru {
+    plan: CellPlan,
+    gates: Activation,
+    candidate: Activation,
+    clip: f64,
+    noise: Noise,
+    reset: Reset,
+}
+
+/// Slots forward: what is written first, then what is read. Not all are there.
+mod slots {
+    pub const H: usize = 0;
+    pub const R: usize = 1;
+    pub const Z: usize = 2;
+    pub const N: usize = 3;
+    pub const M: usize = 4;
+    pub const MASKED: usize = 5;
+}
+
+impl Gru {
+    pub fn new(inputs: usize, units: usize, options: &RecurrentOptions, is_reverse: bool) -> Self {
+        let noise = Noise::new(options);
+        let after = options.reset == Reset::After;
+        let time = Time { is_reverse };
+        let mut tensors = main_tensors(inputs, units, units, 3, options.bias);
+        let bias = len(&tensors[..2]);
+        let q = len(&tensors);
+        if after && options.bias {
+            tensors.push(Tensor::new(TensorRole::CandidateBias, 1, units));
+        }
+        let of = |count: usize| units.saturating_mul(count);
+        let start = |first: usize| {
+            if options.bias {
+                StartPlan::Parameters(first)
+            } else {
+                StartPlan::Zero
+            }
+        };
+        let masked = if noise.masks_state { units } else { 0 };
+        let zones = noise.zoneout > 0.0;
+        // What is kept: r, z, n and, after the product, m = h W_hn + q; then which units stay.
+        let kept = if after { of(4) } else { of(3) };
+        // What a sequence has once: the mask of h, and r∘h.
+        let scratch = masked;
+        let sequence = masked.saturating_add(if after { 0 } else { units });
+
+        let stages = |is_training: bool| {
+            use forward::{INPUT, KEPT, SEQUENCE, STATE};
+            let masks = is_training && noise.masks_state;
+            let before = if masks { units } else { 0 };
+            let h = slot(STATE, time.before(), 0);
+            let keep = |index: usize| slot(KEPT, RowOf::This, of(index));
+            let x = input(INPUT, RowOf::This, 0, inputs);
+            let state = input(STATE, time.before(), before, units);
+            let stays = if is_training && zones {
+                slot(KEPT, RowOf::This, kept)
+            } else {
+                h
+            };
+            let mask = if masks {
+                slot(SEQUENCE, RowOf::Sequence, 0)
+            } else {
+                h
+            };
+            let mut ends = vec![slot(STATE, RowOf::This, 0)];
+            if after {
+                ends.extend([0, 1, 2, 3].map(keep));
+                if masks {
+                    ends.push(slot(STATE, RowOf::This, units));
+                }
+                let piece = |input, depth, first_sum| Piece {
+                    inputs: vec![input],
+                    depth,
+                    first_sum,
+                    is_recurrent: true,
+                };
+                return vec![StagePlan {
+                    pack: 0,
+                    pieces: vec![piece(x, 0, 0), piece(state, inputs, 1)],
+                    // n of x, r, z, n of h.
+                    starts: vec![
+                        start(bias + of(2)),
+                        start(bias),
+                        start(bias + units),
+                        start(q),
+                    ],
+                    reads: vec![h, stays, mask],
+                    writes: ends,
+                    fused: None,
+                }];
+            }
+            let reset = input(SEQUENCE, RowOf::Sequence, scratch, units);
+            let piece = |inputs| Piece {
+                inputs,
+                depth: 0,
+                first_sum: 0,
+                is_recurrent: true,
+            };
+            ends.push(keep(2));
+            if masks {
+                ends.push(slot(STATE, RowOf::This, units));
+            }
+            vec![
+                StagePlan {
+                    pack: 0,
+                    pieces: vec![piece(vec![x, state])],
+                    starts: vec![start(bias), start(bias + units)],
+                    reads: vec![slot(STATE, time.before(), before)],
+                    writes: vec![keep(0), keep(1), slot(SEQUENCE, RowOf::Sequence, scratch)],
+                    fused: None,
+                },
+                StagePlan {
+                    pack: 1,
+                    pieces: vec![piece(vec![x, reset])],
+                    starts: vec![start(bias + of(2))],
+                    reads: vec![h, stays, mask, keep(1)],
+                    writes: ends,
+                    fused: None,
+                },
+            ]
+        };
+        let stored = {
+            let keep = |index: usize| slot(forward::KEPT, RowOf::This, of(index));
+            if after {
+                vec![vec![keep(2), keep(0), keep(1)]]
+            } else {
+                vec![vec![keep(0), keep(1)], vec![keep(2)]]
+            }
+        };
+        let forward = [false, true].map(|training| Direct::new(stages(training), &stored));
+
+        let mut packs = if after {
+            let part = |tensor, first_group| PackPart {
+                tensor,
+                columns: 0..of(3),
+                first_group,
+            };
+            // The sums of n come first of x and last of h.
+            vec![
+                Pack {
+                    parts: vec![part(0, 2), part(1, 0)],
+                    groups: 3,
+                    is_transposed: false,
+                    meets_input: false,
+                },
+                Pack::transposed(1, 0..of(3), false),
+            ]
+        } else {
+            vec![
+                both_weights(0..of(2), 2),
+                both_weights(of(2)..of(3), 1),
+                Pack::transposed(1, 0..of(2), false),
+                Pack::transposed(1, of(2)..of(3), false),
+            ]
+        };
+        packs.push(Pack::transposed(0, 0..of(3), true));
+
+        // A row of gradients: r, z, n; after the product that of m, before it r∘h; then what is added to that of h.
+        let carry = of(4);
+        let backward = {
+            use backward::{DELTA, KEPT, OUTPUT, SEQUENCE, STATE};
+            let delta = |index: usize| slot(DELTA, RowOf::This, of(index));
+            let keep = |index: usize| slot(KEPT, RowOf::This, of(index));
+            let h = slot(STATE, time.before(), 0);
+            let stays = if zones {
+                slot(KEPT, RowOf::This, kept)
+            } else {
+                h
+            };
+            let mask = if noise.masks_state {
+                slot(SEQUENCE, RowOf::Sequence, 0)
+            } else {
+                h
+            };
+            let behind =
+                |first: usize, count: usize| input(DELTA, time.behind(), of(first), of(count));
+            let mut reads = vec![
+                slot(OUTPUT, RowOf::This, 0),
+                slot(DELTA, time.behind(), carry),
+                h,
+                keep(0),
+                keep(1),
+                keep(2),
+                stays,
+                mask,
+            ];
+            let start = if noise.masks_state {
+                StartPlan::Zero
+            } else {
+                StartPlan::Read(0)
+            };
+            let piece = |inputs| Piece {
+                inputs,
+                depth: 0,
+                first_sum: 0,
+                is_recurrent: true,
+            };
+            let crossing = slot(DELTA, RowOf::This, carry);
+            if after {
+                reads.push(keep(3));
+                vec![StagePlan {
+                    pack: 0,
+                    pieces: vec![piece(vec![behind(0, 2), behind(3, 1)])],
+                    starts: vec![start],
+                    reads,
+                    writes: vec![delta(0), delta(1), delta(2), delta(3), crossing],
+                    fused: None,
+                }]
+            } else {
+                let masked_h = slot(STATE, time.before(), masked);
+                vec![
+                    StagePlan {
+                        pack: 0,
+                        pieces: vec![piece(vec![behind(0, 2)])],
+                        starts: vec![start],
+                        reads,
+                        writes: vec![delta(1), delta(2), crossing],
+                        fused: None,
+                    },
+                    StagePlan {
+                        pack: 1,
+                        pieces: vec![Piece {
+                            is_recurrent: false,
+                            ..piece(vec![input(DELTA, RowOf::This, of(2), units)])
+                        }],
+                        starts: vec![StartPlan::Zero],
+                        reads: vec![masked_h, keep(0), crossing, mask],
+                        writes: vec![delta(0), delta(3), crossing],
+                        fused: None,
+                    },
+                ]
+            }
+        };
+
+        let product = |tensor, columns, delta, left| GradientProduct {
+            tensor,
+            columns,
+            delta,
+            left,
+        };
+        let state = time.left(0, masked);
+        let mut products = vec![
+            product(0, 0..of(3), 0, Left::Input),
+            product(1, 0..of(2), 0, state),
+        ];
+        products.push(if after {
+            product(1, of(2)..of(3), of(3), state)
+        } else {
+            product(1, of(2)..of(3), of(2), Left::Delta(1, of(3)))
+        });
+        let sum = |tensor, delta| GradientSum {
+            tensor,
+            delta,
+            times: None,
+        };
+        let mut sums = Vec::new();
+        if options.bias {
+            sums.push(sum(2, 0));
+            if after {
+                sums.push(sum(3, of(3)));
+            }
+        }
+        let mut masks = Vec::new();
+        if noise.masks_state {
+            masks.push(state_mask(options, units, 0));
+        }
+        if zones {
+            masks.push(stay_mask(noise.zoneout, units, kept));
+        }
+        let plan = CellPlan {
+            inputs,
+            outputs: units,
+            state: units,
+            state_row: units.saturating_add(masked),
+            kept: kept.saturating_add(if zones { units } else { 0 }),
+            sequence,
+            delta: of(5),
+            packs,
+            input_pack: if after { 1 } else { 2 },
+            forward,
+            backward,
+            carries: vec![Carry {
+                delta: carry,
+                width: units,
+                state: None,
+            }],
+            masked_state: noise.masks_state.then_some((units, 0)),
+            masks,
+            products,
+            sums,
+            tensors,
+        };
+        let activations =
+            options.activations[usize::from(is_reverse && options.is_bidirectional())];
+        Self {
+            plan,
+            gates: activations.gates,
+            candidate: activations.candidate,
+            clip: options.clip_sums,
+            noise,
+            reset: options.reset,
+        }
+    }
+
+    fn functions<E: Element>(&self) -> Functions<E> {
+        Functions {
+            gates: Clipped::new(self.gates, self.clip),
+            candidate: Clipped::new(self.candidate, self.clip),
+            reset: self.reset,
+        }
+    }
+
+    /// Whether it is PyTorch's cell, which is compiled by itself.
+    fn is_plain(&self) -> bool {
+        self.gates == Activation::Sigmoid
+            && self.candidate == Activation::Tanh
+            && self.clip == 0.0
+            && self.noise.zoneout == 0.0
+            && !self.noise.masks_state
+    }
+}
+
+impl<E: Element> Cell<E> for Gru {
+    type Forward<'a> = Forward<E>;
+    type Backward<'a> = Backward<E>;
+
+    fn plan(&self) -> &CellPlan {
+        &self.plan
+    }
+
+    fn forward(&self, _: &[E], is_training: bool) -> Forward<E> {
+        Forward {
+            is_plain: self.is_plain(),
+            is_training,
+            functions: self.functions(),
+            masks_state: is_training && self.noise.masks_state,
+            zoneout: Zoneout::new(self.noise.zoneout, is_training),
+        }
+    }
+
+    fn backward(&self, _: &[E]) -> Backward<E> {
+        Backward {
+            is_plain: self.is_plain(),
+            functions: self.functions(),
+            masks_state: self.noise.masks_state,
+            zones: self.noise.zoneout > 0.0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Functions<E> {
+    gates: Clipped<E>,
+    candidate: Clipped<E>,
+    reset: Reset,
+}
+
+impl<E: Element> Functions<E> {
+    /// PyTorch's.
+    #[inline(always)]
+    fn plain(reset: Reset) -> Self {
+        let function = |activation| Clipped {
+            activation,
+            limit: None,
+        };
+        Self {
+            gates: function(Activation::Sigmoid),
+            candidate: function(Activation::Tanh),
+            reset,
+        }
+    }
+}
+
+/// What the cell makes of sums.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<E> {
+    is_plain: bool,
+    is_training: bool,
+    functions: Functions<E>,
+    masks_state: bool,
+    zoneout: Zoneout<E>,
+}
+
+impl<E: Element> Units<E> for Forward<E> {
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        if self.is_plain {
+            let plain = Self {
+                functions: Functions::plain(self.functions.reset),
+                masks_state: false,
+                zoneout: Zoneout::Off,
+                ..*self
+            };
+            plain.step(token, stage, sums, unit);
+        } else {
+            out_of_line(self, token, stage, &sums, unit);
+        }
+    }
+}
+
+impl<E: Element> Step<E> for Forward<E> {
+    #[inline(always)]
+    fn step<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        let Functions {
+            gates,
+            candidate,
+            reset,
+        } = self.functions;
+        if reset == Reset::After {
+            let [n, r, z, m] = sums;
+            let r = gates.value(token, r);
+            let z = gates.value(token, z);
+            let n = candidate.value(token, token.mul_add(r, m, n));
+            if self.is_training {
+                unit.write(slots::R, r);
+                unit.write(slots::Z, z);
+                unit.write(slots::N, n);
+                unit.write(slots::M, m);
+            }
+            self.end(token, z, n, slots::MASKED, unit);
+        } else if stage == 0 {
+            let [r, z, ..] = sums;
+            let r = gates.value(token, r);
+            if self.is_training {
+                unit.write(0, r);
+            }
+            unit.write(1, gates.value(token, z));
+            unit.write(2, token.mul(r, unit.read(0)));
+        } else {
+            let n = candidate.value(token, sums[0]);
+            if self.is_training {
+                unit.write(1, n);
+            }
+            self.end(token, unit.read(3), n, 2, unit);
+        }
+    }
+}
+
+impl<E: Element> Forward<E> {
+    /// h = n + z∘(h_{t-1} - n), stored, and masked in slot `masked`.
+    #[inline(always)]
+    fn end<S: Math<E>>(
+        &self,
+        token: S,
+        z: S::Vector,
+        n: S::Vector,
+        masked: usize,
+        unit: &Unit<'_, E, S>,
+    ) {
+        let old = unit.read(0);
+        let h = token.mul_add(z, token.sub(old, n), n);
+        let h = self.zoneout.apply(token, || unit.read(1), || old, h);
+        unit.write(slots::H, h);
+        if self.masks_state {
+            unit.write(masked, token.mul(h, unit.read(2)));
+        }
+    }
+}
+
+/// The same backward.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<E> {
+    is_plain: bool,
+    functions: Functions<E>,
+    masks_state: bool,
+    zones: bool,
+}
+
+impl<E: Element> Units<E> for Backward<E> {
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        if self.is_plain {
+            let plain = Self {
+                functions: Functions::plain(self.functions.reset),
+                masks_state: false,
+                zones: false,
+                ..*self
+            };
+            plain.step(token, stage, sums, unit);
+        } else {
+            out_of_line(self, token, stage, &sums, unit);
+        }
+    }
+}
+
+impl<E: Element> Step<E> for Backward<E> {
+    #[inline(always)]
+    fn step<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        [sum, ..]: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        let Functions {
+            gates,
+            candidate,
+            reset,
+        } = self.functions;
+        let one = token.splat(E::ONE);
+        if stage == 1 {
+            // Reset before the product: the sum is the gradient of r∘h.
+            let (h, r) = (unit.read(0), unit.read(1));
+            unit.write(0, gates.gradient(token, token.mul(sum, h), r));
+            unit.write(1, token.mul(r, h));
+            let mut back = token.mul(sum, r);
+            if self.masks_state {
+                back = token.mul(back, unit.read(3));
+            }
+            unit.write(2, token.add(unit.read(2), back));
+            return;
+        }
+        let mut dh = sum;
+        if self.masks_state {
+            dh = token.mul_add(sum, unit.read(7), unit.read(0));
+        }
+        dh = token.add(dh, unit.read(1));
+        let mut carry = token.splat(E::ZERO);
+        if self.zones {
+            let stays = unit.read(6);
+            carry = token.mul(dh, stays);
+            dh = token.mul(dh, token.sub(one, stays));
+        }
+        let (h, r, z, n) = (unit.read(2), unit.read(3), unit.read(4), unit.read(5));
+        let dz = gates.gradient(token, token.mul(dh, token.sub(h, n)), z);
+        let dn = candidate.gradient(token, token.mul(dh, token.sub(one, z)), n);
+        carry = token.mul_add(dh, z, carry);
+        if reset == Reset::After {
+            let m = unit.read(8);
+            unit.write(0, gates.gradient(token, token.mul(dn, m), r));
+            unit.write(1, dz);
+            unit.write(2, dn);
+            unit.write(3, token.mul(dn, r));
+            unit.write(4, carry);
+        } else {
+            unit.write(0, dz);
+            unit.write(1, dn);
+            unit.write(2, carry);
+        }
+    }
+}
