@@ -1,7 +1,8 @@
 //! Parameters and gradients: how they are drawn, read, replaced and copied.
 
 use super::Network;
-use crate::init::{self, Initializer, Rng};
+use crate::buffer::Buffer;
+use crate::init::{self, Initializer, Rng, TensorRole};
 use crate::layer::Tensor;
 use crate::{Element, Result, in_engine_mode, shape};
 
@@ -86,12 +87,25 @@ pub(super) fn draw<E: Element>(
     for tensor in tensors {
         let own;
         (own, rest) = rest.split_at_mut(tensor.len());
-        let fan_in = if tensor.is_matrix() {
-            tensor.rows
-        } else {
-            inputs
+        let fan_in = match tensor.role {
+            _ if tensor.is_matrix() => tensor.rows,
+            TensorRole::Peephole => tensor.rows,
+            _ => inputs,
         };
-        init::fill(initializer, tensor.role, fan_in, tensor.columns, own, rng)?;
+        let (gates, units) = (tensor.gates, tensor.columns / tensor.gates);
+        if gates == 1 {
+            init::fill(initializer, tensor.role, fan_in, units, own, rng)?;
+            continue;
+        }
+        // Gate by gate: each is a matrix of its own.
+        let mut gate = Buffer::zeroed("the parameters of a gate", tensor.rows * units)?;
+        for index in 0..gates {
+            init::fill(initializer, tensor.role, fan_in, units, &mut gate, rng)?;
+            let rows = own.chunks_exact_mut(tensor.columns);
+            for (row, values) in rows.zip(gate.chunks_exact(units)) {
+                row[index * units..][..units].copy_from_slice(values);
+            }
+        }
     }
     Ok(())
 }
