@@ -287,8 +287,9 @@ void elman_destroy(elman_network *network);
 
 /**
  * Makes a copy of a network that goes on as the network would, bit for bit: layers, parameters, gradients, standardisation,
- * output mode, seed and what has been drawn from it, and as many threads, of its own. What elman_forward() has kept stays
- * behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with elman_destroy().
+ * output mode, seed and what has been drawn from it, order of buffers, and as many threads, of its own. What elman_forward()
+ * has kept stays behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with
+ * elman_destroy().
  *
  *   out         receives the copy
  *
@@ -345,6 +346,23 @@ elman_status elman_add_dropout(elman_network *network, float rate);
  * Threads: needs the network to itself. Since 0.1.
  */
 elman_status elman_set_output(elman_network *network, uint32_t mode);
+
+/**
+ * Makes time the first index of what calls on this network get and give for all steps: x and dx are
+ * [steps][batch][input_size] and, with ELMAN_OUTPUT_ALL, y and dy [steps][batch][output_size]. States and the outputs of
+ * ELMAN_OUTPUT_LAST have no steps and stay [batch][...]. The numbers are the same, bit for bit.
+ *
+ *   time_major  0 (the default) or 1
+ *
+ * It holds for elman_forward(), elman_backward(), elman_predict() and elman_gradient_check() from the next call on. What the
+ * library lays out itself, for data sets, is batch-major in any case, and so are the arguments of the losses. Copies of the
+ * network have the setting, files have not.
+ *
+ * Errors: NULL, UNKNOWN_CONSTANT.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_time_major(elman_network *network,
+                                  uint32_t time_major);
 
 /**
  * Sets the number of threads that a call on this network may use, the calling thread among them.
@@ -493,6 +511,13 @@ size_t elman_state_size(const elman_network *network);
 uint32_t elman_output(const elman_network *network);
 
 /**
+ * Whether time is the first index of what calls get and give for all steps, 0 or 1; 0 for NULL.
+ *
+ * Threads: any number on one network. Since 0.1.
+ */
+uint32_t elman_get_time_major(const elman_network *network);
+
+/**
  * Number of threads that a call on this network may use, at least 1; 0 for NULL.
  *
  * Threads: any number on one network. Since 0.1.
@@ -623,19 +648,24 @@ elman_status elman_get_tensor_info(const elman_network *network,
  * --------------------
  *
  * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
- * steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+ * steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths. A sequence
+ * may be empty: its outputs and its final state are 0, whatever layers there are and whatever it started from, and it has
+ * no part in any gradient.
+ *
+ * Where time comes first in your buffers, as in a recording of several channels, elman_set_time_major() makes x
+ * [steps][batch][input_size], and y likewise with ELMAN_OUTPUT_ALL; dx and dy follow them.
  */
 
 /**
  * Runs a batch of sequences.
  *
- *   x           [batch][steps][input_size]
+ *   x           [batch][steps][input_size], or [steps][batch][input_size] after elman_set_time_major()
  *   batch       number of sequences, at least 1
  *   steps       steps of each in `x`, at least 1
- *   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
+ *   lengths     [batch], each 0 to `steps`; NULL where all are `steps` long
  *   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
  *   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
- *               0 behind the end of a sequence; may be NULL
+ *               0 behind the end of a sequence, steps before the batch after elman_set_time_major(); may be NULL
  *   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
  *
  * A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and
@@ -1743,7 +1773,10 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
  * over the rows or elements that count, and so is its gradient. Sums are taken in double, in an order that depends on
  * the sizes alone. The functions whose names end in _padded are for ELMAN_OUTPUT_ALL: of each sequence only the first
  * `lengths` steps count; the others are not read, and their gradient is 0. Nor does a row count whose label is
- * ELMAN_NO_LABEL, or an element whose target is NAN.
+ * ELMAN_NO_LABEL, or an element whose target is NAN. That is also the way for outputs that are time-major
+ * (elman_set_time_major()), which the _padded functions don't take: labels and targets then lie as the outputs do, and
+ * those behind the end of a sequence are none. A network gives 0 for a sequence of length 0: with ELMAN_OUTPUT_LAST that is
+ * a row like any other, which counts unless its label or target says that it does not.
  */
 
 /** The label of a row that has none, and does not count. */
@@ -1789,7 +1822,7 @@ elman_status elman_softmax_cross_entropy(const float *logits,
  *   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
  *   batch       at least 1
  *   steps       at least 1
- *   lengths     [batch], each 1 to `steps`
+ *   lengths     [batch], each 0 to `steps`
  *   classes     at least 1
  *   loss        receives the loss; may be NULL
  *   dlogits     receives its gradient, [batch][steps][classes]; must not overlap another argument; may be NULL
@@ -1836,7 +1869,7 @@ elman_status elman_softmax_cross_entropy_weighted(const float *logits,
  *   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
  *   batch       at least 1
  *   steps       at least 1
- *   lengths     [batch], each 1 to `steps`
+ *   lengths     [batch], each 0 to `steps`
  *   classes     at least 1
  *   weights     [classes], each finite and at least 0; NULL: all are 1
  *   loss        receives the loss; may be NULL
@@ -1876,7 +1909,7 @@ elman_status elman_mean_squared_error(const float *y, const float *targets, size
  *   targets     [batch][steps][size], NAN where there is none
  *   batch       at least 1
  *   steps       at least 1
- *   lengths     [batch], each 1 to `steps`
+ *   lengths     [batch], each 0 to `steps`
  *   size        elements of a step
  *   loss        receives the loss; may be NULL
  *   dy          receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL
@@ -1919,7 +1952,7 @@ elman_status elman_binary_cross_entropy_with_logits(const float *logits,
  *   targets     [batch][steps][size], each from 0 to 1, or NAN where there is none
  *   batch       at least 1
  *   steps       at least 1
- *   lengths     [batch], each 1 to `steps`
+ *   lengths     [batch], each 0 to `steps`
  *   size        elements of a step
  *   loss        receives the loss; may be NULL
  *   dlogits     receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL
@@ -2039,7 +2072,8 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
  * It runs on a copy in double, so the network stays as it is, and takes two forward passes for each gradient: use a
  * small batch.
  *
- * Errors: those of elman_predict(), and NULL (relative_error).
+ * Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no parameter, input or state to
+ * check.
  * Threads: any number on one network. Since 0.1.
  */
 elman_status elman_gradient_check(const elman_network *network,

@@ -134,7 +134,7 @@ impl<E: Element> Dataset<E> {
     /// # Errors
     /// [`Error::ZeroSize`] for no features, no sequences, no classes or target vectors of size 0;
     /// [`Error::SizeOverflow`] for sizes beyond memory; [`Error::Length`] where `x` or the targets have not the number
-    /// of elements that follows from `lengths`; [`Error::SequenceLength`] for a sequence of no steps; [`Error::Label`]
+    /// of elements that follows from `lengths`; [`Error::EmptySequence`]; [`Error::Label`]
     /// for a label without a name; [`Error::NotFiniteAt`] for a number that is not finite, except for NaN as a target;
     /// [`Error::OutOfMemory`].
     pub fn new(
@@ -152,11 +152,7 @@ impl<E: Element> Dataset<E> {
             shape::product("x", &[total_steps, input_size])?,
         )?;
         if let Some(index) = lengths.iter().position(|&length| length == 0) {
-            return Err(Error::SequenceLength {
-                index,
-                length: 0,
-                steps: total_steps,
-            });
+            return Err(Error::EmptySequence { index });
         }
         expect_finite("x", &x)?;
         targets.check(lengths.len(), total_steps)?;

@@ -35,8 +35,8 @@ pub enum Error {
         /// Elements it must have.
         expected: usize,
     },
-    /// A sequence is empty or longer than the batch has steps.
-    #[error("lengths[{index}] is {length}, expected 1 to {steps}")]
+    /// A sequence is longer than the batch has steps.
+    #[error("lengths[{index}] is {length}, expected 0 to {steps}")]
     SequenceLength {
         /// Which sequence.
         index: usize,
@@ -44,6 +44,12 @@ pub enum Error {
         length: usize,
         /// Steps of the batch.
         steps: usize,
+    },
+    /// A sequence is empty where each must have a step.
+    #[error("lengths[{index}] is 0, expected at least 1")]
+    EmptySequence {
+        /// Which sequence.
+        index: usize,
     },
     /// A number is outside its range (or not a number).
     #[error("{name} is {value}, expected {expected}")]
@@ -200,6 +206,7 @@ impl Error {
             Self::SizeOverflow { .. } => ErrorKind::SizeOverflow,
             Self::Length { .. } => ErrorKind::Length,
             Self::SequenceLength { .. }
+            | Self::EmptySequence { .. }
             | Self::OutOfRange { .. }
             | Self::IndexOutOfRange { .. }
             | Self::Label { .. } => ErrorKind::OutOfRange,

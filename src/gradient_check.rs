@@ -23,7 +23,7 @@ use std::fmt;
 use crate::buffer::Buffer;
 use crate::init::TensorRole;
 use crate::simd::mode::with_mode;
-use crate::{Batch, Element, Network, Result, shape};
+use crate::{Batch, Element, Error, Network, Result, shape};
 
 /// What a network gives for a batch, and where a loss puts its gradients. They are 0 to begin with.
 #[derive(Debug)]
@@ -128,7 +128,8 @@ const CLOSE: f64 = 1e-7;
 /// elements where the network has dropout. It takes two forward passes for each number.
 ///
 /// # Errors
-/// Those of [`Network::forward`], and those of `loss`.
+/// Those of [`Network::forward`], and those of `loss`; [`Error::ZeroSize`] where there is nothing to check: no parameter, no
+/// state, and no sequence that is not empty.
 pub fn check_gradients<E: Element>(
     network: &Network<E>,
     batch: Batch<'_, f64>,
@@ -213,9 +214,9 @@ fn check<E: Element>(
             }
         }
     }
-    let Some(report) = report else {
-        unreachable!("a batch has at least one input");
-    };
+    let report = report.ok_or(Error::ZeroSize {
+        name: "the number of variables",
+    })?;
     Ok(Report {
         checked,
         kinks,
@@ -349,7 +350,11 @@ impl<F: FnMut(Outputs<'_>) -> Result<f64>> Check<'_, F> {
             1 => {
                 let features = self.network.input_size();
                 let (row, feature) = (index / features, index % features);
-                let (sequence, step) = (row / self.batch.steps, row % self.batch.steps);
+                let Batch { batch, steps, .. } = self.batch;
+                let (sequence, step) = match self.network.is_time_major() {
+                    true => (row % batch, row / batch),
+                    false => (row / steps, row % steps),
+                };
                 let length = self.batch.lengths.map_or(self.batch.steps, |l| l[sequence]);
                 (step < length).then_some(Variable::Input {
                     sequence,

@@ -6,6 +6,10 @@
 //!
 //! Where sequences of different lengths are padded to one length, [`Padding`] says which steps count. The others are
 //! not read, and their gradient is 0. Nor does a row count whose label is [`NO_LABEL`], or an element whose target is NaN.
+//! That is also the way for outputs that are [time-major](crate::Network::set_time_major), `[steps][batch][...]`: labels and
+//! targets then lie as the outputs do, and those behind the end of a sequence are none. A network gives 0 for a sequence of
+//! length 0: with [`Output::Last`](crate::Output::Last) that is a row like any other, which counts unless its label or target
+//! says that it does not.
 //!
 //! The functions run on the tier that the process uses ([`Tier::active`](crate::Tier::active)). The training loop computes
 //! its losses on the tier of the network that it trains.
@@ -73,7 +77,7 @@ impl Loss {
 pub struct Padding<'a> {
     /// Rows of each sequence, padding included.
     pub steps: usize,
-    /// `[batch]`: rows that count of each sequence, 1 to `steps`.
+    /// `[batch]`: rows that count of each sequence, 0 to `steps`.
     pub lengths: &'a [usize],
 }
 

@@ -15,6 +15,7 @@ use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::init::Rng;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
+use crate::layout::Order;
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
 use crate::parallel::Parallel;
@@ -49,6 +50,8 @@ use crate::{Element, Error, Result, shape};
 pub struct Network<E: Element = f32> {
     model: Arc<Model<E>>,
     parallel: Parallel,
+    /// That of the buffers of callers' passes.
+    order: Order,
     gradients: Buffer<E>,
     workspace: Workspace<E>,
     gradient: BackwardBuffers<E>,
@@ -103,6 +106,7 @@ impl<E: Element> Network<E> {
             gradients: Buffer::zeroed("the gradients", model.parameters.len())?,
             model: Arc::new(model),
             parallel: Parallel::caller(),
+            order: Order::default(),
             workspace: Workspace::default(),
             gradient: BackwardBuffers::default(),
             state: State::Void("there has been no forward pass"),
@@ -121,6 +125,26 @@ impl<E: Element> Network<E> {
             model.output = output;
             Ok(())
         })
+    }
+
+    /// Makes time the first index of what calls on this network get and give for all steps: x and dx are
+    /// `[steps][batch][input_size]` and, with [`Output::All`], y and dy `[steps][batch][output_size]`. States and the outputs
+    /// of [`Output::Last`] have no steps and stay `[batch][...]`. The numbers are the same, bit for bit.
+    ///
+    /// It holds for [`forward`](Self::forward), [`backward`](Self::backward), [`predict`](Self::predict) and
+    /// [`check_gradients`](crate::gradient_check::check_gradients) from the next call on. What the library lays out itself,
+    /// for data sets, is batch-major in any case, and so are the arguments of [`crate::loss`]. Copies of the network have the
+    /// setting, files have not.
+    pub fn set_time_major(&mut self, time_major: bool) {
+        self.order = match time_major {
+            true => Order::TimeMajor,
+            false => Order::BatchMajor,
+        };
+    }
+
+    /// Whether time is the first index of what calls get and give for all steps.
+    pub fn is_time_major(&self) -> bool {
+        self.order == Order::TimeMajor
     }
 
     /// Makes the network standardise its inputs, in every call and every session. It is saved with the network.
@@ -305,7 +329,9 @@ impl<E: Element> Network<E> {
     ///
     /// `state_in` `[batch][state_size]` is the state that the sequences start from (None: zeros). `y` receives the
     /// outputs, `[batch][output_size]` or, with [`Output::All`], `[batch][steps][output_size]` with 0 behind the end of
-    /// each sequence. `state_out` `[batch][state_size]` receives the state after each sequence's own last step.
+    /// each sequence. `state_out` `[batch][state_size]` receives the state after each sequence's own last step. Both are 0
+    /// for a sequence of length 0, whatever its state was and whatever layers there are: nothing has been computed for it.
+    /// With [`set_time_major`](Self::set_time_major), steps come before the batch.
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::SizeOverflow`], [`Error::Length`], [`Error::SequenceLength`],
@@ -317,10 +343,23 @@ impl<E: Element> Network<E> {
         y: Option<&mut [E]>,
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
+        self.forward_in(self.order, batch, state_in, y, state_out)
+    }
+
+    /// [`Self::forward`], with buffers in this order.
+    pub(crate) fn forward_in(
+        &mut self,
+        order: Order,
+        batch: Batch<'_, E>,
+        state_in: Option<&[E]>,
+        y: Option<&mut [E]>,
+        state_out: Option<&mut [E]>,
+    ) -> Result<()> {
         let model = &*self.model;
         let operations = batch.operations(model, self.parallel.threads());
         let call = ForwardArguments {
             batch,
+            order,
             state_in,
             y,
             state_out,
@@ -346,7 +385,8 @@ impl<E: Element> Network<E> {
     /// `dy` is the gradient of the outputs, in the shape of `y` (None: 0); what lies behind the end of a sequence is
     /// not read. `dstate_out` `[batch][state_size]` is the gradient of the final states (None: 0). `dx` (in the shape of
     /// `x`; 0 behind the end of a sequence) and `dstate_in` `[batch][state_size]` receive the gradients of the inputs
-    /// and of the states that the sequences started from.
+    /// and of the states that the sequences started from. A sequence of length 0 has no part in any of it: its gradients
+    /// are 0.
     ///
     /// # Errors
     /// [`Error::CallOrder`] where there is no forward pass to go back through: there was none,
@@ -354,6 +394,18 @@ impl<E: Element> Network<E> {
     /// [`Error::Length`], [`Error::OutOfMemory`]
     pub fn backward(
         &mut self,
+        dy: Option<&[E]>,
+        dstate_out: Option<&[E]>,
+        dx: Option<&mut [E]>,
+        dstate_in: Option<&mut [E]>,
+    ) -> Result<()> {
+        self.backward_in(self.order, dy, dstate_out, dx, dstate_in)
+    }
+
+    /// [`Self::backward`], with buffers in this order.
+    pub(crate) fn backward_in(
+        &mut self,
+        order: Order,
         dy: Option<&[E]>,
         dstate_out: Option<&[E]>,
         dx: Option<&mut [E]>,
@@ -368,6 +420,7 @@ impl<E: Element> Network<E> {
         };
         let model = &*self.model;
         let flow = BackwardArguments {
+            order,
             dy,
             dstate_out,
             dx,
@@ -414,10 +467,23 @@ impl<E: Element> Network<E> {
         y: Option<&mut [E]>,
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
+        self.predict_in(self.order, batch, state_in, y, state_out)
+    }
+
+    /// [`Self::predict`], with buffers in this order.
+    pub(crate) fn predict_in(
+        &self,
+        order: Order,
+        batch: Batch<'_, E>,
+        state_in: Option<&[E]>,
+        y: Option<&mut [E]>,
+        state_out: Option<&mut [E]>,
+    ) -> Result<()> {
         let model = &*self.model;
         let operations = batch.operations(model, self.parallel.threads());
         let call = ForwardArguments {
             batch,
+            order,
             state_in,
             y,
             state_out,

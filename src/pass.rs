@@ -10,7 +10,7 @@ pub use transposes::Transposes;
 
 use crate::buffer::try_reserve;
 use crate::layer::DropoutKey;
-use crate::layout::Layout;
+use crate::layout::{Layout, Order, Strides};
 use crate::model::Model;
 use crate::parallel::Crew;
 use crate::regions::{RegionShape, Shard};
@@ -19,13 +19,15 @@ use crate::{Element, Result, shape};
 /// A batch of sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a, E> {
-    /// `[batch][steps][input_size]`, row-major. What comes after a sequence's length is not read.
+    /// `[batch][steps][input_size]`, row-major, or with [`Network::set_time_major`](crate::Network::set_time_major)
+    /// `[steps][batch][input_size]`. What comes after a sequence's length is not read.
     pub x: &'a [E],
     /// Number of sequences.
     pub batch: usize,
     /// Steps of each in `x`.
     pub steps: usize,
-    /// Number of real steps of each sequence, 1 to `steps`; None where all are `steps` long.
+    /// Number of real steps of each sequence, 0 to `steps`; None where all are `steps` long. The outputs and the final state
+    /// of an empty sequence are 0, and it adds nothing to a gradient.
     pub lengths: Option<&'a [usize]>,
 }
 
@@ -34,6 +36,8 @@ pub struct Batch<'a, E> {
 pub struct ForwardArguments<'a, E> {
     /// The inputs.
     pub batch: Batch<'a, E>,
+    /// That of the inputs and of the outputs of all steps.
+    pub order: Order,
     /// The states that the sequences start from.
     pub state_in: Option<&'a [E]>,
     /// For the outputs.
@@ -86,7 +90,7 @@ impl<E: Element> Workspace<E> {
 
     /// Sequences and steps of the batch that ran last, in the caller's buffers.
     pub fn shape(&self) -> (usize, usize) {
-        (self.layout.batch(), self.steps)
+        (self.layout.caller_batch(), self.steps)
     }
 
     /// The threads that run a shard: all of them where there is one.
@@ -103,15 +107,18 @@ impl<E: Element> Workspace<E> {
         threads: usize,
     ) -> Result<()> {
         let what = "the activations of a batch";
-        let shard_count = model.shards(batch.batch, threads);
         self.layout.reserve(batch.batch, batch.steps)?;
+        self.layout.set(batch.batch, batch.steps, batch.lengths);
+        let shard_count = match self.layout.batch() {
+            0 => 0,
+            rows => model.shards(rows, threads),
+        };
         for shards in [&mut self.sequence, &mut self.head] {
             try_reserve(what, shards, shard_count)?;
             if shards.len() < shard_count {
                 shards.resize_with(shard_count, Shard::default);
             }
         }
-        self.layout.set(batch.batch, batch.steps, batch.lengths);
         (self.used, self.steps) = (shard_count, batch.steps);
         let both = self.sequence.iter_mut().zip(&mut self.head);
         for (index, (sequence, head)) in both.take(shard_count).enumerate() {
@@ -150,6 +157,26 @@ pub fn output_len<E: Element>(model: &Model<E>, batch: usize, steps: usize) -> R
         crate::Output::All => steps,
     };
     shape::product("y", &[batch, steps, model.output_size()])
+}
+
+/// Where the steps of the sequences lie in a buffer of the caller's.
+impl<E: Element> Workspace<E> {
+    fn input_strides(&self, model: &Model<E>, order: Order) -> Strides {
+        let batch = self.layout.caller_batch();
+        Strides::new(order, batch, self.steps, model.input_size)
+    }
+
+    fn output_strides(&self, model: &Model<E>, order: Order) -> Strides {
+        let (batch, width) = (self.layout.caller_batch(), model.output_size());
+        match model.output {
+            crate::Output::Last => Strides::one_step(batch, width),
+            crate::Output::All => Strides::new(order, batch, self.steps, width),
+        }
+    }
+
+    fn state_strides(&self, model: &Model<E>) -> Strides {
+        Strides::one_step(self.layout.caller_batch(), model.state_size)
+    }
 }
 
 /// The regions of the layers that only see the last step, behind those of the layers before them, which are empty but for

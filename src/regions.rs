@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crate::buffer::{Buffer, try_reserve};
 use crate::kernels::copy::CopyRows;
-use crate::layout::Layout;
+use crate::layout::{Layout, Strides};
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
 
@@ -431,18 +431,17 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
         })
     }
 
-    /// Copies the steps from the sequences of a caller's `[batch][steps][width]` to the start of each row of a region.
+    /// Copies the steps from the sequences of a caller's buffer to the start of each row of a region.
     ///
     /// # Panics
-    /// Where `from` is too short.
-    pub fn read(&mut self, tier: Tier, region: usize, from: &[E], steps: usize, width: usize) {
-        assert!(self.steps.end <= steps && width <= self.regions[region].width);
+    /// Where `from` is not a buffer of the layout's caller, has not the steps, or wider ones than the region.
+    pub fn read(&mut self, tier: Tier, region: usize, from: &[E], strides: Strides) {
+        assert!(strides.width() <= self.regions[region].width);
         let stride = self.stride(region);
         let target = self.range(region, self.block());
         CopyRows::to_engine(
             (self.layout, self.steps.clone()),
-            width,
-            (from, steps * width),
+            (from, strides),
             (&mut self.data[target], stride),
         )
         .run(tier);

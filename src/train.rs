@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::dataset::{Dataset, MiniBatch};
+use crate::layout::Order;
 use crate::loss::Loss;
 use crate::{Batch, Element, Error, Network, Output, Result, in_engine_mode, shape};
 
@@ -188,7 +189,8 @@ impl<E: Element> Run<'_, E> {
             gather(&self.indices, &mut self.batch)?;
             self.y
                 .resize("the outputs", output_len(network, &self.batch)?)?;
-            network.predict(view(&self.batch), None, Some(&mut self.y), None)?;
+            let y = Some(&mut self.y[..]);
+            network.predict_in(ORDER, view(&self.batch), None, y, None)?;
             take(&self.batch, &self.y)?;
         }
         Ok(())
@@ -224,6 +226,9 @@ fn expect_not_cancelled(cancel: Option<&AtomicBool>) -> Result<()> {
         false => Ok(()),
     }
 }
+
+/// That of mini-batches, whatever the network's own calls have.
+const ORDER: Order = Order::BatchMajor;
 
 /// The sequences of a mini-batch.
 fn view<E: Element>(batch: &MiniBatch<E>) -> Batch<'_, E> {

@@ -500,7 +500,7 @@ fn wrong_arguments_are_named_and_nothing_is_written() {
         "logits has 4 elements, expected 2",
         "dlogits has 3 elements, expected 4",
         "labels[1] is 2, expected less than 2, the number of classes",
-        "lengths[0] is 3, expected 1 to 2",
+        "lengths[0] is 3, expected 0 to 2",
         "labels has 2 elements, expected 3",
         "logits has 4 elements, expected 6",
         "probabilities has 3 elements, expected 4",

@@ -18,7 +18,8 @@ use crate::status::{Result, Status};
 /// It runs on a copy in double, so the network stays as it is, and takes two forward passes for each gradient: use a
 /// small batch.
 ///
-/// Errors: those of elman_predict(), and NULL (relative_error).
+/// Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no parameter, input or state to
+/// check.
 /// Threads: any number on one network. Since 0.1.
 ///
 /// # Safety

@@ -4,7 +4,10 @@
 //! over the rows or elements that count, and so is its gradient. Sums are taken in double, in an order that depends on
 //! the sizes alone. The functions whose names end in _padded are for ELMAN_OUTPUT_ALL: of each sequence only the first
 //! `lengths` steps count; the others are not read, and their gradient is 0. Nor does a row count whose label is
-//! ELMAN_NO_LABEL, or an element whose target is NAN.
+//! ELMAN_NO_LABEL, or an element whose target is NAN. That is also the way for outputs that are time-major
+//! (elman_set_time_major()), which the _padded functions don't take: labels and targets then lie as the outputs do, and
+//! those behind the end of a sequence are none. A network gives 0 for a sequence of length 0: with ELMAN_OUTPUT_LAST that is
+//! a row like any other, which counts unless its label or target says that it does not.
 
 use std::ptr;
 
@@ -93,7 +96,7 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy(
 ///   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
 ///   batch       at least 1
 ///   steps       at least 1
-///   lengths     [batch], each 1 to `steps`
+///   lengths     [batch], each 0 to `steps`
 ///   classes     at least 1
 ///   loss        receives the loss; may be NULL
 ///   dlogits     receives its gradient, [batch][steps][classes]; must not overlap another argument; may be NULL
@@ -184,7 +187,7 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy_weighted(
 ///   labels      [batch][steps], each less than `classes`, or ELMAN_NO_LABEL
 ///   batch       at least 1
 ///   steps       at least 1
-///   lengths     [batch], each 1 to `steps`
+///   lengths     [batch], each 0 to `steps`
 ///   classes     at least 1
 ///   weights     [classes], each finite and at least 0; NULL: all are 1
 ///   loss        receives the loss; may be NULL
@@ -261,7 +264,7 @@ pub unsafe extern "C" fn elman_mean_squared_error(
 ///   targets     [batch][steps][size], NAN where there is none
 ///   batch       at least 1
 ///   steps       at least 1
-///   lengths     [batch], each 1 to `steps`
+///   lengths     [batch], each 0 to `steps`
 ///   size        elements of a step
 ///   loss        receives the loss; may be NULL
 ///   dy          receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL
@@ -326,7 +329,7 @@ pub unsafe extern "C" fn elman_binary_cross_entropy_with_logits(
 ///   targets     [batch][steps][size], each from 0 to 1, or NAN where there is none
 ///   batch       at least 1
 ///   steps       at least 1
-///   lengths     [batch], each 1 to `steps`
+///   lengths     [batch], each 0 to `steps`
 ///   size        elements of a step
 ///   loss        receives the loss; may be NULL
 ///   dlogits     receives its gradient, [batch][steps][size]; must not overlap another argument; may be NULL

@@ -18,6 +18,7 @@ use elman_engine::init::Initializer;
 use elman_engine::{Activation, Error, Output};
 
 use crate::border::{self, call, copied, get, require};
+use crate::optimizer::flag;
 use crate::status::{Result, Status, renamed};
 
 /// A recurrent neural network.
@@ -93,8 +94,9 @@ pub extern "C" fn elman_destroy(network: Option<Box<Network>>) {
 }
 
 /// Makes a copy of a network that goes on as the network would, bit for bit: layers, parameters, gradients, standardisation,
-/// output mode, seed and what has been drawn from it, and as many threads, of its own. What elman_forward() has kept stays
-/// behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with elman_destroy().
+/// output mode, seed and what has been drawn from it, order of buffers, and as many threads, of its own. What elman_forward()
+/// has kept stays behind, so elman_backward() needs a new forward pass. It belongs to the caller, who gives it back with
+/// elman_destroy().
 ///
 ///   out         receives the copy
 ///
@@ -183,6 +185,27 @@ pub extern "C" fn elman_set_output(network: Option<&mut Network>, mode: u32) -> 
     call(|_| {
         let network = require("network", network)?;
         Ok(network.0.set_output(output_named(mode)?)?)
+    })
+}
+
+/// Makes time the first index of what calls on this network get and give for all steps: x and dx are
+/// [steps][batch][input_size] and, with ELMAN_OUTPUT_ALL, y and dy [steps][batch][output_size]. States and the outputs of
+/// ELMAN_OUTPUT_LAST have no steps and stay [batch][...]. The numbers are the same, bit for bit.
+///
+///   time_major  0 (the default) or 1
+///
+/// It holds for elman_forward(), elman_backward(), elman_predict() and elman_gradient_check() from the next call on. What the
+/// library lays out itself, for data sets, is batch-major in any case, and so are the arguments of the losses. Copies of the
+/// network have the setting, files have not.
+///
+/// Errors: NULL, UNKNOWN_CONSTANT.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_time_major(network: Option<&mut Network>, time_major: u32) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        network.0.set_time_major(flag("time_major", time_major)?);
+        Ok(())
     })
 }
 
@@ -451,6 +474,16 @@ pub extern "C" fn elman_output(network: Option<&Network>) -> u32 {
             Output::All => ELMAN_OUTPUT_ALL,
         },
     )
+}
+
+/// Whether time is the first index of what calls get and give for all steps, 0 or 1; 0 for NULL.
+///
+/// Threads: any number on one network. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_get_time_major(network: Option<&Network>) -> u32 {
+    get("network", network, 0, |network| {
+        network.0.is_time_major().into()
+    })
 }
 
 /// Number of threads that a call on this network may use, at least 1; 0 for NULL.

@@ -1,7 +1,12 @@
 //! Running a network
 //!
 //! Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
-//! steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths.
+//! steps of each are real, and what comes after them is not read. Time and memory follow the sum of the lengths. A sequence
+//! may be empty: its outputs and its final state are 0, whatever layers there are and whatever it started from, and it has
+//! no part in any gradient.
+//!
+//! Where time comes first in your buffers, as in a recording of several channels, elman_set_time_major() makes x
+//! [steps][batch][input_size], and y likewise with ELMAN_OUTPUT_ALL; dx and dy follow them.
 
 use elman_engine::Batch;
 
@@ -11,13 +16,13 @@ use crate::status::{Result, Status};
 
 /// Runs a batch of sequences.
 ///
-///   x           [batch][steps][input_size]
+///   x           [batch][steps][input_size], or [steps][batch][input_size] after elman_set_time_major()
 ///   batch       number of sequences, at least 1
 ///   steps       steps of each in `x`, at least 1
-///   lengths     [batch], each 1 to `steps`; NULL where all are `steps` long
+///   lengths     [batch], each 0 to `steps`; NULL where all are `steps` long
 ///   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
 ///   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
-///               0 behind the end of a sequence; may be NULL
+///               0 behind the end of a sequence, steps before the batch after elman_set_time_major(); may be NULL
 ///   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
 ///
 /// A row of the output has the same bits whatever the number of threads and whatever else is in the batch. `y` and

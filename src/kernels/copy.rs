@@ -4,52 +4,39 @@
 use std::ops::Range;
 
 use crate::Element;
-use crate::layout::Layout;
+use crate::layout::{Layout, Strides};
 use crate::simd::{Kernel, Math, Tier};
 
-/// Copies the rows of all sequences of a layout at some steps, one sequence after the other: so the caller's memory,
-/// which may be far larger than a cache, is walked through in order.
+/// Copies the rows of all sequences of a layout at some steps, in the order in which they lie in the caller's memory, which
+/// may be far larger than a cache.
 #[derive(Debug)]
 pub struct CopyRows<'a, E> {
     layout: &'a Layout,
     steps: Range<usize>,
-    width: usize,
     caller: *mut E,
-    sequence_stride: usize,
+    strides: Strides,
     engine: *mut E,
     engine_stride: usize,
     to_engine: bool,
 }
 
 impl<'a, E: Element> CopyRows<'a, E> {
-    /// From a caller's buffer, which has `width` elements for each step of a sequence and a sequence every so many
-    /// elements, to the engine's rows of the steps, which follow each other with a stride.
+    /// From a caller's buffer to the engine's rows of the steps, which follow each other with a stride.
     ///
     /// # Panics
-    /// Where a buffer is too short.
+    /// Where the caller's buffer does not fit the layout or has not the steps, or the engine's is too short.
     pub fn to_engine(
         (layout, steps): (&'a Layout, Range<usize>),
-        width: usize,
-        (caller, sequence_stride): (&'a [E], usize),
+        (caller, strides): (&'a [E], Strides),
         (engine, engine_stride): (&'a mut [E], usize),
     ) -> Self {
-        let reach = |sequence: usize| {
-            let start = sequence.saturating_mul(sequence_stride);
-            start.saturating_add(steps.end.saturating_mul(width))
-        };
-        assert!(
-            layout
-                .sequences()
-                .iter()
-                .all(|&sequence| reach(sequence) <= caller.len())
-        );
-        check_rows(layout, &steps, width, engine.len(), engine_stride);
+        assert!(strides.fit(caller.len(), layout) && steps.end <= strides.steps());
+        check_rows(layout, &steps, strides.width(), engine.len(), engine_stride);
         Self {
             layout,
             steps,
-            width,
             caller: caller.as_ptr().cast_mut(),
-            sequence_stride,
+            strides,
             engine: engine.as_mut_ptr(),
             engine_stride,
             to_engine: true,
@@ -59,24 +46,22 @@ impl<'a, E: Element> CopyRows<'a, E> {
     /// As [`Self::to_engine`], the other way.
     ///
     /// # Safety
-    /// - Each sequence of the layout must have its elements up to the last step in `caller`, and nobody else may reach
-    ///   them before the copy is done.
+    /// - `caller` must lead to as many elements as fit the layout with these strides, which must have the steps, and nobody
+    ///   else may reach those of the layout's sequences before the copy is done.
     ///
     /// # Panics
     /// Where the engine's buffer is too short.
     pub unsafe fn to_caller(
         (layout, steps): (&'a Layout, Range<usize>),
-        width: usize,
-        (caller, sequence_stride): (*mut E, usize),
+        (caller, strides): (*mut E, Strides),
         (engine, engine_stride): (&'a [E], usize),
     ) -> Self {
-        check_rows(layout, &steps, width, engine.len(), engine_stride);
+        check_rows(layout, &steps, strides.width(), engine.len(), engine_stride);
         Self {
             layout,
             steps,
-            width,
             caller,
-            sequence_stride,
+            strides,
             engine: engine.as_ptr().cast_mut(),
             engine_stride,
             to_engine: false,
@@ -86,6 +71,37 @@ impl<'a, E: Element> CopyRows<'a, E> {
     /// Copies them.
     pub fn run(self, tier: Tier) {
         tier.run(self);
+    }
+
+    /// Copies the row of a step of a sequence, which is the `index`-th of the steps' rows.
+    ///
+    /// # Safety
+    /// - The steps must have that row, and the sequence must be that of the row.
+    #[inline(always)]
+    unsafe fn copy<S: Math<E>>(&self, token: S, index: usize, sequence: usize, step: usize) {
+        let width = self.strides.width();
+        let whole = width - width % S::LANES;
+        let place = self.strides.index(sequence, step);
+        // SAFETY: the constructors have checked, or their callers promise, that the step of the sequence and each row of the
+        // steps have `width` elements which may be read, or written by nobody else.
+        unsafe {
+            let caller = self.caller.add(place);
+            let engine = self.engine.add(index * self.engine_stride);
+            let (from, to) = match self.to_engine {
+                true => (caller.cast_const(), engine),
+                false => (engine.cast_const(), caller),
+            };
+            let mut at = 0;
+            while at < whole {
+                token.store(token.load(from.add(at)), to.add(at));
+                at += S::LANES;
+            }
+            if whole < width {
+                let rest = width - whole;
+                let values = token.load_partial(from.add(whole), rest);
+                token.store_partial(values, to.add(whole), rest);
+            }
+        }
     }
 }
 
@@ -102,32 +118,22 @@ impl<E: Element> Kernel<E> for CopyRows<'_, E> {
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
-        let whole = self.width - self.width % S::LANES;
-        let Range { start, end } = self.steps;
-        let first = self.layout.offset(start);
-        for (row, &sequence) in self.layout.sequences().iter().enumerate() {
-            for step in start..end.min(self.layout.length(row)) {
-                let index = self.layout.offset(step) - first + row;
-                let place = sequence * self.sequence_stride + step * self.width;
-                // SAFETY: the constructors have checked, or their callers promise, that both places have `width` elements
-                // which may be read, or written by nobody else. A layout's row counts up to `offset(end) - first`.
-                unsafe {
-                    let caller = self.caller.add(place);
-                    let engine = self.engine.add(index * self.engine_stride);
-                    let (from, to) = match self.to_engine {
-                        true => (caller.cast_const(), engine),
-                        false => (engine.cast_const(), caller),
-                    };
-                    let mut at = 0;
-                    while at < whole {
-                        token.store(token.load(from.add(at)), to.add(at));
-                        at += S::LANES;
-                    }
-                    if whole < self.width {
-                        let rest = self.width - whole;
-                        let values = token.load_partial(from.add(whole), rest);
-                        token.store_partial(values, to.add(whole), rest);
-                    }
+        let (layout, Range { start, end }) = (self.layout, self.steps.clone());
+        let sequences = layout.sequences();
+        let rows_before = |step| layout.offset(step) - layout.offset(start);
+        if self.strides.is_contiguous() {
+            for (row, &sequence) in sequences.iter().enumerate() {
+                for step in start..end.min(layout.length(row)) {
+                    // SAFETY: the row's sequence is longer than the step.
+                    unsafe { self.copy(token, rows_before(step) + row, sequence, step) };
+                }
+            }
+        } else {
+            for step in start..end {
+                let sequences = &sequences[..layout.rows(step)];
+                for (row, &sequence) in sequences.iter().enumerate() {
+                    // SAFETY: the step has so many rows.
+                    unsafe { self.copy(token, rows_before(step) + row, sequence, step) };
                 }
             }
         }

@@ -17,7 +17,7 @@ use super::rows::{add_rows_backwards, scale_by_derivative};
 use crate::Element;
 use crate::activation::Activation;
 use crate::init::Rng;
-use crate::layout::Layout;
+use crate::layout::{Layout, Order, Strides};
 use crate::parallel::{Crew, Parallel};
 use crate::simd::{Kernel, Math, Tier};
 
@@ -627,10 +627,10 @@ fn copies<E: Scalar>(tier: Tier) {
             let rows = window(&mut numbers, lengths.len() - 1);
             part.set_part(&layout(lengths), rows.start..rows.end + 1);
             let steps = window(&mut numbers, part.steps());
-            let (gap, rest) = (numbers.pick(&[0, 3]), numbers.pick(&[0, 1, 11]));
-            let (stride, sequence) = (width + gap, steps.end * width + rest);
-            let last = part.sequences().iter().max().unwrap();
-            let mut caller: Vec<E> = numbers.vec(last * sequence + steps.end * width);
+            let order = numbers.pick(&[Order::BatchMajor, Order::TimeMajor]);
+            let stride = width + numbers.pick(&[0, 3]);
+            let strides = Strides::new(order, lengths.len(), steps.end + numbers.below(3), width);
+            let mut caller: Vec<E> = numbers.vec(lengths.len() * strides.steps() * width);
             let count = part.count(&steps);
             let engine: Vec<E> = numbers.vec(count.saturating_sub(1) * stride + width);
 
@@ -638,7 +638,7 @@ fn copies<E: Scalar>(tier: Tier) {
             let mut index = 0;
             for step in steps.clone() {
                 for row in (0..part.batch()).filter(|&row| part.length(row) > step) {
-                    let place = part.sequences()[row] * sequence + step * width;
+                    let place = strides.index(part.sequences()[row], step);
                     let (theirs, ours) =
                         (place..place + width, index * stride..index * stride + width);
                     there[ours.clone()].copy_from_slice(&caller[theirs.clone()]);
@@ -646,20 +646,15 @@ fn copies<E: Scalar>(tier: Tier) {
                     index += 1;
                 }
             }
-            let what = || format!("{tier:?}, {}, {part:?}, {steps:?}, {width}", E::NAME);
+            let what = || format!("{tier:?}, {}, {part:?}, {steps:?}, {strides:?}", E::NAME);
             let (from, mut to) = (caller.clone(), engine.clone());
-            CopyRows::to_engine(
-                (&part, steps.clone()),
-                width,
-                (&from, sequence),
-                (&mut to, stride),
-            )
-            .run(tier);
+            CopyRows::to_engine((&part, steps.clone()), (&from, strides), (&mut to, stride))
+                .run(tier);
             assert_same(&to, &there, what);
-            // SAFETY: `caller` has been made as long as the sequences say.
+            // SAFETY: `caller` has been made as long as the strides say.
             unsafe {
-                let to = (caller.as_mut_ptr(), sequence);
-                CopyRows::to_caller((&part, steps.clone()), width, to, (&engine, stride)).run(tier);
+                let to = (caller.as_mut_ptr(), strides);
+                CopyRows::to_caller((&part, steps.clone()), to, (&engine, stride)).run(tier);
             }
             assert_same(&caller, &back, what);
         }
@@ -1082,27 +1077,30 @@ fn rows_that_are_too_short_are_not_copied() {
     let layout = layout(&[1, 2, 1]);
     let (caller, mut engine) = ([0.0_f32; 24], [0.0_f32; 16]);
     for tier in tiers() {
-        let mut run = |steps, width, from: (&[f32], usize), (len, stride): (usize, usize)| {
-            CopyRows::to_engine((&layout, steps), width, from, (&mut engine[..len], stride))
-                .run(tier);
-        };
-        run(0..2, 4, (&caller, 8), (16, 4));
-        assert_panics(|| run(0..2, 4, (&caller[1..], 8), (16, 4)));
-        assert_panics(|| run(0..2, 4, (&caller, 9), (16, 4)));
-        assert_panics(|| run(0..2, 4, (&caller, usize::MAX), (16, 4)));
-        assert_panics(|| run(0..2, 5, (&caller, 8), (16, 4)));
-        assert_panics(|| run(0..2, usize::MAX / 2, (&caller, 8), (16, 4)));
-        assert_panics(|| run(0..2, 4, (&caller, 8), (15, 4)));
-        assert_panics(|| run(0..2, 4, (&caller, 8), (16, 5)));
-        assert_panics(|| run(0..2, 4, (&caller, 8), (16, usize::MAX)));
-        assert_panics(|| run(0..3, 4, (&caller, 8), (16, 4)));
-        // SAFETY: nothing is run, and nothing could be: the engine's buffer is too short.
-        let back = |len, stride| unsafe {
-            let to = (caller.as_ptr().cast_mut(), 8);
-            _ = CopyRows::to_caller((&layout, 0..2), 4, to, (&caller[..len], stride));
-        };
-        assert_panics(|| back(15, 4));
-        assert_panics(|| back(16, 5));
+        for order in [Order::BatchMajor, Order::TimeMajor] {
+            let of = |batch, steps, width| Strides::new(order, batch, steps, width);
+            let mut run = |steps, from: (&[f32], Strides), (len, stride): (usize, usize)| {
+                let layout = (&layout, steps);
+                CopyRows::to_engine(layout, from, (&mut engine[..len], stride)).run(tier);
+            };
+            run(0..2, (&caller, of(3, 2, 4)), (16, 4));
+            assert_panics(|| run(0..2, (&caller[1..], of(3, 2, 4)), (16, 4)));
+            assert_panics(|| run(0..2, (&caller, of(2, 3, 4)), (16, 4)));
+            assert_panics(|| run(0..2, (&caller, of(3, 1, 8)), (16, 4)));
+            assert_panics(|| run(0..2, (&caller, of(3, 2, 5)), (16, 4)));
+            assert_panics(|| run(0..2, (&caller, of(3, usize::MAX / 2, 4)), (16, 4)));
+            assert_panics(|| run(0..2, (&caller, of(3, 2, 4)), (15, 4)));
+            assert_panics(|| run(0..2, (&caller, of(3, 2, 4)), (16, 5)));
+            assert_panics(|| run(0..2, (&caller, of(3, 2, 4)), (16, usize::MAX)));
+            assert_panics(|| run(0..3, (&caller, of(3, 2, 4)), (16, 4)));
+            // SAFETY: nothing is run, and nothing could be: the engine's buffer is too short.
+            let back = |len, stride| unsafe {
+                let to = (caller.as_ptr().cast_mut(), of(3, 2, 4));
+                _ = CopyRows::to_caller((&layout, 0..2), to, (&caller[..len], stride));
+            };
+            assert_panics(|| back(15, 4));
+            assert_panics(|| back(16, 5));
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, parameters, gradients, standardisation, output mode,
-    /// seed, what has been drawn from it and how much it has trained, as many threads (of its own) and the work from which
-    /// they are used. What the last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
+    /// seed, what has been drawn from it and how much it has trained, the order of buffers, as many threads (of its own) and
+    /// the work from which they are used. What the last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Threads`](crate::Error::Threads)
@@ -18,6 +18,7 @@ impl<E: Element> Network<E> {
             model: Arc::new(self.model.try_clone()?),
             gradients: self.gradients.try_clone("the gradients")?,
             parallel: self.parallel.try_clone()?,
+            order: self.order,
             workspace: Workspace::default(),
             gradient: BackwardBuffers::default(),
             state: State::Void("a copy has none of the passes of its network"),
@@ -27,12 +28,14 @@ impl<E: Element> Network<E> {
         })
     }
 
-    /// A network with the same layers, parameters, standardisation, seed and counts in `f64`, on the calling thread alone.
+    /// A network with the same layers, parameters, standardisation, seed, counts and order of buffers in `f64`, on the calling
+    /// thread alone.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory)
     pub fn to_f64(&self) -> Result<Network<f64>> {
         let mut network = Network::with_model(in_engine_mode(|| self.model.to_f64())?)?;
+        network.order = self.order;
         network.position = self.position;
         network.start = self.start.clone();
         Ok(network)

@@ -10,7 +10,7 @@ use crate::kernels::pack::Packed;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::gradients::{GradientPart, Gradients};
 use crate::layer::{Backward, WINDOW_STEPS};
-use crate::layout::Layout;
+use crate::layout::{Layout, Order, Strides};
 use crate::model::{LayerSlot, Model, Output};
 use crate::parallel::{Crew, Cut};
 use crate::regions::{Rows, RowsMut, Shard, Span};
@@ -28,6 +28,8 @@ pub struct BackwardBuffers<E: Element> {
 /// The gradients that come in and go out.
 #[derive(Debug)]
 pub struct BackwardArguments<'a, E> {
+    /// That of the gradients of inputs and of outputs of all steps.
+    pub order: Order,
     /// Of the outputs.
     pub dy: Option<&'a [E]>,
     /// Of the final states.
@@ -75,8 +77,8 @@ struct BackwardPass<'a, E: Element> {
     model: &'a Model<E>,
     weights: &'a Transposes<E>,
     training: Training,
-    steps: usize,
     dy: Option<&'a [E]>,
+    dy_strides: Strides,
     dstate_out: Option<&'a [E]>,
     input_gradient: bool,
     start_gradient: bool,
@@ -189,12 +191,25 @@ impl<E: Element> Workspace<E> {
         mut flow: BackwardArguments<'_, E>,
         sums: &mut [E],
     ) -> Result<()> {
+        let x_strides = self.input_strides(model, flow.order);
+        let state_strides = self.state_strides(model);
+        for (buffer, strides) in [
+            (&mut flow.dx, x_strides),
+            (&mut flow.dstate_in, state_strides),
+        ] {
+            if let Some(buffer) = buffer {
+                strides.clear_empty(buffer, &self.layout);
+            }
+        }
+        if self.used == 0 {
+            return Ok(());
+        }
         let shared = BackwardPass {
             model,
             weights: &gradient.weights,
             training,
-            steps: self.steps,
             dy: flow.dy,
+            dy_strides: self.output_strides(model, flow.order),
             dstate_out: flow.dstate_out,
             input_gradient: flow.dx.is_some(),
             start_gradient: flow.dstate_in.is_some(),
@@ -222,13 +237,12 @@ impl<E: Element> Workspace<E> {
         let mut run = |window: Range<usize>, sequence: &mut [Shard<E>]| {
             let dx = flow.dx.as_deref_mut();
             let dstate_in = flow.dstate_in.as_deref_mut();
-            let (x_width, layout) = (self.steps * model.input_size, &self.layout);
+            let layout = &self.layout;
             let task = Task {
                 sequence,
                 head: &mut *head,
-                values: dx.map(|dx| CallerSequences::new(dx, x_width, layout)),
-                states: dstate_in
-                    .map(|state| CallerSequences::new(state, model.state_size, layout)),
+                values: dx.map(|dx| CallerSequences::new(dx, x_strides, layout)),
+                states: dstate_in.map(|state| CallerSequences::new(state, state_strides, layout)),
             };
             crew.fork(task, &|mut task| shared.window(&mut task, window.clone()));
         };
@@ -261,7 +275,7 @@ impl<E: Element> BackwardPass<'_, E> {
             .last()
             .map(|place| place.region);
         let output = output.unwrap_or(model.head_region());
-        self.read(&mut deltas, output, 1);
+        self.read(&mut deltas, output);
         self.layers(layers, &activations, &mut deltas, first > 0, None);
     }
 
@@ -283,7 +297,7 @@ impl<E: Element> BackwardPass<'_, E> {
             .map_or(0, |place| place.region);
         match model.output {
             Output::All => {
-                self.read(&mut deltas, output, self.steps);
+                self.read(&mut deltas, output);
                 self.layers(0..layers, &activations, &mut deltas, false, None);
             }
             Output::Last => {
@@ -380,15 +394,15 @@ impl<E: Element> BackwardPass<'_, E> {
         Ok(())
     }
 
-    /// The caller's gradient of the outputs, of `steps` steps of each sequence. The rest of a row is 0.
-    fn read(&self, deltas: &mut RowsMut<'_, E>, region: usize, steps: usize) {
-        let (size, stride) = (self.model.output_size(), deltas.stride(region));
-        let given = if self.dy.is_some() { size } else { 0 };
+    /// The caller's gradient of the outputs. The rest of a row is 0.
+    fn read(&self, deltas: &mut RowsMut<'_, E>, region: usize) {
+        let stride = deltas.stride(region);
+        let given = self.dy.map_or(0, |_| self.model.output_size());
         for row in deltas.get_mut(region, deltas.block()).chunks_mut(stride) {
             row[given..].fill(E::ZERO);
         }
         if let Some(dy) = self.dy {
-            deltas.read(self.model.tier, region, dy, steps, size);
+            deltas.read(self.model.tier, region, dy, self.dy_strides);
         }
     }
 
@@ -401,7 +415,7 @@ impl<E: Element> BackwardPass<'_, E> {
                 let stride = deltas.stride(region);
                 for (row, values) in deltas.get(region, Span::Lead).chunks(stride).enumerate() {
                     let values = &values[..part.len()];
-                    dstate_in.get_mut(row)[part.clone()].copy_from_slice(values);
+                    dstate_in.step_mut(row, 0)[part.clone()].copy_from_slice(values);
                 }
             }
         }
@@ -409,7 +423,6 @@ impl<E: Element> BackwardPass<'_, E> {
 
     /// The gradients of the window's inputs, to the caller; 0 behind the end of a sequence.
     fn write_input(&self, deltas: &mut RowsMut<'_, E>, dx: &mut CallerSequences<'_, E>) {
-        let size = self.model.input_size;
         let (layout, stride) = (deltas.layout(), deltas.stride(0));
         if let Some(standardization) = &self.model.standardization {
             for row in deltas.get_mut(0, deltas.block()).chunks_mut(stride) {
@@ -420,10 +433,10 @@ impl<E: Element> BackwardPass<'_, E> {
         }
         for step in deltas.steps() {
             for row in layout.rows(step + 1)..layout.rows(step) {
-                dx.get_mut(row)[layout.length(row) * size..].fill(E::ZERO);
+                dx.clear_from(row, layout.length(row));
             }
         }
-        dx.write(self.model.tier, deltas, 0, size);
+        dx.write(self.model.tier, deltas, 0);
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Batch, ForwardArguments, Training, WINDOW_ROWS, Workspace};
 use crate::caller_sequences::CallerSequences;
 use crate::layer::Forward;
 use crate::layer::gradients::ended_rows;
+use crate::layout::Strides;
 use crate::model::{Model, Output};
 use crate::parallel::Crew;
 use crate::regions::{RowsMut, Span};
@@ -16,6 +17,7 @@ use crate::{Element, Result};
 struct ForwardPass<'a, E: Element> {
     model: &'a Model<E>,
     batch: &'a Batch<'a, E>,
+    x_strides: Strides,
     state_in: Option<&'a [E]>,
     training: Option<Training>,
     /// The threads of a shard.
@@ -34,25 +36,34 @@ impl<E: Element> Workspace<E> {
     ) -> Result<()> {
         self.prepare(model, &call.batch, training.is_some(), crew.threads())?;
         self.own_start = call.state_in.is_none();
+        let y_strides = self.output_strides(model, call.order);
+        let state_strides = self.state_strides(model);
+        for (buffer, strides) in [
+            (&mut call.y, y_strides),
+            (&mut call.state_out, state_strides),
+        ] {
+            if let Some(buffer) = buffer {
+                strides.clear_empty(buffer, &self.layout);
+            }
+        }
+        if self.used == 0 {
+            return Ok(());
+        }
         let pass_of_shards = ForwardPass {
             model,
             batch: &call.batch,
+            x_strides: self.input_strides(model, call.order),
             state_in: call.state_in,
             training,
             crew: self.crew_of_shard(crew),
-        };
-        let y_width = match model.output {
-            Output::Last => model.output_size(),
-            Output::All => call.batch.steps * model.output_size(),
         };
         let y = call.y.take();
         let state_out = call.state_out.take();
         let task = Task {
             sequence: &mut self.sequence[..self.used],
             head: &mut self.head[..self.used],
-            values: y.map(|y| CallerSequences::new(y, y_width, &self.layout)),
-            states: state_out
-                .map(|state| CallerSequences::new(state, model.state_size, &self.layout)),
+            values: y.map(|y| CallerSequences::new(y, y_strides, &self.layout)),
+            states: state_out.map(|state| CallerSequences::new(state, state_strides, &self.layout)),
         };
         crew.fork(task, &|mut task| pass_of_shards.shard(&mut task));
         Ok(())
@@ -113,7 +124,7 @@ impl<E: Element> ForwardPass<'_, E> {
             let first = model.head_region();
             let (output, _) = self.layers(layers.end..model.places.len(), &mut head, first);
             if let Some(y) = y {
-                y.write(model.tier, &head, output, model.output_size());
+                y.write(model.tier, &head, output);
             }
         }
     }
@@ -164,8 +175,7 @@ impl<E: Element> ForwardPass<'_, E> {
     /// The caller's input, standardised, in the order of the layout.
     fn read_input(&self, window: &mut RowsMut<'_, E>) {
         let size = self.model.input_size;
-        let Batch { x, steps, .. } = *self.batch;
-        window.read(self.model.tier, 0, x, steps, size);
+        window.read(self.model.tier, 0, self.batch.x, self.x_strides);
         if let Some(standardization) = &self.model.standardization {
             let stride = window.stride(0);
             for row in window.get_mut(0, window.block()).chunks_mut(stride) {
@@ -215,7 +225,7 @@ impl<E: Element> ForwardPass<'_, E> {
             let layer = &self.model.places[index].layer;
             for (number, (region, part, _)) in place.states().enumerate() {
                 let mut take = |row: usize, values: &[E]| {
-                    state_out.get_mut(row)[part.clone()].copy_from_slice(&values[..part.len()]);
+                    state_out.step_mut(row, 0)[part.clone()].copy_from_slice(&values[..part.len()]);
                 };
                 if !layer.is_reverse(number) {
                     ended_rows(window, region, take);
@@ -235,10 +245,9 @@ impl<E: Element> ForwardPass<'_, E> {
         output: usize,
         y: &mut CallerSequences<'_, E>,
     ) {
-        let size = self.model.output_size();
-        y.write(self.model.tier, window, output, size);
+        y.write(self.model.tier, window, output);
         ended_rows(window, output, |row, _| {
-            y.get_mut(row)[window.layout().length(row) * size..].fill(E::ZERO);
+            y.clear_from(row, window.layout().length(row));
         });
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::callbacks::{BatchProgress, Callbacks, EachEpoch, InCallersMode};
 use super::early_stopping::{Best, EarlyStopping};
 use super::objective::{Objective, Tally};
-use super::{Run, Score, expect_not_cancelled, output_len, view};
+use super::{ORDER, Run, Score, expect_not_cancelled, output_len, view};
 use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
 use crate::dataset::{Dataset, MiniBatch};
@@ -410,7 +410,8 @@ impl<'a, E: Element> Trainer<'a, E> {
         } else {
             Default::default()
         };
-        self.network.forward(
+        self.network.forward_in(
+            ORDER,
             view(batch),
             carry.then_some(state_in),
             Some(&mut self.y),
@@ -425,7 +426,8 @@ impl<'a, E: Element> Trainer<'a, E> {
                 tally.add_class(label, predicted);
             });
         if !total.is_empty() {
-            self.network.backward(Some(&self.dy), None, None, None)?;
+            let dy = Some(&self.dy[..]);
+            self.network.backward_in(ORDER, dy, None, None, None)?;
         }
         let mut progress = BatchProgress {
             epoch,

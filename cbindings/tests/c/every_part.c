@@ -195,6 +195,63 @@ static void same_bits(void) {
     elman_destroy(network);
 }
 
+/* `rows` x `columns` parts of `width` numbers, the other way round. */
+static void transpose(const float *from, size_t rows, size_t columns, size_t width, float *to) {
+    for (size_t row = 0; row < rows; row++)
+        for (size_t column = 0; column < columns; column++)
+            memcpy(to + (column * rows + row) * width, from + (row * columns + column) * width, width * sizeof *to);
+}
+
+/* Empty sequences are 0 and change nothing; time may come first. */
+static void batches(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_ALL), *copy;
+    const size_t some[BATCH] = {6, 0, 5, 0}, none[BATCH] = {0}, row = STEPS * 2;
+    float y[BATCH * STEPS * 2], state[BATCH * 9], other[BATCH * STEPS * 2], last[BATCH * 9], start[BATCH * 9];
+    for (size_t i = 0; i < COUNT(start); i++) start[i] = 0.1f * (float)i;
+    OK(elman_predict(network, x, BATCH, STEPS, lengths, start, y, state));
+    OK(elman_predict(network, x, BATCH, STEPS, some, start, other, last));
+    for (size_t i = 0; i < BATCH; i++) {
+        if (some[i] > 0) {
+            SAME(other + i * row, y + i * row, row);
+            SAME(last + i * 9, state + i * 9, 9);
+            continue;
+        }
+        for (size_t j = 0; j < row; j++) CHECK(other[i * row + j] == 0.0f);
+        for (size_t j = 0; j < 9; j++) CHECK(last[i * 9 + j] == 0.0f);
+    }
+    float dx[X];
+    size_t count;
+    float *values;
+    OK(elman_forward(network, x, BATCH, STEPS, none, start, other, last));
+    OK(elman_backward(network, y, state, dx, start));
+    OK(elman_gradients(network, &values, &count));
+    for (size_t i = 0; i < count; i++) CHECK(values[i] == 0.0f);
+    for (size_t i = 0; i < X; i++) CHECK(dx[i] == 0.0f);
+    for (size_t i = 0; i < BATCH * 9; i++) CHECK(start[i] == 0.0f && last[i] == 0.0f);
+
+    float turned[X], turned_y[BATCH * STEPS * 2], turned_dx[X];
+    CHECK(elman_get_time_major(network) == 0);
+    OK(elman_set_seed(network, 3));
+    OK(elman_forward(network, x, BATCH, STEPS, some, NULL, y, NULL));
+    OK(elman_backward(network, y, NULL, dx, NULL));
+    transpose(x, BATCH, STEPS, INPUT, turned);
+    OK(elman_set_time_major(network, 1));
+    OK(elman_clone(network, &copy));
+    CHECK(elman_get_time_major(network) == 1 && elman_get_time_major(copy) == 1);
+    elman_destroy(copy);
+    OK(elman_set_seed(network, 3));
+    OK(elman_forward(network, turned, BATCH, STEPS, some, NULL, turned_y, NULL));
+    transpose(turned_y, STEPS, BATCH, 2, other);
+    SAME(other, y, BATCH * row);
+    OK(elman_backward(network, turned_y, NULL, turned_dx, NULL));
+    transpose(turned_dx, STEPS, BATCH, INPUT, turned);
+    SAME(turned, dx, X);
+    double error;
+    OK(elman_gradient_check(network, turned, BATCH, STEPS, some, NULL, turned_y, NULL, &error));
+    CHECK(error < 1e-6);
+    elman_destroy(network);
+}
+
 /* What many threads do with one network, each with its own errors. */
 static void *run_often(void *argument) {
     const elman_network *network = (const elman_network *)argument;
@@ -839,6 +896,7 @@ int main(int argc, char **argv) {
     settings();
     layers();
     same_bits();
+    batches();
     many_threads();
     dropout();
     gradients();

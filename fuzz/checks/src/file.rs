@@ -143,7 +143,11 @@ pub fn save(world: &mut World, source: &mut Source<'_>) {
     if let (Some(net), Some(files), Where::File(index)) = (net, &mut world.files, to)
         && done.is_some_and(|done| done.is_ok())
     {
-        files.files[index] = File::Network(net.model.clone(), parameters(&net.twin));
+        let model = Model {
+            time_major: false,
+            ..net.model.clone()
+        };
+        files.files[index] = File::Network(model, parameters(&net.twin));
         check_memory(
             &net.handle,
             &fs::read(files.path(index)).expect("a file that was written"),

@@ -108,7 +108,7 @@ impl Padding {
             choice => 1 + choice % steps.clamp(1, 100),
         };
         let lengths: Vec<_> = (0..call.len(&[batch])).map(|_| length(source)).collect();
-        let wrong = |length: &usize| *length == 0 || *length > steps;
+        let wrong = |length: &usize| *length > steps;
         call.wrong(ELMAN_ERROR_OUT_OF_RANGE, lengths.iter().any(wrong));
         let argument = call.read(&lengths);
         let padding = Self {

@@ -29,6 +29,8 @@ pub struct Model {
     pub input: usize,
     pub layers: Vec<Layer>,
     pub output: u32,
+    /// Of the handle; a twin always runs batch-major.
+    pub time_major: bool,
     pub standardization: Option<[Vec<f32>; 2]>,
     /// Of the classes.
     pub names: Option<Vec<String>>,
@@ -40,6 +42,7 @@ impl Model {
             input,
             layers: Vec::new(),
             output: ELMAN_OUTPUT_LAST,
+            time_major: false,
             standardization: None,
             names: None,
         }
@@ -235,6 +238,8 @@ impl Net {
         assert_eq!(elman_state_size(Some(network)), model.state_size());
         assert_eq!(elman_output(Some(network)), model.output);
         assert_eq!(elman_threads(Some(network)), self.threads);
+        let time_major = elman_get_time_major(Some(network));
+        assert_eq!(time_major, u32::from(model.time_major));
         let count = model.parameter_count();
         assert_eq!(elman_parameter_count(Some(network)), count);
         assert!(same(&parameters(network), &parameters(&self.twin)));
@@ -566,6 +571,20 @@ pub fn set_output(world: &mut World, source: &mut Source<'_>) {
                 elman_set_output(Some(twin), mode)
             });
         },
+    );
+    set_time_major(world, &mut source.ahead());
+}
+
+fn set_time_major(world: &mut World, source: &mut Source<'_>) {
+    let slot = few(source);
+    let time_major = source.constant(2);
+    let mut call = Call::new("elman_set_time_major", source);
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, time_major > 1);
+    world.change(
+        slot,
+        call,
+        |network, _| elman_set_time_major(network, time_major),
+        |net| net.model.time_major = time_major == 1,
     );
 }
 
@@ -977,6 +996,7 @@ pub fn ask_nothing() {
     assert_eq!(elman_state_size(None), 0);
     assert_eq!(elman_output(None), ELMAN_OUTPUT_LAST);
     assert_eq!(elman_threads(None), 0);
+    assert_eq!(elman_get_time_major(None), 0);
     assert_eq!(elman_parameter_count(None), 0);
     elman_destroy(None);
 }

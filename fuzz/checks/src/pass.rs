@@ -19,7 +19,7 @@ struct Sequences {
     batch: usize,
     steps: usize,
     lengths: Option<Vec<usize>>,
-    /// What is behind the end of a sequence is any number.
+    /// `[batch][steps][input]`, however the call got it. What is behind the end of a sequence is any number.
     x: Vec<f32>,
     state_in: Option<Vec<f32>>,
     /// Features of the input and elements of the state.
@@ -52,16 +52,23 @@ impl Sequences {
             let longest = steps.clamp(1, 100);
             let length = |_| match source.below(64) {
                 63 => source.pick(&[0, steps.wrapping_add(1), usize::MAX]),
+                60..63 => 0,
                 choice => 1 + choice % longest,
             };
             (0..rows).map(length).collect::<Vec<_>>()
         });
-        let wrong = |length: &usize| *length == 0 || *length > steps;
+        let wrong = |length: &usize| *length > steps;
         let lengths_wrong = lengths.iter().flatten().any(wrong);
         let states = call.len(&[batch, state]);
         let state_in = source.rarely(3).then(|| source.floats(states));
+        let time_major = model.is_some_and(|model| model.time_major);
+        let given = if time_major {
+            turned(&x, batch, steps)
+        } else {
+            x.clone()
+        };
         let arguments = Arguments {
-            x: call.read(&x),
+            x: call.read(&given),
             lengths: call.read_optional(lengths.as_deref()),
             state_in: call.read_optional(state_in.as_deref()),
         };
@@ -112,6 +119,25 @@ fn blanked(values: &[f32], steps: usize, width: usize, lengths: &[usize]) -> Vec
     values
 }
 
+/// `values` `[rows][columns][any]` as `[columns][rows][any]`.
+fn turned(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    let width = values.len() / rows / columns;
+    let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+    let parts = places.map(|place| &values[place * width..(place + 1) * width]);
+    parts.collect::<Vec<_>>().concat()
+}
+
+/// Outputs `[batch][steps][any]`, or their gradients, as a caller of the network has them.
+fn outputs_of(model: &Model, values: &[f32], batch: usize, steps: usize) -> Vec<f32> {
+    match model.output {
+        ELMAN_OUTPUT_ALL if model.time_major => turned(values, batch, steps),
+        _ => values.to_vec(),
+    }
+}
+
 /// The outputs and the final state of one sequence by itself.
 pub fn predict_one(network: &Network, x: &[f32], state: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let steps = x.len() / elman_input_size(Some(network));
@@ -144,8 +170,12 @@ fn predict_apart(network: &Network, model: &Model, sequences: &Sequences) -> (Ve
     let states = sequences.states();
     for index in 0..sequences.batch {
         let x = &sequences.x[index * sequences.steps * input..];
-        let x = &x[..sequences.length(index) * input];
-        let (mut y, end) = predict_one(network, x, &states[index * state..][..state]);
+        let length = sequences.length(index);
+        let x = &x[..length * input];
+        let (mut y, end) = match length {
+            0 => (vec![0.0; width], vec![0.0; state]),
+            _ => predict_one(network, x, &states[index * state..][..state]),
+        };
         if model.output == ELMAN_OUTPUT_ALL {
             y.resize(sequences.steps * width, 0.0);
         }
@@ -203,6 +233,7 @@ pub fn predict(world: &mut World, source: &mut Source<'_>) {
     });
     if let (Some(net), Some(done)) = (net, done.filter(Done::is_ok)) {
         let (y, ends) = predict_apart(&net.twin, &net.model, &sequences);
+        let y = outputs_of(&net.model, &y, batch, steps);
         expect_results(&done, to, (&y, &ends));
     }
 }
@@ -252,7 +283,8 @@ fn forward_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         twin, x, batch, steps, from, state_in, to_y, to_ends
     ));
     must("elman_forward", status);
-    expect_results(&done, to, (&y, &ends));
+    let theirs = outputs_of(&net.model, &y, batch, steps);
+    expect_results(&done, to, (&theirs, &ends));
     if !net.model.drops() {
         let (alone, alone_ends) = predict_apart(&net.twin, &net.model, &sequences);
         assert!(
@@ -298,7 +330,11 @@ pub fn backward(world: &mut World, source: &mut Source<'_>) {
     let inputs = batch * steps * model.as_ref().map_or(1, |model| model.input.min(1 << 16));
     let dy = (!source.rarely(8)).then(|| source.floats(outputs));
     let dstate_out = source.rarely(2).then(|| source.floats(states));
-    let from = [&dy, &dstate_out].map(|values| call.read_optional(values.as_deref()));
+    let theirs = match (&model, &dy) {
+        (Some(model), Some(dy)) => Some(outputs_of(model, dy, batch, steps)),
+        _ => dy.clone(),
+    };
+    let from = [&theirs, &dstate_out].map(|values| call.read_optional(values.as_deref()));
     let dx = call.write_optional(inputs, source.rarely(2));
     let dstate_in = call.write_optional(states, source.rarely(2));
     let given = from.map(|argument| call.gives(argument));
@@ -337,7 +373,11 @@ pub fn backward(world: &mut World, source: &mut Source<'_>) {
         pointer_state
     ));
     must("elman_backward", status);
-    expect_results(&done, [dx, dstate_in], (&to_x, &to_state));
+    let theirs = match net.model.time_major {
+        true => turned(&to_x, batch, steps),
+        false => to_x.clone(),
+    };
+    expect_results(&done, [dx, dstate_in], (&theirs, &to_state));
     if to_x.iter().all(|value| value.is_finite()) {
         let blank = blanked(&to_x, steps, net.model.input, &lengths);
         assert!(
@@ -403,10 +443,24 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
     let sizes = model
         .as_ref()
         .map_or(vec![batch], |model| model.output_sizes(batch, steps));
+    let empty = sequences
+        .lengths
+        .iter()
+        .flatten()
+        .all(|&length| length == 0);
+    let nothing = |model: &Model| model.parameter_count() + model.state_size() == 0;
+    call.wrong(
+        ELMAN_ERROR_ZERO_SIZE,
+        sequences.lengths.is_some() && empty && model.as_ref().is_some_and(nothing),
+    );
     let (outputs, states) = (call.len(&sizes), call.len(&[batch, sequences.state]));
     let dy = (!source.rarely(8)).then(|| source.floats(outputs));
     let dstate_out = source.rarely(2).then(|| source.floats(states));
-    let from = [&dy, &dstate_out].map(|values| call.read_optional(values.as_deref()));
+    let theirs = match (&model, &dy) {
+        (Some(model), Some(dy)) => Some(outputs_of(model, dy, batch, steps)),
+        _ => dy.clone(),
+    };
+    let from = [&theirs, &dstate_out].map(|values| call.read_optional(values.as_deref()));
     let error = call.write(1);
     let given = from.map(|argument| call.gives(argument));
     let network = net.as_ref().map(|net| &*net.handle);
