@@ -114,9 +114,9 @@ const STEPS: [f64; 3] = [1e-5, 1e-6, 1e-7];
 /// A quotient that is this close needs no smaller step.
 const CLOSE: f64 = 1e-7;
 
-/// Compares the gradients of the network's backward pass with central difference quotients, for every parameter, every
-/// element of `x` that is read, and every element of the states that the sequences start from (`state_in`
-/// `[batch][state_size]`, None for zeros).
+/// Compares the gradients of the network's backward pass with central difference quotients, for every parameter that is not
+/// [frozen](Network::set_trainable), every element of `x` that is read, and every element of the states that the sequences
+/// start from (`state_in` `[batch][state_size]`, None for zeros).
 ///
 /// `loss` gets outputs and final states, stores its gradients of either (or leaves them 0) and returns its value: one of
 /// [`crate::loss`], or any function that is smooth almost everywhere.
@@ -128,8 +128,8 @@ const CLOSE: f64 = 1e-7;
 /// elements where the network has dropout. It takes two forward passes for each number.
 ///
 /// # Errors
-/// Those of [`Network::forward`], and those of `loss`; [`Error::ZeroSize`] where there is nothing to check: no parameter, no
-/// state, and no sequence that is not empty.
+/// Those of [`Network::forward`], and those of `loss`; [`Error::ZeroSize`] where there is nothing to check: no parameter that
+/// is not frozen, no state, and no sequence that is not empty.
 pub fn check_gradients<E: Element>(
     network: &Network<E>,
     batch: Batch<'_, f64>,
@@ -334,18 +334,21 @@ impl<F: FnMut(Outputs<'_>) -> Result<f64>> Check<'_, F> {
         Ok(best)
     }
 
-    /// What stands at `index` of the parameters, of `x` or of the states; None for padding.
+    /// What stands at `index` of the parameters, of `x` or of the states; None for padding, and for frozen parameters, which
+    /// have no gradients.
     fn variable(&self, set: usize, index: usize) -> Option<Variable> {
         match set {
             0 => {
                 let (layer, tensor, index_in_tensor) = self.network.parameter_place(index)?;
-                Some(Variable::Parameter {
-                    index,
-                    layer,
-                    tensor: tensor.role,
-                    row: index_in_tensor / tensor.columns,
-                    column: index_in_tensor % tensor.columns,
-                })
+                self.network
+                    .is_trainable(layer)
+                    .then_some(Variable::Parameter {
+                        index,
+                        layer,
+                        tensor: tensor.role,
+                        row: index_in_tensor / tensor.columns,
+                        column: index_in_tensor % tensor.columns,
+                    })
             }
             1 => {
                 let features = self.network.input_size();

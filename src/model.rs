@@ -55,6 +55,8 @@ pub struct LayerSlot<E: Element> {
     pub parameter_count: usize,
     /// Index of its first element in a sequence's state.
     pub first_state: usize,
+    /// Whether training changes its parameters.
+    pub trainable: bool,
 }
 
 impl<E: Element> Clone for LayerSlot<E> {
@@ -219,6 +221,7 @@ impl<E: Element> Model<E> {
             parameter_count: total - first_parameter,
             first_state: self.state_size,
             spec,
+            trainable: true,
             layer,
         };
         let own = slot.state.iter().map(|part| part.size);
@@ -324,6 +327,15 @@ impl<E: Element> Model<E> {
         self.parameters.len().saturating_mul(2)
     }
 
+    /// The first layer that has parameters to be trained; their number where none has.
+    pub fn first_trainable(&self) -> usize {
+        let trains = |place: &LayerSlot<E>| place.trainable && place.parameter_count > 0;
+        self.places
+            .iter()
+            .position(trains)
+            .unwrap_or(self.places.len())
+    }
+
     /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
     pub fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
         let holds = |place: &LayerSlot<E>| place.parameters().contains(&index);
@@ -346,6 +358,9 @@ impl<E: Element> Model<E> {
         }
         for (to, from) in copy.parameters.iter_mut().zip(&self.parameters[..]) {
             *to = from.to_f64();
+        }
+        for (to, from) in copy.places.iter_mut().zip(&self.places) {
+            to.trainable = from.trainable;
         }
         copy.output = self.output;
         copy.standardization = self.copy_standardization()?;

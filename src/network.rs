@@ -380,7 +380,8 @@ impl<E: Element> Network<E> {
     }
 
     /// Goes back through the last [`forward`](Self::forward) and adds the gradients of the parameters to
-    /// [`gradients`](Self::gradients). They are sums over the batch, not means.
+    /// [`gradients`](Self::gradients), except those of [frozen](Self::set_trainable) layers. They are sums over the batch, not
+    /// means.
     ///
     /// `dy` is the gradient of the outputs, in the shape of `y` (None: 0); what lies behind the end of a sequence is
     /// not read. `dstate_out` `[batch][state_size]` is the gradient of the final states (None: 0). `dx` (in the shape of
@@ -438,7 +439,8 @@ impl<E: Element> Network<E> {
         })
     }
 
-    /// Lets the optimizer apply the gradients to the parameters, then clears them.
+    /// Lets the optimizer apply the gradients to the parameters, except those of [frozen](Self::set_trainable) layers, then
+    /// clears them.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where the optimizer belongs to a network of another size, [`Error::OutOfMemory`]. Parameters,

@@ -23,8 +23,8 @@ use read::Contents;
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {
-    /// Writes the network to a file: its layers, parameters, output mode, standardization and class names, its seed, and how
-    /// many epochs and passes it has trained. Gradients and the number of threads are not part of it.
+    /// Writes the network to a file: its layers and which of them are frozen, parameters, output mode, standardization and
+    /// class names, its seed, and how many epochs and passes it has trained. Gradients and the number of threads are not part of it.
     ///
     /// The file is a [safetensors](https://github.com/huggingface/safetensors) file. The k-th recurrent layer, counted
     /// from 0, has the tensors of a layer of `torch.nn.RNN`, `GRU` or `LSTM`: `weight_ih_l{k}` `[gates * units][input]`,
@@ -175,6 +175,9 @@ struct Architecture {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     classes: Vec<String>,
     layers: Vec<LayerSpec>,
+    /// Those that training leaves alone, if any, from the input on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    frozen: Vec<usize>,
     /// Missing in the files of early versions.
     #[serde(default)]
     training: Position,
@@ -259,6 +262,12 @@ impl Architecture {
                 .places
                 .iter()
                 .map(|place| place.spec.clone())
+                .collect(),
+            frozen: model
+                .places
+                .iter()
+                .enumerate()
+                .filter_map(|(index, place)| (!place.trainable).then_some(index))
                 .collect(),
             training,
         }

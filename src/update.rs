@@ -49,7 +49,8 @@ struct Copied<'a, E> {
     source: Source,
 }
 
-/// Updates the parameters by their gradients, which are 0 then, and all that is packed of them.
+/// Updates the parameters by their gradients, which are 0 then, and all that is packed of them. Frozen layers stay as they
+/// are, and so does what the optimizer remembers of them.
 pub fn update<E: Element>(
     crew: Crew<'_>,
     model: &mut Model<E>,
@@ -60,6 +61,15 @@ pub fn update<E: Element>(
     let tier = model.tier;
     let mut parameters = &mut model.parameters[..];
     for (index, (place, weights)) in model.places.iter().zip(&mut model.weights).enumerate() {
+        if !place.trainable {
+            let count = place.parameter_count;
+            let own_gradients;
+            (_, parameters) = parameters.split_at_mut(count);
+            (own_gradients, gradients) = gradients.split_at_mut(count);
+            own_gradients.fill(E::ZERO);
+            _ = step.take(count);
+            continue;
+        }
         let mut forward = [const { None }; LAYER_COPIES];
         let mut transposed = [const { None }; LAYER_COPIES];
         for (slot, packed) in forward.iter_mut().zip(weights) {

@@ -208,6 +208,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_set_standardization(network, mean, deviation, count);
     elman_set_threads(network, threads);
     elman_set_time_major(network, time_major);
+    elman_set_trainable(network, layer, trainable);
     elman_sgd_create(learning_rate, momentum, nesterov, weight_decay, out);
     elman_softmax(logits, rows, classes, probabilities);
     elman_softmax_cross_entropy(logits, labels, rows, classes, loss, dlogits);

@@ -7,7 +7,7 @@ use crate::network::Network;
 use crate::run::batch_of;
 use crate::status::{Result, Status};
 
-/// Compares the gradients of elman_backward() with central difference quotients: those of every parameter, every input
+/// Compares the gradients of elman_backward() with central difference quotients: those of every parameter that is not frozen, every input
 /// and every start state. The function whose gradients they are is sum(dy * y) + sum(dstate_out * state_out).
 ///
 ///   x, batch, steps, lengths, state_in      as with elman_predict()
@@ -18,8 +18,8 @@ use crate::status::{Result, Status};
 /// It runs on a copy in double, so the network stays as it is, and takes two forward passes for each gradient: use a
 /// small batch.
 ///
-/// Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no parameter, input or state to
-/// check.
+/// Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no such parameter, input or
+/// state.
 /// Threads: any number on one network. Since 0.1.
 ///
 /// # Safety

@@ -4,12 +4,14 @@
 //! loaded as of one that was built.
 
 use std::ffi::{CStr, c_char};
+use std::mem::offset_of;
 
 use elman_engine::init::TensorRole;
 use elman_engine::{Error, LayerKind};
 
 use crate::border::{Versioned, call, get, require};
 use crate::network::{ELMAN_LINEAR, Network, activation_number};
+use crate::optimizer::flag;
 use crate::status::{Result, Status};
 
 /// A recurrent layer, of elman_add_rnn().
@@ -45,10 +47,12 @@ pub struct LayerInfo {
     pub state_offset: usize,
     /// Number of its elements in the state of a sequence.
     pub state_size: usize,
+    /// Whether training changes its parameters, 0 or 1: elman_set_trainable().
+    pub trainable: u32,
 }
 
 impl Versioned for LayerInfo {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, trainable);
 }
 
 /// What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end.
@@ -122,6 +126,7 @@ pub unsafe extern "C" fn elman_get_layer_info(
             tensor_count: layer.tensors().len(),
             state_offset: layer.state.start,
             state_size: layer.state.len(),
+            trainable: layer.trainable.into(),
         });
         Ok(())
     })
@@ -166,6 +171,36 @@ pub unsafe extern "C" fn elman_get_tensor_info(
             parameter_offset: tensor.parameters.start,
         });
         Ok(())
+    })
+}
+
+/// Freezes a layer, or lets it be trained again, as every layer is when it is added. elman_get_layer_info() tells which it is;
+/// it is saved with the network.
+///
+///   layer       its number, from 0 at the input
+///   trainable   0 or 1
+///
+/// Training leaves the parameters of a frozen layer as they are, bit for bit: elman_backward() adds nothing to its gradients,
+/// which become 0 here, and elman_update() passes over its parameters and what the optimizer remembers of them, weight decay
+/// and momentum or not. Gradients still go through it to what is below. Where nothing below is trained and neither `dx` nor
+/// `dstate_in` is wanted, elman_backward() ends above it. elman_initialize() and elman_set_parameters() reach its parameters
+/// all the same.
+///
+/// A layer that has been frozen from the first update on starts late: Adam's bias corrections count the steps of the
+/// optimizer, not of a layer. elman_optimizer_reset() starts all of them anew.
+///
+/// Errors: NULL, OUT_OF_RANGE for `layer`, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_set_trainable(
+    network: Option<&mut Network>,
+    layer: usize,
+    trainable: u32,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        let trainable = flag("trainable", trainable)?;
+        Ok(network.0.set_trainable(layer, trainable)?)
     })
 }
 

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn elman_forward(
 }
 
 /// Goes back through the last elman_forward() and adds the gradients of the parameters to those that are there: sums
-/// over the batch, not means (a mean is the business of the loss).
+/// over the batch, not means (a mean is the business of the loss). Layers that elman_set_trainable() has frozen get none.
 ///
 ///   dy          gradient of the outputs, in the shape of `y`; what lies behind the end of a sequence is not read; NULL
 ///               for zeros
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn elman_backward(
     })
 }
 
-/// Lets the optimizer apply the gradients to the parameters, then sets them to 0.
+/// Lets the optimizer apply the gradients to the parameters, except those of frozen layers, then sets them to 0.
 ///
 /// Errors: NULL, OUT_OF_MEMORY; MISMATCH where the optimizer has served a network with another number of parameters.
 /// Threads: needs the network and the optimizer to itself. Since 0.1.

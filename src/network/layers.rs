@@ -9,7 +9,7 @@ use crate::init::{Initializer, TensorRole};
 use crate::layer::LayerSpec;
 use crate::layer::options::RecurrentOptions;
 use crate::model::LayerSlot;
-use crate::{Element, Result};
+use crate::{Element, Error, Result};
 
 /// How layers start when they are added.
 const START: Initializer = Initializer::PyTorch { gain: 1.0 };
@@ -102,6 +102,36 @@ impl<E: Element> Network<E> {
         Ok(())
     }
 
+    /// Freezes a layer, or lets it be trained again, as every layer is when it is added. It is saved with the network.
+    ///
+    /// Training leaves the parameters of a frozen layer as they are, bit for bit: [`backward`](Self::backward) adds nothing to
+    /// its gradients, which become 0 here, and [`update`](Self::update) passes over its parameters and what the optimizer
+    /// remembers of them, weight decay and momentum or not. Gradients still go through it to what is below. Where nothing
+    /// below is trained and neither `dx` nor `dstate_in` is wanted, `backward` ends above it.
+    /// [`initialize`](Self::initialize) and [`set_parameters`](Self::set_parameters) reach its parameters all the same.
+    ///
+    /// A layer that has been frozen from the first update on starts late: Adam's bias corrections count the steps of the
+    /// optimizer, not of a layer. [Reset](crate::optimizer::Optimizer::reset) the optimizer to start all of them anew.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`] where there is no such layer, [`Error::OutOfMemory`].
+    pub fn set_trainable(&mut self, layer: usize, trainable: bool) -> Result<()> {
+        let count = self.layer_count();
+        if layer >= count {
+            return Err(Error::IndexOutOfRange {
+                name: "layer",
+                index: layer,
+                count,
+            });
+        }
+        let place = &mut Self::unshared(&mut self.model)?.places[layer];
+        place.trainable = trainable;
+        if !trainable {
+            self.gradients[place.parameters()].fill(E::ZERO);
+        }
+        Ok(())
+    }
+
     /// Number of layers.
     pub fn layer_count(&self) -> usize {
         self.model.places.len()
@@ -134,6 +164,8 @@ pub struct LayerInfo<'a> {
     pub parameters: Range<usize>,
     /// Its part of a sequence's state.
     pub state: Range<usize>,
+    /// Whether training changes its parameters: [`Network::set_trainable`].
+    pub trainable: bool,
     tensors: &'a [crate::layer::Tensor],
 }
 
@@ -205,6 +237,7 @@ impl<'a> LayerInfo<'a> {
             outputs: place.layer.outputs(),
             parameters: place.parameters(),
             state: place.first_state..place.first_state + place.state_size(),
+            trainable: place.trainable,
             tensors: &place.tensors,
         }
     }

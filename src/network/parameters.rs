@@ -58,6 +58,11 @@ impl<E: Element> Network<E> {
         self.model.parameter_place(index)
     }
 
+    /// Whether training changes the parameters of a layer that there is.
+    pub(crate) fn is_trainable(&self, layer: usize) -> bool {
+        self.model.places[layer].trainable
+    }
+
     /// The gradients, in the order of the parameters.
     pub fn gradients(&self) -> &[E] {
         &self.gradients

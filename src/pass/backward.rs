@@ -83,6 +83,8 @@ struct BackwardPass<'a, E: Element> {
     input_gradient: bool,
     start_gradient: bool,
     own_start: bool,
+    /// The layers before this one have nothing to compute.
+    first: usize,
     /// The threads of a shard.
     crew: Crew<'a>,
 }
@@ -214,6 +216,10 @@ impl<E: Element> Workspace<E> {
             input_gradient: flow.dx.is_some(),
             start_gradient: flow.dstate_in.is_some(),
             own_start: self.own_start,
+            first: match (&flow.dx, &flow.dstate_in) {
+                (None, None) => model.first_trainable(),
+                _ => 0,
+            },
             crew: self.crew_of_shard(crew),
         };
         let layers = model.sequence_layers();
@@ -231,6 +237,9 @@ impl<E: Element> Workspace<E> {
             for index in layers..model.places.len() {
                 shared.parameters(crew, index, &*head, 0..1, strips, sums)?;
             }
+        }
+        if shared.first >= layers && shared.first > 0 {
+            return Ok(());
         }
         let limit = window_limit(model, &self.layout);
         let all = 0..self.layout.steps();
@@ -332,7 +341,7 @@ impl<E: Element> BackwardPass<'_, E> {
     ) {
         let model = self.model;
         let first = layers.start;
-        for index in layers.rev() {
+        for index in layers.rev().take_while(|&index| index >= self.first) {
             let place = &model.places[index];
             let pass = Backward {
                 tier: model.tier,
@@ -344,7 +353,8 @@ impl<E: Element> BackwardPass<'_, E> {
                 state_gradient: self.dstate_out.map(|state| &state[place.first_state..]),
                 state_stride: model.state_size,
                 last_gradient: last.take(),
-                input_gradient: index > first || below || self.input_gradient,
+                input_gradient: self.input_gradient
+                    || index > self.first && (index > first || below),
                 accumulate: false,
                 start_gradient: self.start_gradient,
                 own_start: self.own_start,
@@ -365,6 +375,9 @@ impl<E: Element> BackwardPass<'_, E> {
         sums: &mut [E],
     ) -> Result<()> {
         let place: &LayerSlot<E> = &self.model.places[index];
+        if !place.trainable {
+            return Ok(());
+        }
         let pass = &Gradients {
             tier: self.model.tier,
             input: self.model.input_region(index),

@@ -78,6 +78,18 @@ impl<'a> Contents<'a> {
             spec.check()
                 .map_err(|error| self.fault(&format!("the metadata: layers[{index}]: {error}")))?;
         }
+        let count = architecture.layers.len();
+        let mut before = None;
+        for &layer in &architecture.frozen {
+            if layer >= count || before >= Some(layer) {
+                let message = format!(
+                    "the metadata: frozen is {:?}, expected rising numbers below {count}, the number of layers",
+                    architecture.frozen
+                );
+                return Err(self.fault(&message));
+            }
+            before = Some(layer);
+        }
         Ok(architecture)
     }
 
@@ -116,6 +128,9 @@ impl<'a> Contents<'a> {
         model.output = architecture.output;
         for spec in architecture.layers {
             model.add(spec)?;
+        }
+        for layer in architecture.frozen {
+            model.places[layer].trainable = false;
         }
         let mut first = 0;
         for entry in entries.iter().filter(|entry| entry.role.is_some()) {

@@ -1,6 +1,7 @@
 /* Every part of the library, used rightly. The argument is the directory of the Japanese Vowels data set. */
 #include "check.h"
 #include <pthread.h>
+#include <stddef.h>
 
 enum { INPUT = 3, BATCH = 4, STEPS = 6, X = BATCH * STEPS * INPUT };
 
@@ -78,9 +79,9 @@ static void layers(void) {
     free(drawn), free(again);
 
     const elman_layer_info expected[] = {
-        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4, 1},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0, 1},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0, 1},
     };
     const char *names[] = {"W_x", "W_h", "b", "W", "b"};
     size_t named = 0;
@@ -88,7 +89,7 @@ static void layers(void) {
     for (size_t layer = 0; layer < 3; layer++) {
         elman_layer_info info;
         OK(elman_get_layer_info(network, layer, &info, sizeof info));
-        CHECK(memcmp(&info, &expected[layer], sizeof info) == 0);
+        CHECK(memcmp(&info, &expected[layer], offsetof(elman_layer_info, trainable)) == 0 && info.trainable == 1);
         size_t offset = info.parameter_offset;
         for (size_t index = 0; index < info.tensor_count; index++) {
             elman_tensor_info tensor;
@@ -249,6 +250,44 @@ static void batches(void) {
     double error;
     OK(elman_gradient_check(network, turned, BATCH, STEPS, some, NULL, turned_y, NULL, &error));
     CHECK(error < 1e-6);
+    elman_destroy(network);
+}
+
+/* A frozen layer stays as it is, in a file too. */
+static void frozen_layers(void) {
+    elman_network *network = network_of(ELMAN_OUTPUT_LAST), *loaded;
+    elman_optimizer *optimizer;
+    elman_layer_info info;
+    OK(elman_adamw_create(0.1, 0.9, 0.999, 1e-8, 0.1, &optimizer));
+    OK(elman_set_trainable(network, 1, 0));
+    OK(elman_get_layer_info(network, 1, &info, sizeof info));
+    CHECK(info.trainable == 0);
+    const size_t count = elman_parameter_count(network), end = info.parameter_offset + info.parameter_count;
+    float *before = floats(count), *after = floats(count), dy[BATCH * 2] = {1, -1, 1, -1, 1, -1, 1, -1}, *gradients;
+    OK(elman_get_parameters(network, before, count));
+    OK(elman_forward(network, x, BATCH, STEPS, lengths, NULL, NULL, NULL));
+    OK(elman_backward(network, dy, NULL, NULL, NULL));
+    OK(elman_gradients(network, &gradients, NULL));
+    CHECK(gradients[0] != 0.0f);
+    for (size_t i = info.parameter_offset; i < end; i++) CHECK(gradients[i] == 0.0f);
+    OK(elman_update(network, optimizer));
+    OK(elman_get_parameters(network, after, count));
+    SAME(after + info.parameter_offset, before + info.parameter_offset, info.parameter_count);
+    CHECK(after[0] != before[0] && after[count - 1] != before[count - 1]);
+
+    size_t size;
+    OK(elman_save_memory(network, NULL, 0, &size));
+    unsigned char *bytes = malloc(size);
+    OK(elman_save_memory(network, bytes, size, &size));
+    OK(elman_load_memory(bytes, size, &loaded));
+    OK(elman_get_layer_info(loaded, 1, &info, sizeof info));
+    CHECK(info.trainable == 0);
+    OK(elman_set_trainable(loaded, 1, 1));
+    OK(elman_get_layer_info(loaded, 1, &info, sizeof info));
+    CHECK(info.trainable == 1);
+    free(bytes), free(before), free(after);
+    elman_optimizer_destroy(optimizer);
+    elman_destroy(loaded);
     elman_destroy(network);
 }
 
@@ -897,6 +936,7 @@ int main(int argc, char **argv) {
     layers();
     same_bits();
     batches();
+    frozen_layers();
     many_threads();
     dropout();
     gradients();

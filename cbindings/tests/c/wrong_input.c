@@ -109,6 +109,9 @@ static void networks(void) {
     FAILS(elman_set_output(NULL, ELMAN_OUTPUT_ALL), NULL, "network is NULL");
     FAILS(elman_set_output(network, 2), UNKNOWN_CONSTANT,
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");
+    FAILS(elman_set_trainable(NULL, 0, 0), NULL, "network is NULL");
+    FAILS(elman_set_trainable(network, 2, 0), OUT_OF_RANGE, "layer is 2, expected less than 2");
+    FAILS(elman_set_trainable(network, 0, 2), UNKNOWN_CONSTANT, "trainable is 2, which names nothing; known are 0 and 1");
     FAILS(elman_set_time_major(NULL, 1), NULL, "network is NULL");
     FAILS(elman_set_time_major(network, 2), UNKNOWN_CONSTANT, "time_major is 2, which names nothing; known are 0 and 1");
     CHECK(elman_get_time_major(network) == 0);

@@ -1,5 +1,6 @@
 //! Networks: what a caller knows about one, and the calls that make and change it.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
@@ -28,6 +29,8 @@ pub enum Layer {
 pub struct Model {
     pub input: usize,
     pub layers: Vec<Layer>,
+    /// Numbers of the layers that are frozen.
+    pub frozen: BTreeSet<usize>,
     pub output: u32,
     /// Of the handle; a twin always runs batch-major.
     pub time_major: bool,
@@ -41,6 +44,7 @@ impl Model {
         Self {
             input,
             layers: Vec::new(),
+            frozen: BTreeSet::new(),
             output: ELMAN_OUTPUT_LAST,
             time_major: false,
             standardization: None,
@@ -93,6 +97,10 @@ impl Model {
         let mut network = create(self.input);
         for layer in &self.layers {
             must("a layer", layer.add(Some(&mut network)));
+        }
+        for &layer in &self.frozen {
+            let status = elman_set_trainable(Some(&mut network), layer, 0);
+            must("elman_set_trainable", status);
         }
         must(
             "elman_set_output",
@@ -281,6 +289,8 @@ impl Net {
             let found = (info.kind, info.activation, info.rate, info.state_size);
             assert_eq!(found, expected);
             assert_eq!((info.size, info.input_size), (size, inputs));
+            let trainable = !model.frozen.contains(&index);
+            assert_eq!(info.trainable, u32::from(trainable));
             assert_eq!((info.parameter_offset, info.state_offset), (offset, state));
             inputs = info.output_size;
             offset += info.parameter_count;
@@ -573,6 +583,32 @@ pub fn set_output(world: &mut World, source: &mut Source<'_>) {
         },
     );
     set_time_major(world, &mut source.ahead());
+    set_trainable(world, &mut source.ahead());
+}
+
+fn set_trainable(world: &mut World, source: &mut Source<'_>) {
+    let slot = few(source);
+    let (layer, trainable) = (source.below(6), source.constant(2));
+    let mut call = Call::new("elman_set_trainable", source);
+    call.starve(source);
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, trainable > 1);
+    let layers = world.networks[slot]
+        .as_ref()
+        .map_or(0, |net| net.model.layers.len());
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, layer >= layers);
+    let set = |network: Option<&mut Network>| elman_set_trainable(network, layer, trainable);
+    world.change(
+        slot,
+        call,
+        |network, _| set(network),
+        |net| {
+            must("elman_set_trainable", set(Some(&mut net.twin)));
+            match trainable {
+                0 => net.model.frozen.insert(layer),
+                _ => net.model.frozen.remove(&layer),
+            };
+        },
+    );
 }
 
 fn set_time_major(world: &mut World, source: &mut Source<'_>) {

@@ -448,7 +448,14 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
         .iter()
         .flatten()
         .all(|&length| length == 0);
-    let nothing = |model: &Model| model.parameter_count() + model.state_size() == 0;
+    let trained = |(index, layer): (usize, &Layer)| {
+        !matches!(layer, Layer::Dropout { .. })
+            && !model
+                .as_ref()
+                .is_some_and(|model| model.frozen.contains(&index))
+    };
+    let nothing =
+        |model: &Model| model.state_size() == 0 && !model.layers.iter().enumerate().any(trained);
     call.wrong(
         ELMAN_ERROR_ZERO_SIZE,
         sequences.lengths.is_some() && empty && model.as_ref().is_some_and(nothing),
