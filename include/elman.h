@@ -587,6 +587,10 @@ typedef struct {
   size_t state_offset;
   /** Number of its elements in the state of a sequence. */
   size_t state_size;
+    /**
+     * Whether training changes its parameters, 0 or 1: elman_set_trainable().
+     */
+    uint32_t trainable;
 } elman_layer_info;
 
 /** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */
@@ -641,6 +645,29 @@ elman_status elman_get_tensor_info(const elman_network *network,
                                    size_t tensor,
                                    elman_tensor_info *info,
                                    size_t size);
+
+/**
+ * Freezes a layer, or lets it be trained again, as every layer is when it is added. elman_get_layer_info() tells which it is;
+ * it is saved with the network.
+ *
+ *   layer       its number, from 0 at the input
+ *   trainable   0 or 1
+ *
+ * Training leaves the parameters of a frozen layer as they are, bit for bit: elman_backward() adds nothing to its gradients,
+ * which become 0 here, and elman_update() passes over its parameters and what the optimizer remembers of them, weight decay
+ * and momentum or not. Gradients still go through it to what is below. Where nothing below is trained and neither `dx` nor
+ * `dstate_in` is wanted, elman_backward() ends above it. elman_initialize() and elman_set_parameters() reach its parameters
+ * all the same.
+ *
+ * A layer that has been frozen from the first update on starts late: Adam's bias corrections count the steps of the
+ * optimizer, not of a layer. elman_optimizer_reset() starts all of them anew.
+ *
+ * Errors: NULL, OUT_OF_RANGE for `layer`, UNKNOWN_CONSTANT, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_set_trainable(elman_network *network,
+                                 size_t layer,
+                                 uint32_t trainable);
 
 
 /*
@@ -1734,7 +1761,7 @@ elman_status elman_forward(elman_network *network,
 
 /**
  * Goes back through the last elman_forward() and adds the gradients of the parameters to those that are there: sums
- * over the batch, not means (a mean is the business of the loss).
+ * over the batch, not means (a mean is the business of the loss). Layers that elman_set_trainable() has frozen get none.
  *
  *   dy          gradient of the outputs, in the shape of `y`; what lies behind the end of a sequence is not read; NULL
  *               for zeros
@@ -1757,7 +1784,7 @@ elman_status elman_backward(elman_network *network,
                             float *dstate_in);
 
 /**
- * Lets the optimizer apply the gradients to the parameters, then sets them to 0.
+ * Lets the optimizer apply the gradients to the parameters, except those of frozen layers, then sets them to 0.
  *
  * Errors: NULL, OUT_OF_MEMORY; MISMATCH where the optimizer has served a network with another number of parameters.
  * Threads: needs the network and the optimizer to itself. Since 0.1.
@@ -2061,7 +2088,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
  */
 
 /**
- * Compares the gradients of elman_backward() with central difference quotients: those of every parameter, every input
+ * Compares the gradients of elman_backward() with central difference quotients: those of every parameter that is not frozen, every input
  * and every start state. The function whose gradients they are is sum(dy * y) + sum(dstate_out * state_out).
  *
  *   x, batch, steps, lengths, state_in      as with elman_predict()
@@ -2072,8 +2099,8 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
  * It runs on a copy in double, so the network stays as it is, and takes two forward passes for each gradient: use a
  * small batch.
  *
- * Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no parameter, input or state to
- * check.
+ * Errors: those of elman_predict(), and NULL (relative_error); ZERO_SIZE also where there is no such parameter, input or
+ * state.
  * Threads: any number on one network. Since 0.1.
  */
 elman_status elman_gradient_check(const elman_network *network,
