@@ -587,10 +587,8 @@ typedef struct {
   size_t state_offset;
   /** Number of its elements in the state of a sequence. */
   size_t state_size;
-    /**
-     * Whether training changes its parameters, 0 or 1: elman_set_trainable().
-     */
-    uint32_t trainable;
+  /** Whether training changes its parameters, 0 or 1: elman_set_trainable(). */
+  uint32_t trainable;
 } elman_layer_info;
 
 /** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */
