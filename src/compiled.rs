@@ -5,7 +5,9 @@
 //! functions below are the doors between what is generic and the kernels: they are implemented for `f32` and `f64`, so
 //! what lies behind them is compiled with this crate and only linked elsewhere.
 
+use crate::activation::Activation;
 use crate::kernels::pack::{Part, Source};
+use crate::kernels::rows;
 use crate::layer::{Layer, LayerSpec};
 use crate::math::{self, Function};
 use crate::model::Model;
@@ -56,6 +58,11 @@ pub trait Compiled: Sized {
     where
         Self: Element;
 
+    /// [`rows::apply`]
+    fn activate(activation: Activation, tier: Tier, values: &mut [Self])
+    where
+        Self: Element;
+
     /// [`math::map_here`]
     fn map(function: Function, tier: Tier, values: &mut [Self])
     where
@@ -98,6 +105,9 @@ macro_rules! compiled {
                 gradients: &[Self],
             ) {
                 step.run_here(tier, parameters, gradients);
+            }
+            fn activate(activation: Activation, tier: Tier, values: &mut [Self]) {
+                rows::apply(tier, activation, values);
             }
             fn map(function: Function, tier: Tier, values: &mut [Self]) {
                 math::map_here(function, tier, values);

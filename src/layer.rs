@@ -87,8 +87,13 @@ impl LayerSpec {
     /// [`ZeroSize`](crate::Error::ZeroSize), [`OutOfRange`](crate::Error::OutOfRange), [`Mismatch`](crate::Error::Mismatch)
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Rnn { units, options, .. } => {
+            Self::Rnn {
+                units,
+                activation,
+                options,
+            } => {
                 shape::expect_nonzero("units", *units)?;
+                activation.check()?;
                 options.check(options::Kind::Rnn)
             }
             Self::Gru { units, options } => {
@@ -99,7 +104,10 @@ impl LayerSpec {
                 shape::expect_nonzero("units", *units)?;
                 options.check(options::Kind::Lstm)
             }
-            Self::Dense { units, .. } => shape::expect_nonzero("units", *units).map(|_| ()),
+            Self::Dense { units, activation } => {
+                shape::expect_nonzero("units", *units)?;
+                activation.check()
+            }
             Self::Dropout { rate } => options::check_rate("rate", *rate),
         }
     }

@@ -12,10 +12,23 @@
 //! | [`sigmoid`] | 0.97 | 1.44 |
 //! | [`exp`] | 0.88 | 0.90 |
 //! | [`ln`] | 0.90 | 0.96 |
-//! | [`softplus_tail`] | 1.75 | 1.80 |
+//! | [`softplus_tail`], [`softplus`] | 1.75 | 1.80 |
+//! | [`softsign`] | 1.50 | 1.50 |
 //!
-//! For `f64` they are the crate `libm`, or two of its functions together, one element after the other: slower, the same
-//! bits on every tier and machine, and within 3 ulp.
+//! The functions that have parameters are those of [`Activation`](crate::Activation), and have no other name here; all but
+//! these are 0.50 at most:
+//!
+//! | function | fused tiers | without fused multiply-add |
+//! | --- | --- | --- |
+//! | ELU, alpha 1 | 0.95 | 0.95 |
+//! | ELU, any alpha | 1.00 | 1.05 |
+//! | scaled tanh, alpha and beta 1 | 1.05 | 1.10 |
+//! | scaled tanh, any alpha and beta | 1.50 | 1.50 |
+//! | hard sigmoid, affine | 0.50 | 0.51 |
+//!
+//! For `f64` they are the crate `libm`, or two of its functions together, one element after the other (softsign and what
+//! has no elementary function in it excepted): slower, the same bits on every tier and machine, and within 3 ulp. (An affine
+//! function and a hard sigmoid round twice where multiply-add is not fused.)
 //!
 //! NaN stays NaN.
 //!
@@ -95,4 +108,16 @@ functions! {
     /// It is what softplus, `ln(1 + exp(x))`, exceeds `max(x, 0)` by, and the part of a cross-entropy of logits that
     /// needs care: written in terms of [`exp`] and [`ln`] it would lose all its digits where `|x|` is large.
     softplus_tail, SoftplusTail;
+
+    /// Replaces every `x` by softplus, `ln(1 + exp(x))`.
+    ///
+    /// That is 0 for minus infinity and `x` itself from where `exp(-x)` no longer counts. The relative accuracy holds for
+    /// negative `x` too, as with [`sigmoid`].
+    softplus, Softplus;
+
+    /// Replaces every `x` by softsign, `x / (1 + |x|)`.
+    ///
+    /// The value at `-x` is that at `x` with the other sign, 0 keeps its sign, the value at an infinity is 1 or -1, and no
+    /// value is beyond them.
+    softsign, Softsign;
 }

@@ -10,13 +10,15 @@ type Function<E> = fn(Tier, &mut [E]);
 /// Arguments and the values there.
 type Expected<'a> = &'a [(f64, f64)];
 
-fn functions<E: Element>() -> [(&'static str, Function<E>); 5] {
+fn functions<E: Element>() -> [(&'static str, Function<E>); 7] {
     [
         ("tanh", math::tanh),
         ("sigmoid", math::sigmoid),
         ("exp", math::exp),
         ("ln", math::ln),
         ("softplus_tail", math::softplus_tail),
+        ("softplus", math::softplus),
+        ("softsign", math::softsign),
     ]
 }
 
@@ -40,8 +42,8 @@ fn bits<E: Element>(value: E) -> String {
 fn special_values<E: Element>(huge: f64, tiny: f64) {
     let (inf, nan) = (f64::INFINITY, f64::NAN);
     let functions = functions::<E>().map(|(_, function)| function);
-    let [tanh, sigmoid, exp, ln, softplus_tail] = functions;
-    let table: [(&str, Function<E>, Expected<'_>); 5] = [
+    let [tanh, sigmoid, exp, ln, softplus_tail, softplus, softsign] = functions;
+    let table: [(&str, Function<E>, Expected<'_>); 7] = [
         (
             "tanh",
             tanh,
@@ -115,6 +117,36 @@ fn special_values<E: Element>(huge: f64, tiny: f64) {
                 (-inf, 0.0),
             ],
         ),
+        (
+            "softplus",
+            softplus,
+            &[
+                (0.0, std::f64::consts::LN_2),
+                (-0.0, std::f64::consts::LN_2),
+                (800.0, 800.0),
+                (-800.0, 0.0),
+                (huge, huge),
+                (-huge, 0.0),
+                (inf, inf),
+                (-inf, 0.0),
+            ],
+        ),
+        (
+            "softsign",
+            softsign,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (tiny, tiny),
+                (-tiny, -tiny),
+                (3.0, 0.75),
+                (-3.0, -0.75),
+                (huge, 1.0),
+                (-huge, -1.0),
+                (inf, 1.0),
+                (-inf, -1.0),
+            ],
+        ),
     ];
     for tier in common::tiers() {
         for (name, function, values) in table {
@@ -161,13 +193,17 @@ fn denormal_arguments_count_as_zero_and_no_value_is_denormal() {
     }
     check(f32::from_bits(1), [("exp", -90.0), ("sigmoid", -90.0)]);
     check(
+        f32::from_bits(1),
+        [("softplus_tail", 90.0), ("softplus", -103.0)],
+    );
+    check(
         f32::from_bits(0x007f_ffff),
-        [("exp", -103.0), ("softplus_tail", 90.0)],
+        [("exp", -103.0), ("softplus", -90.0)],
     );
     check(f64::from_bits(1), [("exp", -720.0), ("sigmoid", -720.0)]);
     check(
         f64::from_bits(u64::MAX >> 12),
-        [("exp", -740.0), ("softplus_tail", 720.0)],
+        [("softplus", -740.0), ("softplus_tail", 720.0)],
     );
 }
 
@@ -237,7 +273,7 @@ fn ulps(a: f64, b: f64) -> u64 {
 /// Values computed by mpmath with 200 bits.
 #[test]
 fn values_of_f64_are_within_three_ulp() {
-    let expected: [Expected<'_>; 5] = [
+    let expected: [Expected<'_>; 7] = [
         &[
             (-30.0, -1.0),
             (-1.25, -0.8482836399575129),
@@ -279,6 +315,24 @@ fn values_of_f64_are_within_three_ulp() {
             (0.3, 0.5543552444685271),
             (2.5, 0.07888973429254963),
             (20.0, 2.061153620314381e-09),
+        ],
+        &[
+            (-700.0, 9.85967654375977e-305),
+            (-30.0, 9.357622968839737e-14),
+            (-1.25, 0.2519290813453729),
+            (-0.001, 0.6926473055599401),
+            (0.3, 0.8543552444685271),
+            (2.5, 2.5788897342925496),
+            (20.0, 20.000000002061153),
+        ],
+        &[
+            (-700.0, -0.9985734664764622),
+            (-30.0, -0.967741935483871),
+            (-1.25, -0.5555555555555556),
+            (-0.001, -0.000999000999000999),
+            (0.3, 0.23076923076923075),
+            (2.5, 0.7142857142857143),
+            (20.0, 0.9523809523809523),
         ],
     ];
     for tier in common::tiers() {

@@ -1,4 +1,4 @@
-//! The functions of [`elman::math`] against `f64`, at one in 61 of all `f32` in blocks of 4096, some of every binade; with
+//! The functions of [`elman::math`] and all activations against `f64`, at one in 61 of all `f32` in blocks of 4096, some of every binade; with
 //! `ELMAN_EXHAUSTIVE=1` at every `f32` there is, which `tests/deep ulp` and CI run.
 //!
 //! `cargo test --test ulp -- --nocapture` prints what is measured.
@@ -10,7 +10,7 @@ mod common;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use elman::{Tier, math};
+use elman::{Activation, Tier, math};
 
 /// What is known about a function.
 struct Case {
@@ -27,8 +27,125 @@ struct Case {
     plain: f64,
 }
 
-fn cases() -> [Case; 5] {
-    [
+/// The activations that have no function in [`math`], with the default parameters and with others, that are rounded to
+/// `f32`. The other case of a hard sigmoid is that of an affine function.
+fn activations() -> Vec<Case> {
+    /// Of `x < 0`.
+    fn exp_m1(x: f64) -> f64 {
+        match x {
+            ..-40.0 => -1.0,
+            -40.0..-1e-5 => x.exp_m1(),
+            _ => x + x * x / 2.0,
+        }
+    }
+    fn tanh(x: f64) -> f64 {
+        match x.abs() {
+            ..1e-5 => x - x * x * x / 3.0,
+            1e-5..20.0 => x.tanh(),
+            _ => x.signum(),
+        }
+    }
+    const ALPHA: f32 = 1.7159;
+    const BETA: f32 = 2.0 / 3.0;
+    fn elu(tier: Tier, values: &mut [f32]) {
+        let alpha = ALPHA.into();
+        Activation::Elu { alpha }.apply(tier, values);
+    }
+    fn affine(tier: Tier, values: &mut [f32]) {
+        let (alpha, beta) = (ALPHA.into(), BETA.into());
+        Activation::Affine { alpha, beta }.apply(tier, values);
+    }
+    fn scaled_tanh(tier: Tier, values: &mut [f32]) {
+        let (alpha, beta) = (ALPHA.into(), BETA.into());
+        Activation::ScaledTanh { alpha, beta }.apply(tier, values);
+    }
+    let case = |name, function, reference, mirrored, (fused, plain)| Case {
+        name,
+        function,
+        reference,
+        mirrored,
+        fused,
+        plain,
+    };
+    vec![
+        case(
+            "hard sigmoid",
+            |tier, values| Activation::HARD_SIGMOID.apply(tier, values),
+            |x| (f64::from(0.2_f32) * x + 0.5).clamp(0.0, 1.0),
+            None,
+            (0.5, 0.51),
+        ),
+        case(
+            "hard tanh",
+            |tier, values| Activation::HardTanh.apply(tier, values),
+            |x| x.clamp(-1.0, 1.0),
+            Some(-1.0),
+            (0.0, 0.0),
+        ),
+        case(
+            "leaky relu",
+            |tier, values| Activation::LEAKY_RELU.apply(tier, values),
+            |x| if x < 0.0 { f64::from(0.01_f32) * x } else { x },
+            None,
+            (0.5, 0.5),
+        ),
+        case(
+            "elu",
+            |tier, values| Activation::ELU.apply(tier, values),
+            |x| if x < 0.0 { exp_m1(x) } else { x },
+            None,
+            (0.95, 0.95),
+        ),
+        case(
+            "elu of 1.7159",
+            elu,
+            |x| match x < 0.0 {
+                true => f64::from(ALPHA) * exp_m1(x),
+                false => x,
+            },
+            None,
+            (1.0, 1.05),
+        ),
+        case(
+            "affine",
+            |tier, values| Activation::AFFINE.apply(tier, values),
+            |x| x,
+            None,
+            (0.0, 0.0),
+        ),
+        case(
+            "affine of 1.7159, 2/3",
+            affine,
+            |x| f64::from(ALPHA) * x + f64::from(BETA),
+            None,
+            (0.5, 0.51),
+        ),
+        case(
+            "scaled tanh",
+            |tier, values| Activation::SCALED_TANH.apply(tier, values),
+            tanh,
+            Some(-1.0),
+            (1.05, 1.1),
+        ),
+        case(
+            "scaled tanh of 1.7159, 2/3",
+            scaled_tanh,
+            |x| f64::from(ALPHA) * tanh(f64::from(BETA) * x),
+            Some(-1.0),
+            (1.5, 1.5),
+        ),
+        case(
+            "thresholded relu",
+            |tier, values| Activation::THRESHOLDED_RELU.apply(tier, values),
+            |x| if x > 1.0 { x } else { 0.0 },
+            None,
+            (0.0, 0.0),
+        ),
+    ]
+}
+
+fn functions() -> Vec<Case> {
+    vec![
         Case {
             name: "tanh",
             function: math::tanh,
@@ -88,6 +205,31 @@ fn cases() -> [Case; 5] {
             fused: 1.75,
             plain: 1.8,
         },
+        Case {
+            name: "softplus",
+            function: math::softplus,
+            reference: |x| match x {
+                ..-110.0 => 0.0,
+                -110.0..-1e-4 => x.exp().ln_1p(),
+                -1e-4..1e-4 => std::f64::consts::LN_2 + x / 2.0 + x * x / 8.0,
+                1e-4..110.0 => x + (-x).exp().ln_1p(),
+                _ => x,
+            },
+            mirrored: None,
+            fused: 1.75,
+            plain: 1.8,
+        },
+        Case {
+            name: "softsign",
+            function: math::softsign,
+            reference: |x| match x.abs() {
+                ..1e300 => x / (1.0 + x.abs()),
+                _ => x.signum(),
+            },
+            mirrored: Some(-1.0),
+            fused: 1.5,
+            plain: 1.5,
+        },
     ]
 }
 
@@ -109,7 +251,8 @@ fn values(case: &Case, tier: Tier, arguments: &[f32; BLOCK], flip: u32) -> [f32;
 }
 
 /// The distance of `value` from `exact` in units in the last place of an `f32` near `exact`. Infinite where one of them
-/// is NaN, or infinite, and should not be. A `value` of 0 stands for all numbers below the smallest normal one.
+/// is NaN, or infinite, and should not be. A `value` below the smallest normal number stands for all of
+/// these: a denormal one may be copied.
 fn ulps(value: f32, exact: f64) -> f64 {
     /// The greatest `f32` plus half a unit in its last place: from here on, numbers round to infinity.
     const OVERFLOW: f64 = 3.402_823_567_797_336_6e38;
@@ -117,7 +260,7 @@ fn ulps(value: f32, exact: f64) -> f64 {
     if value.is_finite() && exact.abs() < OVERFLOW {
         let smallest = f64::from(f32::MIN_POSITIVE);
         let binade = f64::from_bits(exact.abs().max(smallest).to_bits() & !0 << 52);
-        let distance = match value == 0.0 {
+        let distance = match value.abs() < smallest {
             true => (exact.abs() - smallest).max(0.0),
             false => (value - exact).abs(),
         };
@@ -217,7 +360,7 @@ fn arguments_are_within_the_bounds_and_equal_on_all_fused_tiers() {
         .into_iter()
         .partition(|tier| tier.is_fused());
     let judged: Vec<Tier> = fused.pop().into_iter().chain(plain).collect();
-    for case in &cases() {
+    for case in functions().iter().chain(&activations()) {
         let clock = Instant::now();
         let worst = measure(case, &judged, &fused);
         println!("{} ({:.0?})", case.name, clock.elapsed());

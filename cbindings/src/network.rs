@@ -35,6 +35,26 @@ pub const ELMAN_RELU: u32 = 1;
 pub const ELMAN_SIGMOID: u32 = 2;
 /// Activation: x itself.
 pub const ELMAN_LINEAR: u32 = 3;
+/// Activation: max(0, min(1, alpha x + beta)); alpha 0.2 and beta 0.5 where a function does not ask for them (as in ONNX and
+/// Keras 2; PyTorch and Keras 3 have alpha 1/6). Its derivative where it is 0 or 1 is 0.
+pub const ELMAN_HARD_SIGMOID: u32 = 4;
+/// Activation: max(-1, min(1, x)). Its derivative where it is -1 or 1 is 0.
+pub const ELMAN_HARD_TANH: u32 = 5;
+/// Activation: x where it is positive, else alpha x; alpha is at least 0, and 0.01 where a function does not ask for it.
+pub const ELMAN_LEAKY_RELU: u32 = 6;
+/// Activation: x where it is positive, else alpha (exp(x) - 1); alpha is at least 0, and 1 where a function does not ask for
+/// it.
+pub const ELMAN_ELU: u32 = 7;
+/// Activation: x / (1 + |x|).
+pub const ELMAN_SOFTSIGN: u32 = 8;
+/// Activation: ln(1 + exp(x)).
+pub const ELMAN_SOFTPLUS: u32 = 9;
+/// Activation: alpha x + beta; alpha 1 and beta 0 where a function does not ask for them.
+pub const ELMAN_AFFINE: u32 = 10;
+/// Activation: alpha tanh(beta x); alpha is not 0, and both are 1 where a function does not ask for them.
+pub const ELMAN_SCALED_TANH: u32 = 11;
+/// Activation: x where it is above alpha, else 0; alpha is at least 0, and 1 where a function does not ask for it.
+pub const ELMAN_THRESHOLDED_RELU: u32 = 12;
 
 /// The network gives the output of each sequence's last step: many-to-one. The default.
 pub const ELMAN_OUTPUT_LAST: u32 = 0;
@@ -122,7 +142,7 @@ pub unsafe extern "C" fn elman_clone(network: Option<&Network>, out: *mut *mut N
 /// would start them. For zeros, call elman_initialize() with ELMAN_INIT_CONSTANT and scale 0.
 ///
 ///   units       at least 1
-///   activation  of ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID, ELMAN_LINEAR
+///   activation  ELMAN_TANH or another one, up to ELMAN_THRESHOLDED_RELU
 ///
 /// Pointers from elman_gradients() end. The gradients of the new layer are 0.
 ///
@@ -520,19 +540,15 @@ pub extern "C" fn elman_get_passes(network: Option<&Network>) -> u64 {
     get("network", network, 0, |network| network.0.passes())
 }
 
+/// An activation with its default parameters.
 fn activation_named(value: u32) -> Result<Activation> {
-    match value {
-        ELMAN_TANH => Ok(Activation::Tanh),
-        ELMAN_RELU => Ok(Activation::Relu),
-        ELMAN_SIGMOID => Ok(Activation::Sigmoid),
-        ELMAN_LINEAR => Ok(Activation::Linear),
-        _ => Err(Error::UnknownConstant {
-            name: "activation",
-            value,
-            known: "ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR (0 to 3)",
-        }
-        .into()),
-    }
+    let mut all = Activation::ALL.into_iter();
+    let named = all.find(|&activation| activation_number(activation) == value);
+    Ok(named.ok_or(Error::UnknownConstant {
+        name: "activation",
+        value,
+        known: "ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)",
+    })?)
 }
 
 /// The constant of an activation.
@@ -542,6 +558,15 @@ pub(crate) fn activation_number(activation: Activation) -> u32 {
         Activation::Relu => ELMAN_RELU,
         Activation::Sigmoid => ELMAN_SIGMOID,
         Activation::Linear => ELMAN_LINEAR,
+        Activation::HardSigmoid { .. } => ELMAN_HARD_SIGMOID,
+        Activation::HardTanh => ELMAN_HARD_TANH,
+        Activation::LeakyRelu { .. } => ELMAN_LEAKY_RELU,
+        Activation::Elu { .. } => ELMAN_ELU,
+        Activation::Softsign => ELMAN_SOFTSIGN,
+        Activation::Softplus => ELMAN_SOFTPLUS,
+        Activation::Affine { .. } => ELMAN_AFFINE,
+        Activation::ScaledTanh { .. } => ELMAN_SCALED_TANH,
+        Activation::ThresholdedRelu { .. } => ELMAN_THRESHOLDED_RELU,
     }
 }
 

@@ -1,9 +1,14 @@
 //! Element-wise work on rows.
 
-use super::activate::times_derivative;
+use super::activate::{Activate, ScaleByDerivative};
 use crate::Element;
 use crate::activation::Activation;
 use crate::simd::{Kernel, Math, Tier};
+
+/// Replaces each element by the activation function of it.
+pub fn apply<E: Element>(tier: Tier, activation: Activation, values: &mut [E]) {
+    tier.run(Activate { activation, values });
+}
 
 /// Multiplies each gradient by the derivative of `activation` where its value is `values`.
 ///
@@ -21,35 +26,6 @@ pub fn scale_by_derivative<E: Element>(
         gradients,
         values,
     });
-}
-
-struct ScaleByDerivative<'a, E> {
-    activation: Activation,
-    gradients: &'a mut [E],
-    values: &'a [E],
-}
-
-impl<E: Element> Kernel<E> for ScaleByDerivative<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Math<E>>(self, token: S) {
-        let len = self.gradients.len();
-        let (gradients, values) = (self.gradients.as_mut_ptr(), self.values.as_ptr());
-        let mut start = 0;
-        while start < len {
-            let count = S::LANES.min(len - start);
-            // SAFETY: both slices have `len` elements, and `start + count <= len`.
-            unsafe {
-                let to = gradients.add(start);
-                let gradient = token.load_partial(to, count);
-                let value = token.load_partial(values.add(start), count);
-                let scaled = times_derivative(token, self.activation, gradient, value);
-                token.store_partial(scaled, to, count);
-            }
-            start += count;
-        }
-    }
 }
 
 /// Adds `rows` rows, one every `stride`, to `sums`, the last row first: each sum is one chain.

@@ -13,7 +13,7 @@ use super::dropout::{DropElements, Key};
 use super::pack::{Packed, Source};
 use super::product::{Epilogue, Product, Segment, SumStart};
 use super::recurrence::{Recurrence, TimeStep, TimeSteps};
-use super::rows::{add_rows_backwards, scale_by_derivative};
+use super::rows::{add_rows_backwards, apply, scale_by_derivative};
 use crate::Element;
 use crate::activation::Activation;
 use crate::init::Rng;
@@ -59,7 +59,7 @@ fn tiers() -> Vec<Tier> {
     Tier::available()
 }
 
-/// A kernel on one element, in all lanes of a vector.
+/// The elementary function of an activation, if it has one, on one element, in all lanes of a vector.
 struct One<E>(Activation, E);
 
 impl<E: Element> Kernel<E> for One<E> {
@@ -71,6 +71,14 @@ impl<E: Element> Kernel<E> for One<E> {
         let value = match self.0 {
             Activation::Tanh => token.tanh(x),
             Activation::Sigmoid => token.sigmoid(x),
+            Activation::Softplus => token.softplus(x),
+            Activation::Elu { alpha } => token.elu(x, E::from_f64(alpha)),
+            Activation::HardSigmoid { alpha, beta } | Activation::Affine { alpha, beta } => {
+                token.affine(x, E::from_f64(alpha), E::from_f64(beta))
+            }
+            Activation::ScaledTanh { alpha, beta } => {
+                token.scaled_tanh(x, E::from_f64(alpha), E::from_f64(beta))
+            }
             _ => x,
         };
         let mut result = [E::ZERO];
@@ -151,10 +159,40 @@ fn assert_same<E: Element>(actual: &[E], expected: &[E], what: impl Fn() -> Stri
     }
 }
 
-fn times_derivative<E: Element>(activation: Activation, gradient: E, value: E) -> E {
+fn activate<E: Element>(tier: Tier, activation: Activation, x: E) -> E {
+    let (zero, one) = (E::ZERO, E::ONE);
+    let clamp = |x: E, low, high| match x {
+        _ if x < low => low,
+        _ if x > high => high,
+        _ => x,
+    };
     match activation {
-        Activation::Relu if value > E::ZERO => gradient,
-        Activation::Relu => E::ZERO,
+        Activation::Linear => x,
+        Activation::Relu if x < zero => zero,
+        Activation::Relu => x,
+        Activation::HardTanh => clamp(x, -one, one),
+        Activation::LeakyRelu { alpha } if x < zero => x * E::from_f64(alpha),
+        Activation::LeakyRelu { .. } => x,
+        Activation::ThresholdedRelu { alpha } if x <= E::from_f64(alpha) && x > zero => zero,
+        Activation::ThresholdedRelu { .. } if x < zero => zero,
+        Activation::ThresholdedRelu { .. } => x,
+        Activation::Softsign if x.abs() > E::from_f64(1e30) => clamp(x, -one, one),
+        Activation::Softsign => x / (one + x.abs()),
+        Activation::HardSigmoid { .. } => clamp(tier.run(One(activation, x)), zero, one),
+        _ => tier.run(One(activation, x)),
+    }
+}
+
+fn times_derivative<E: Element>(tier: Tier, activation: Activation, gradient: E, value: E) -> E {
+    let flat = match activation {
+        Activation::Relu | Activation::ThresholdedRelu { .. } => !(value > E::ZERO),
+        Activation::HardSigmoid { .. } => !(value > E::ZERO && value < E::ONE),
+        Activation::HardTanh => !(value > -E::ONE && value < E::ONE),
+        _ => false,
+    };
+    match activation {
+        _ if flat => E::ZERO,
+        Activation::Softplus => gradient * -tier.run(One(Activation::ELU, -value)),
         _ => gradient * activation.derivative(value),
     }
 }
@@ -247,14 +285,13 @@ fn finished<E: Scalar>(
     column: usize,
 ) -> E {
     match epilogue {
-        Epilogue::Activate(Activation::Relu) if sum < E::ZERO => E::ZERO,
-        Epilogue::Store | Epilogue::Activate(Activation::Relu | Activation::Linear) => sum,
-        Epilogue::Activate(activation) => tier.run(One(activation, sum)),
+        Epilogue::Store => sum,
+        Epilogue::Activate(activation) => activate(tier, activation, sum),
         Epilogue::TimesDerivative {
             activation,
             values,
             stride,
-        } => times_derivative(activation, sum, values[row * stride + column]),
+        } => times_derivative(tier, activation, sum, values[row * stride + column]),
     }
 }
 
@@ -746,10 +783,18 @@ fn row_kernels<E: Scalar>(tier: Tier) {
             actual[MARGIN..MARGIN + columns].fill_with(|| numbers.next());
             let mut expected = actual.clone();
             for (gradient, &value) in expected[MARGIN..].iter_mut().zip(&values) {
-                *gradient = times_derivative(activation, *gradient, value);
+                *gradient = times_derivative(tier, activation, *gradient, value);
             }
             let gradients = &mut actual[MARGIN..MARGIN + columns];
             scale_by_derivative(tier, activation, gradients, &values);
+            assert_same(&actual, &expected, || {
+                format!("{tier:?}, {}, {columns}, {activation:?}", E::NAME)
+            });
+            let mut expected = actual.clone();
+            for value in &mut expected[MARGIN..MARGIN + columns] {
+                *value = activate(tier, activation, *value);
+            }
+            apply(tier, activation, &mut actual[MARGIN..MARGIN + columns]);
             assert_same(&actual, &expected, || {
                 format!("{tier:?}, {}, {columns}, {activation:?}", E::NAME)
             });

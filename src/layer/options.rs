@@ -120,6 +120,11 @@ impl RecurrentOptions {
                 expected: "finite as f32",
             });
         }
+        for functions in &self.activations {
+            functions.gates.check()?;
+            functions.candidate.check()?;
+            functions.output.check()?;
+        }
         let default = Self::default();
         let lstm_only = [
             ("peepholes", self.peepholes),

@@ -95,7 +95,7 @@ impl Shape {
                 _ => (40, 12, false),
             };
             let layers = (0..1 + below(rng, 3)).map(|_| {
-                let activation = Activation::ALL[below(rng, 4)];
+                let activation = Activation::ALL[below(rng, Activation::ALL.len())];
                 match below(rng, 4) {
                     0 => Layer::Dense(size(rng, wide), activation),
                     1 => Layer::Dropout,

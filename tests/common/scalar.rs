@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 
-use elman::{Activation, Batch, Element, Network, Output, Tier};
+use elman::{Activation, Element, Output, Tier};
 
 use super::cases::{Data, Layer, Results, Shape, rows as rows_of};
 
@@ -30,56 +30,49 @@ impl MulAdd for f64 {
 }
 
 /// The arithmetic of a tier.
-struct Arithmetic<E: Element> {
-    is_fused: bool,
-    /// Of each activation a network that has nothing else, to have the tier's function.
-    functions: [Network<E>; 4],
+struct Arithmetic {
+    tier: Tier,
 }
 
-impl<E: MulAdd> Arithmetic<E> {
-    fn new(tier: Tier) -> Self {
-        let functions = Activation::ALL.map(|activation| {
-            let mut network = Network::with_tier(1, tier).unwrap();
-            network.add_dense(1, activation).unwrap();
-            // A bias of -0 leaves every x as it is, -0 too.
-            let parameters = [E::ONE, -E::ZERO];
-            network.set_parameters(&parameters).unwrap();
-            network
-        });
-        Self {
-            is_fused: tier.is_fused(),
-            functions,
-        }
-    }
-
-    fn mul_add(&self, a: E, b: E, c: E) -> E {
-        match self.is_fused {
+impl Arithmetic {
+    fn mul_add<E: MulAdd>(&self, a: E, b: E, c: E) -> E {
+        match self.tier.is_fused() {
             true => a.fused(b, c),
             false => a * b + c,
         }
     }
 
-    fn activate(&self, activation: Activation, values: &mut [E]) {
-        let x = values.to_vec();
-        let batch = Batch {
-            x: &x,
-            batch: values.len(),
-            steps: 1,
-            lengths: None,
-        };
-        self.functions[activation as usize]
-            .predict(batch, None, Some(values), None)
-            .unwrap();
+    fn activate<E: Element>(&self, activation: Activation, values: &mut [E]) {
+        activation.apply(self.tier, values);
     }
 
-    fn times_derivative(&self, activation: Activation, gradient: E, value: E) -> E {
-        match activation {
-            Activation::Linear => gradient,
-            Activation::Relu if value > E::ZERO => gradient,
-            Activation::Relu => E::ZERO,
-            _ => gradient * activation.derivative(value),
+    fn times_derivative<E: Element>(&self, activation: Activation, gradient: E, value: E) -> E {
+        let derivative = match activation {
+            Activation::Softplus => {
+                // The tier's own exp(-y) - 1.
+                let mut value = [-value];
+                Activation::ELU.apply(self.tier, &mut value);
+                -value[0]
+            }
+            _ => activation.derivative(value),
+        };
+        match derivative == E::ZERO {
+            // Where a function is constant, what comes from above does not count, even if it is infinite.
+            true if is_flat(activation) => E::ZERO,
+            _ => gradient * derivative,
         }
     }
+}
+
+/// Whether the function is constant somewhere.
+fn is_flat(activation: Activation) -> bool {
+    matches!(
+        activation,
+        Activation::Relu
+            | Activation::HardSigmoid { .. }
+            | Activation::HardTanh
+            | Activation::ThresholdedRelu { .. }
+    )
 }
 
 /// A step of a sequence.
@@ -142,7 +135,7 @@ impl<'a, E: Element> States<'a, E> {
 
 impl<E: MulAdd> Part<'_, E> {
     /// `[rows][units]`
-    fn forward(&self, by: &Arithmetic<E>, rows: &[Row], x: &[E], states: States<'_, E>) -> Vec<E> {
+    fn forward(&self, by: &Arithmetic, rows: &[Row], x: &[E], states: States<'_, E>) -> Vec<E> {
         let mut values: Vec<E> = Vec::new();
         for (row, x) in rows.iter().zip(x.chunks(self.inputs)) {
             let mut sums = self.bias.to_vec();
@@ -174,7 +167,7 @@ impl<E: MulAdd> Part<'_, E> {
     /// Turns the gradients of the values into those of the sums before the activation.
     fn deltas(
         &self,
-        by: &Arithmetic<E>,
+        by: &Arithmetic,
         rows: &[Row],
         values: &[E],
         mut deltas: Vec<E>,
@@ -203,7 +196,7 @@ impl<E: MulAdd> Part<'_, E> {
     }
 
     /// `delta W^T`, for W of some rows.
-    fn times_transposed(&self, by: &Arithmetic<E>, delta: &[E], weights: &[E]) -> Vec<E> {
+    fn times_transposed(&self, by: &Arithmetic, delta: &[E], weights: &[E]) -> Vec<E> {
         let dot = |weights: &[E]| {
             let pairs = delta.iter().zip(weights);
             pairs.fold(E::ZERO, |sum, (&delta, &w)| by.mul_add(delta, w, sum))
@@ -214,7 +207,7 @@ impl<E: MulAdd> Part<'_, E> {
     /// In the order of the parameters.
     fn gradients(
         &self,
-        by: &Arithmetic<E>,
+        by: &Arithmetic,
         rows: &[Row],
         x: &[E],
         values: &[E],
@@ -243,7 +236,7 @@ impl<E: MulAdd> Part<'_, E> {
 
 /// Layers that run over the same rows.
 struct Stage<'a, E: Element> {
-    by: &'a Arithmetic<E>,
+    by: &'a Arithmetic,
     parts: &'a [Part<'a, E>],
     rows: Vec<Row>,
     states: States<'a, E>,
@@ -298,7 +291,7 @@ pub fn forward_backward<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) ->
 }
 
 fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
-    let by = &Arithmetic::new(tier);
+    let by = &Arithmetic { tier };
     let network = shape.network::<E>(tier);
     let (parts, size) = parts(shape, network.parameters());
     let batch = data.batch();

@@ -91,16 +91,14 @@ static void networks(void) {
           "the size of the parameters of a layer overflows");
     FAILS(elman_add_rnn(network, HUGE_SIZE, ELMAN_TANH), SIZE_OVERFLOW,
           "the size of the parameters of a layer overflows");
-    FAILS(elman_add_rnn(network, 1, 4), UNKNOWN_CONSTANT,
-          "activation is 4, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR "
-          "(0 to 3)");
+    FAILS(elman_add_rnn(network, 1, 13), UNKNOWN_CONSTANT,
+          "activation is 13, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
     FAILS(elman_add_dense(NULL, 1, ELMAN_TANH), NULL, "network is NULL");
     FAILS(elman_add_dense(network, 0, ELMAN_TANH), ZERO_SIZE, "units is 0, expected at least 1");
     FAILS(elman_add_dense(network, HUGE_SIZE, ELMAN_TANH), SIZE_OVERFLOW,
           "the size of the parameters of a layer overflows");
     FAILS(elman_add_dense(network, 1, UINT32_MAX), UNKNOWN_CONSTANT,
-          "activation is 4294967295, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and "
-          "ELMAN_LINEAR (0 to 3)");
+          "activation is 4294967295, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
     FAILS(elman_add_dropout(NULL, 0.5f), NULL, "network is NULL");
     FAILS(elman_add_dropout(network, 1.0f), OUT_OF_RANGE, "rate is 1, expected at least 0 and below 1");
     FAILS(elman_add_dropout(network, -0.5f), OUT_OF_RANGE, "rate is -0.5, expected at least 0 and below 1");
@@ -819,11 +817,10 @@ static void names(void) {
     FAILS(by_name("elman_add_rnn", at, 3), ALIGNMENT, text);
 
     /* What the functions themselves say. */
-    const uint64_t unknown[] = {of, 1, 9}, none[] = {0, 1, 0};
+    const uint64_t unknown[] = {of, 1, 99}, none[] = {0, 1, 0};
     FAILS(by_name("elman_add_rnn", none, 3), NULL, "network is NULL");
     FAILS(by_name("elman_add_rnn", unknown, 3), UNKNOWN_CONSTANT,
-          "activation is 9, which names nothing; known are ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID and ELMAN_LINEAR "
-          "(0 to 3)");
+          "activation is 99, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
 
     /* Room for the message: none, nothing, little, and where the arguments are. */
     char message[] = "xxxxxxxxxxxx";

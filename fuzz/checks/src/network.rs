@@ -510,14 +510,25 @@ pub fn made<T: 'static>(done: &Done, out: Argument<*mut T>) -> Option<Box<T>> {
 
 pub fn add(world: &mut World, source: &mut Source<'_>) {
     let slot = world.network_slot(source);
+    // There were four activations once.
+    let activation = |source: &mut Source<'_>| {
+        let activation = source.constant(4);
+        let rest = (ELMAN_THRESHOLDED_RELU - ELMAN_LINEAR) as usize;
+        match source.ahead().below(3 * rest) {
+            further if further >= 2 * rest && activation <= ELMAN_LINEAR => {
+                ELMAN_LINEAR + 1 + (further - 2 * rest) as u32
+            }
+            _ => activation,
+        }
+    };
     let layer = match source.below(8) {
         0..3 => Layer::Rnn {
             units: source.size_to_make(&WIDTHS),
-            activation: source.constant(4),
+            activation: activation(source),
         },
         3..6 => Layer::Dense {
             units: source.size_to_make(&WIDTHS),
-            activation: source.constant(4),
+            activation: activation(source),
         },
         _ => Layer::Dropout {
             rate: source.float().abs() * source.pick(&[1.0, 1.0, -1.0]),
@@ -533,7 +544,10 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
     match layer {
         Layer::Rnn { units, activation } | Layer::Dense { units, activation } => {
             call.wrong(ELMAN_ERROR_ZERO_SIZE, units == 0);
-            call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, activation > 3);
+            call.wrong(
+                ELMAN_ERROR_UNKNOWN_CONSTANT,
+                activation > ELMAN_THRESHOLDED_RELU,
+            );
         }
         Layer::Dropout { rate } => {
             call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !(0.0..1.0).contains(&rate));

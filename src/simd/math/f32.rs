@@ -46,6 +46,9 @@ const LN: [f32; 8] = [
 /// Where tanh goes from one formula to the other: the errors of both are least here.
 const TANH_NEAR: f32 = 0.85;
 
+/// From here on, tanh rounds to 1.
+const TANH_IS_1: f32 = 9.1;
+
 /// 1.5 * 2^23. Added to a number of up to 22 bits it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
@@ -92,13 +95,19 @@ fn with_sign<S: SimdMath>(t: S, x: S::Vector, sign: S::Vector) -> S::Vector {
     t.as_float(t.or(t.as_integer(x), sign))
 }
 
+/// `tanh(a) = a + cube p` near 0, that is for `a < TANH_NEAR`: `cube = a^3` and `p`, a polynomial of `a^2`.
 #[inline(always)]
-pub fn tanh<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
-    // Far from 0: 1 - 1 / d with d = (exp(2|x|) + 1) / 2. The error of d counts less the greater |x| is, so one
-    // constant for ln(2) / 2 is enough. The polynomial errs least, in relation to d, if r is rather positive than
-    // negative where the error of d still counts: hence a factor somewhat below 2 / ln(2).
-    let a = abs(t, x);
-    let bounded = t.min(t.splat(9.1), a); // where tanh rounds to 1; NaN stays
+fn tanh_near<S: SimdMath>(t: S, a: S::Vector) -> (S::Vector, S::Vector) {
+    let y = t.mul(a, a);
+    (t.mul(a, y), polynomial(t, y, &TANH))
+}
+
+/// `1 - tanh(a)` far from 0: `1 / d` with `d = (exp(2a) + 1) / 2`. The error of `d` counts less the greater `a` is, so one
+/// constant for `ln(2) / 2` is enough. The polynomial errs least, in relation to `d`, if `r` is rather positive than negative
+/// where the error of `d` still counts: hence a factor somewhat below `2 / ln(2)`.
+#[inline(always)]
+fn tanh_far<S: SimdMath>(t: S, a: S::Vector) -> S::Vector {
+    let bounded = t.min(t.splat(TANH_IS_1), a); // NaN stays
     let offset = t.splat(ROUND + BIAS);
     let z = t.mul_add(bounded, t.splat(2.79), offset);
     let k = t.sub(z, offset);
@@ -107,14 +116,89 @@ pub fn tanh<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
     let power = power_of_two(t, z);
     let half = t.splat(0.5);
     let d = t.mul_add(power, w, t.mul_add(power, half, half));
-    let one = t.splat(1.0);
-    let far = t.sub(one, t.div(one, d));
+    t.div(t.splat(1.0), d)
+}
 
-    // Near 0: |x| + |x|^3 P(x^2), which is |x| itself where x is tiny.
-    let y = t.mul(a, a);
-    let near = t.mul_add(t.mul(a, y), polynomial(t, y, &TANH), a);
+/// `a b` in two parts: the rounded product and, unless that is infinite or NaN, what it lost.
+#[inline(always)]
+fn product<S: SimdMath>(t: S, a: S::Vector, b: S::Vector) -> (S::Vector, S::Vector) {
+    let rounded = t.mul(a, b);
+    let negated = t.sub(t.splat(-0.0), rounded);
+    if S::FUSED {
+        return (rounded, t.mul_add(a, b, negated));
+    }
+    // Both in halves of 12 bits, whose products are exact (Dekker 1971).
+    let halves = |x| {
+        let high = t.as_float(t.and(t.as_integer(x), t.splat_integer(!0xfff)));
+        (high, t.sub(x, high))
+    };
+    let ((a_high, a_low), (b_high, b_low)) = (halves(a), halves(b));
+    let lost = t.add(negated, t.mul(a_high, b_high));
+    let lost = t.add(lost, t.mul(a_high, b_low));
+    let lost = t.add(lost, t.mul(a_low, b_high));
+    let lost = t.add(lost, t.mul(a_low, b_low));
+    // Where one of these products may be denormal, they say nothing.
+    let is_tiny = t.less(abs(t, rounded), t.splat(1.0 / TWO_64));
+    (rounded, t.select(is_tiny, t.splat(0.0), lost))
+}
 
+/// `a b + c`, rounded once; without fused multiply-add about once, which in contrast to the tier's own operation holds where
+/// the sum cancels.
+#[inline(always)]
+fn mul_add<S: SimdMath>(t: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+    if S::FUSED {
+        return t.mul_add(a, b, c);
+    }
+    let (product, lost) = product(t, a, b);
+    let sum = t.add(product, c);
+    // What the sum lost (Knuth).
+    let second = t.sub(sum, product);
+    let first = t.sub(sum, second);
+    let rest = t.add(t.sub(product, first), t.sub(c, second));
+    let is_finite = t.less(abs(t, sum), t.splat(f32::INFINITY));
+    t.select(is_finite, t.add(sum, t.add(rest, lost)), sum)
+}
+
+#[inline(always)]
+pub fn tanh<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
+    let a = abs(t, x);
+    let far = t.sub(t.splat(1.0), tanh_far(t, a));
+    let (cube, p) = tanh_near(t, a);
+    let near = t.mul_add(cube, p, a); // |x| itself where x is tiny
     with_sign(t, t.select(t.less(a, t.splat(TANH_NEAR)), near, far), x)
+}
+
+/// The products are exact until the last rounding, as far as it matters.
+#[inline(always)]
+pub fn scaled_tanh<S: SimdMath>(t: S, x: S::Vector, alpha: f32, beta: f32) -> S::Vector {
+    let (zero, one) = (t.splat(0.0), t.splat(1.0));
+    let (size, scale) = (abs(t, x), t.splat(beta.abs()));
+    // What a lost counts by the slope: tanh(a + lost) = tanh(a) + lost (1 - tanh(a)^2).
+    let (a, lost) = product(t, size, scale);
+    let lost = t.select(t.less(a, t.splat(TANH_IS_1)), lost, zero);
+    let (cube, p) = tanh_near(t, a);
+    let is_near = t.less(a, t.splat(TANH_NEAR));
+    let high = t.select(is_near, a, one);
+    let low = t.select(is_near, t.mul(cube, p), t.sub(zero, tanh_far(t, a)));
+    let value = t.add(high, low);
+    let slope = t.sub(one, t.mul(value, value));
+    let low = t.mul_add(lost, slope, low);
+
+    let sign = with_sign(t, one, x);
+    let alpha = if beta < 0.0 { -alpha } else { alpha };
+    let signed = t.mul(sign, t.splat(alpha));
+    let value = mul_add(t, signed, high, t.mul(signed, low));
+    // Where beta x may be denormal though the value is not. Nothing overflows there: beta is 0 or normal, and |x| < 2^62.
+    let tiny = t.mul(t.min(t.splat(TWO_64 / 2.0), size), t.splat(TWO_64));
+    let tiny = t.mul(t.mul(tiny, scale), t.splat(alpha / TWO_64));
+    let is_tiny = t.less(a, t.splat(1.0 / TWO_64));
+    t.select(is_tiny, t.mul(sign, tiny), value)
+}
+
+/// `alpha x + beta`
+#[inline(always)]
+pub fn affine<S: SimdMath>(t: S, x: S::Vector, alpha: f32, beta: f32) -> S::Vector {
+    mul_add(t, t.splat(alpha), x, t.splat(beta))
 }
 
 /// The value is `p / d` with `d = p + exp(r)`, `p = 2^k`, `r = k ln 2 - x`. Rounding `d` and the quotient would cost up
@@ -216,4 +300,32 @@ pub fn softplus_tail<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
     let small = t.less(e, t.splat(SQRT_2 - 1.0));
     let f = t.select(small, e, t.mul(t.sub(e, one), half));
     ln_of_parts(t, f, t.select(small, zero, one))
+}
+
+#[inline(always)]
+pub fn softplus<S: SimdMath>(t: S, x: S::Vector) -> S::Vector {
+    t.add(t.max(t.splat(0.0), x), softplus_tail(t, x))
+}
+
+/// `exp(x) - 1 = (p - 1) + p (exp(r) - 1)` with `p = 2^k`, `r = x - k ln 2`. The sum is kept in two parts, which are only
+/// rounded to one number once they have been multiplied by alpha.
+#[inline(always)]
+pub fn elu<S: SimdMath>(t: S, x: S::Vector, alpha: f32) -> S::Vector {
+    let bounded = t.max(t.splat(-18.0), x); // where exp(x) - 1 rounds to -1
+    let offset = t.splat(ROUND + BIAS);
+    let z = t.mul_add(bounded, t.splat(LOG2_E), offset);
+    let k = t.sub(z, offset);
+    // r = first + second, rounded only where it is an argument of the polynomial.
+    let first = t.mul_add(k, t.splat(-LN_2_HIGH), bounded);
+    let second = t.mul(k, t.splat(-LN_2_LOW));
+    let r = t.add(first, second);
+    let rest = t.mul_add(t.mul(r, r), polynomial(t, r, &EXP), second); // exp(r) - 1 - first
+    let power = power_of_two(t, z);
+    let whole = t.sub(power, t.splat(1.0));
+    let part = t.mul(power, first); // exactly, and smaller than `whole` unless that is 0
+    let high = t.add(whole, part);
+    let low = t.mul_add(power, rest, t.sub(part, t.sub(high, whole)));
+    let alpha = t.splat(alpha);
+    let negative = mul_add(t, alpha, high, t.mul(alpha, low));
+    t.select(t.less(x, t.splat(0.0)), negative, x)
 }

@@ -46,3 +46,28 @@ pub fn softplus_tail<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
     }
     token.map_lanes(x, lane)
 }
+
+#[inline(always)]
+pub fn scaled_tanh<S: Simd<f64>>(token: S, x: S::Vector, alpha: f64, beta: f64) -> S::Vector {
+    let scaled = token.mul(x, token.splat(beta));
+    token.mul(tanh(token, scaled), token.splat(alpha))
+}
+
+#[inline(always)]
+pub fn softplus<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
+    let positive = token.max(token.splat(0.0), x);
+    token.add(positive, softplus_tail(token, x))
+}
+
+#[inline(always)]
+pub fn elu<S: Simd<f64>>(token: S, x: S::Vector, alpha: f64) -> S::Vector {
+    let negative = token.map_lanes(x, |x| libm::expm1(operand(x)));
+    let negative = token.mul(negative, token.splat(alpha));
+    token.select(token.less(x, token.splat(0.0)), negative, x)
+}
+
+/// Rounded once where the tier is fused, else twice.
+#[inline(always)]
+pub fn affine<S: Simd<f64>>(token: S, x: S::Vector, alpha: f64, beta: f64) -> S::Vector {
+    token.mul_add(token.splat(alpha), x, token.splat(beta))
+}
