@@ -5,6 +5,7 @@
 //! cell means adding a file below `cell`, a kind to [`LayerSpec`], and the functions that add it to a network, in Rust and
 //! in C.
 
+mod activation;
 mod cell;
 mod dense;
 mod dropout;
@@ -74,6 +75,11 @@ pub enum LayerSpec {
         /// Probability of zero.
         rate: f64,
     },
+    /// A function of each element.
+    Activation {
+        /// The function.
+        activation: Activation,
+    },
 }
 
 fn is_default(options: &RecurrentOptions) -> bool {
@@ -109,6 +115,7 @@ impl LayerSpec {
                 activation.check()
             }
             Self::Dropout { rate } => options::check_rate("rate", *rate),
+            Self::Activation { activation } => activation.check(),
         }
     }
 
@@ -138,6 +145,9 @@ impl LayerSpec {
             }
             Self::Dense { units, activation } => Box::new(Dense::new(inputs, *units, *activation)),
             Self::Dropout { rate } => Box::new(Dropout::new(inputs, *rate)),
+            Self::Activation { activation } => {
+                Box::new(activation::Activation::new(inputs, *activation))
+            }
         }
     }
 }

@@ -222,6 +222,75 @@ impl<E: Element> Kernel<E> for ScaleByDerivative<'_, E> {
     }
 }
 
+/// The activation function of rows of `width` elements, one every so many.
+pub(super) struct ActivateRows<'a, E> {
+    pub activation: Activation,
+    pub width: usize,
+    pub from: (&'a [E], usize),
+    pub to: (&'a mut [E], usize),
+}
+
+impl<E: Element> Kernel<E> for ActivateRows<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let ((from, from_stride), (to, to_stride)) = (self.from, self.to);
+        for (from, to) in from.chunks(from_stride).zip(to.chunks_mut(to_stride)) {
+            let from = from[..self.width].chunks(S::LANES);
+            for (from, to) in from.zip(to[..self.width].chunks_mut(S::LANES)) {
+                // SAFETY: both parts have as many elements, and no more than a vector.
+                unsafe {
+                    let x = load(token, from.as_ptr(), from.len());
+                    let value = activate_here(token, self.activation, x);
+                    store(token, value, to.as_mut_ptr(), to.len());
+                }
+            }
+        }
+    }
+}
+
+/// Rows of gradients times the derivative where the value is that of `values`, to `to`; there, added to what they meet or
+/// not.
+pub(super) struct ScaleRows<'a, E> {
+    pub activation: Activation,
+    pub width: usize,
+    pub gradients: (&'a [E], usize),
+    pub values: (&'a [E], usize),
+    pub to: (&'a mut [E], usize),
+    pub accumulate: bool,
+}
+
+impl<E: Element> Kernel<E> for ScaleRows<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let (gradients, values, to) = (self.gradients, self.values, self.to);
+        let gradients = gradients.0.chunks(gradients.1);
+        let values = values.0.chunks(values.1);
+        let rows = to.0.chunks_mut(to.1);
+        for ((gradients, values), to) in gradients.zip(values).zip(rows) {
+            let gradients = gradients[..self.width].chunks(S::LANES);
+            let values = values[..self.width].chunks(S::LANES);
+            let to = to[..self.width].chunks_mut(S::LANES);
+            for ((gradients, values), to) in gradients.zip(values).zip(to) {
+                // SAFETY: the three parts have as many elements, and no more than a vector.
+                unsafe {
+                    let count = to.len();
+                    let gradient = load(token, gradients.as_ptr(), count);
+                    let value = load(token, values.as_ptr(), count);
+                    let mut result = times_derivative_here(token, self.activation, gradient, value);
+                    if self.accumulate {
+                        result = token.add(load(token, to.as_ptr(), count), result);
+                    }
+                    store(token, result, to.as_mut_ptr(), count);
+                }
+            }
+        }
+    }
+}
+
 /// Reads the first `count` lanes.
 ///
 /// # Safety

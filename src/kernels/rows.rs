@@ -1,6 +1,6 @@
 //! Element-wise work on rows.
 
-use super::activate::{Activate, ScaleByDerivative};
+use super::activate::{Activate, ActivateRows, ScaleByDerivative, ScaleRows};
 use crate::Element;
 use crate::activation::Activation;
 use crate::simd::{Kernel, Math, Tier};
@@ -8,6 +8,48 @@ use crate::simd::{Kernel, Math, Tier};
 /// Replaces each element by the activation function of it.
 pub fn apply<E: Element>(tier: Tier, activation: Activation, values: &mut [E]) {
     tier.run(Activate { activation, values });
+}
+
+/// The activation function of rows of `width` elements, one every so many.
+///
+/// # Panics
+/// Where a row is shorter than `width`.
+pub fn activate_rows<'a, E: Element>(
+    tier: Tier,
+    activation: Activation,
+    width: usize,
+    from: (&'a [E], usize),
+    to: (&'a mut [E], usize),
+) {
+    tier.run(ActivateRows {
+        activation,
+        width,
+        from,
+        to,
+    });
+}
+
+/// `to = gradients` times the derivative of `activation` where its value is `values`, or `to += ` that: rows as those of
+/// [`activate_rows`].
+///
+/// # Panics
+/// As [`activate_rows`].
+pub fn scale_rows<'a, E: Element>(
+    tier: Tier,
+    activation: Activation,
+    width: usize,
+    [gradients, values]: [(&'a [E], usize); 2],
+    to: (&'a mut [E], usize),
+    accumulate: bool,
+) {
+    tier.run(ScaleRows {
+        activation,
+        width,
+        gradients,
+        values,
+        to,
+        accumulate,
+    });
 }
 
 /// Multiplies each gradient by the derivative of `activation` where its value is `values`.
