@@ -2,11 +2,14 @@
 
 mod common;
 
-use elman::{Activation, Element, Error, ErrorKind, Network};
+use elman::gradient_check::{Outputs, check_gradients};
+use elman::{
+    Activation, Batch, Element, Error, ErrorKind, LayerKind, Network, Output, Result, Session, Tier,
+};
 
 const INF: f64 = f64::INFINITY;
 
-fn apply<E: Element>(activation: Activation, tier: elman::Tier, x: f64) -> f64 {
+fn apply<E: Element>(activation: Activation, tier: Tier, x: f64) -> f64 {
     let mut value = [E::from_f64(x)];
     activation.apply(tier, &mut value);
     value[0].to_f64()
@@ -276,9 +279,241 @@ fn parameters_whose_derivative_does_not_follow_from_the_value_are_refused() {
         network.add_dense(1, Activation::Linear).unwrap();
         is_named(network.add_dense(3, activation).unwrap_err());
         is_named(network.add_rnn(3, activation).unwrap_err());
+        is_named(network.add_activation(activation).unwrap_err());
         assert_eq!((network.layer_count(), network.parameter_count()), (1, 3));
     }
     for activation in every() {
         activation.check().unwrap();
     }
+}
+
+const INPUT: usize = 3;
+const UNITS: usize = 37;
+const LENGTHS: [usize; 5] = [70, 3, 1, 66, 70];
+const STEPS: usize = 70;
+
+fn numbers<E: Element>(count: usize, seed: u64) -> Vec<E> {
+    let mut rng = elman::init::Rng::new(seed);
+    (0..count).map(|_| E::from_f64(rng.normal())).collect()
+}
+
+fn batch<E: Element>(x: &[E]) -> Batch<'_, E> {
+    Batch {
+        x,
+        batch: LENGTHS.len(),
+        steps: STEPS,
+        lengths: Some(&LENGTHS),
+    }
+}
+
+/// Outputs, final states, and the gradients of inputs, initial states and parameters.
+fn forward_backward<E: Element>(network: &mut Network<E>) -> [Vec<E>; 5] {
+    let rows = match network.output() {
+        Output::All => LENGTHS.len() * STEPS,
+        Output::Last => LENGTHS.len(),
+    };
+    let x = numbers(LENGTHS.len() * STEPS * INPUT, 1);
+    let states = LENGTHS.len() * network.state_size();
+    let state_in = numbers(states, 2);
+    let dy = numbers(rows * network.output_size(), 3);
+    let dstate = numbers(states, 4);
+    let mut y = vec![E::ZERO; dy.len()];
+    let (mut state, mut dx, mut dstate_in) = (dstate.clone(), x.clone(), dstate.clone());
+    network
+        .forward(batch(&x), Some(&state_in), Some(&mut y), Some(&mut state))
+        .unwrap();
+    let mut predicted = vec![E::ZERO; dy.len()];
+    network
+        .predict(batch(&x), Some(&state_in), Some(&mut predicted), None)
+        .unwrap();
+    assert!(y == predicted);
+    network
+        .backward(
+            Some(&dy),
+            Some(&dstate),
+            Some(&mut dx),
+            Some(&mut dstate_in),
+        )
+        .unwrap();
+    [y, state, dx, dstate_in, network.gradients().to_vec()]
+}
+
+/// Below, between and behind other layers.
+fn layer_is_fused<E: Element>(tier: Tier, activation: Activation, output: Output, threads: usize) {
+    let make = |fused: bool| {
+        let mut network = Network::<E>::with_tier(INPUT, tier).unwrap();
+        let dense = |network: &mut Network<E>, units| {
+            if fused {
+                network.add_dense(units, activation).unwrap();
+            } else {
+                network.add_dense(units, Activation::Linear).unwrap();
+                network.add_activation(activation).unwrap();
+            }
+        };
+        dense(&mut network, UNITS);
+        network.add_rnn(5, Activation::Tanh).unwrap();
+        dense(&mut network, 4);
+        dense(&mut network, 2);
+        network.set_output(output).unwrap();
+        network.set_threads(threads).unwrap();
+        network.set_parallel_threshold(0);
+        network
+    };
+    let (expected, actual) = (
+        forward_backward(&mut make(true)),
+        forward_backward(&mut make(false)),
+    );
+    for (part, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+        let pairs = expected.iter().zip(actual);
+        let equal = pairs.map(|(&a, &b)| same(a.to_f64(), b.to_f64()) || a == b);
+        assert!(
+            equal.fold(true, |all, equal| all & equal) && expected.len() == actual.len(),
+            "{activation:?}, {output:?}, {tier:?}, {threads} threads, {}: part {part}",
+            E::NAME
+        );
+    }
+}
+
+#[test]
+fn the_layer_gives_the_bits_of_a_layer_that_has_the_activation_itself() {
+    for tier in common::tiers() {
+        for activation in every() {
+            for output in [Output::Last, Output::All] {
+                for threads in [1, 2] {
+                    layer_is_fused::<f32>(tier, activation, output, threads);
+                    layer_is_fused::<f64>(tier, activation, output, threads);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_layer_alone_is_the_function_and_its_derivative() {
+    for tier in common::tiers() {
+        for activation in every() {
+            let mut network = Network::<f32>::with_tier(INPUT, tier).unwrap();
+            network.add_activation(activation).unwrap();
+            network.set_output(Output::All).unwrap();
+            let x: Vec<f32> = numbers(STEPS * INPUT, 5);
+            let batch = Batch {
+                x: &x,
+                batch: 1,
+                steps: STEPS,
+                lengths: None,
+            };
+            let (mut y, mut dx) = (x.clone(), x.clone());
+            network.forward(batch, None, Some(&mut y), None).unwrap();
+            let mut expected = x.clone();
+            activation.apply(tier, &mut expected);
+            assert!(y == expected);
+            let dy = numbers::<f32>(x.len(), 6);
+            network
+                .backward(Some(&dy), None, Some(&mut dx), None)
+                .unwrap();
+            for ((&dx, &dy), &y) in dx.iter().zip(&dy).zip(&y) {
+                let expected = dy * activation.derivative(y);
+                assert!(
+                    (dx - expected).abs() <= 2e-6 * dy.abs().max(1e-3),
+                    "{activation:?}"
+                );
+            }
+            let mut session = Session::new(&network).unwrap();
+            let mut streamed = vec![0.0; x.len()];
+            for (x, y) in x.chunks(INPUT).zip(streamed.chunks_mut(INPUT)) {
+                session.step(x, y).unwrap();
+            }
+            assert!(streamed == y);
+        }
+    }
+}
+
+#[test]
+fn the_gradients_of_every_function_are_right_in_every_layer() {
+    fn loss(outputs: Outputs<'_>) -> Result<f64> {
+        let mut loss = 0.0;
+        for (index, (y, dy)) in outputs.y.iter().zip(outputs.dy).enumerate() {
+            let weight = (index % 7) as f64 / 7.0 - 0.4;
+            loss += weight * y + 0.25 * y * y;
+            *dy = weight + 0.5 * y;
+        }
+        outputs.dstate.fill(0.0);
+        Ok(loss)
+    }
+    for activation in every() {
+        let mut network = Network::<f64>::new(2).unwrap();
+        network.add_activation(activation).unwrap();
+        network.add_rnn(3, activation).unwrap();
+        network.add_activation(activation).unwrap();
+        network.add_dense(3, activation).unwrap();
+        network.add_activation(activation).unwrap();
+        network.set_output(Output::All).unwrap();
+        let x = numbers(2 * 4 * 2, 7);
+        let batch = Batch {
+            x: &x,
+            batch: 2,
+            steps: 4,
+            lengths: Some(&[4, 2]),
+        };
+        let report = check_gradients(&network, batch, None, loss).unwrap();
+        assert!(report.relative_error < 1e-6, "{activation:?}: {report}");
+    }
+}
+
+#[test]
+fn networks_of_every_function_come_back_from_files() {
+    for activation in every() {
+        let mut network = Network::<f64>::new(2).unwrap();
+        network.add_rnn(2, activation).unwrap();
+        network.add_activation(activation).unwrap();
+        network.add_dense(1, activation).unwrap();
+        let saved = network.to_bytes().unwrap();
+        let loaded = Network::<f64>::from_bytes(&saved, "saved").unwrap();
+        let kinds: Vec<_> = loaded.layers().map(|layer| layer.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                LayerKind::Rnn { activation },
+                LayerKind::Activation { activation },
+                LayerKind::Dense { activation },
+            ]
+        );
+        assert!(loaded.to_bytes().unwrap() == saved);
+        assert_eq!(loaded.parameters(), network.parameters());
+    }
+}
+
+/// What a file says of activations: the names that it has always had, and the parameters of the others.
+#[test]
+fn files_name_activations_and_their_parameters() {
+    let contents = |activation| {
+        let mut network = Network::<f32>::new(1).unwrap();
+        network.add_activation(activation).unwrap();
+        network.to_bytes().unwrap()
+    };
+    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|at| at == text.as_bytes());
+    let replaced = |text: &str, by: &str| {
+        assert_eq!(text.len(), by.len());
+        let mut bytes = contents(Activation::LeakyRelu { alpha: 0.25 });
+        let at = bytes
+            .windows(text.len())
+            .position(|at| at == text.as_bytes());
+        bytes[at.unwrap()..][..text.len()].copy_from_slice(by.as_bytes());
+        Network::<f32>::from_bytes(&bytes, "saved").map(|_| ())
+    };
+    for (activation, text) in [
+        (Activation::Tanh, r#"\"activation\":\"tanh\""#),
+        (Activation::HardTanh, r#"\"activation\":\"hard_tanh\""#),
+        (
+            Activation::HARD_SIGMOID,
+            r#"\"activation\":{\"hard_sigmoid\":{\"alpha\":0.2,\"beta\":0.5}}"#,
+        ),
+    ] {
+        assert!(has(&contents(activation), text), "{activation:?}");
+    }
+    replaced("0.25", "0.75").unwrap();
+    let message = replaced("0.25", "-0.5").unwrap_err().to_string();
+    assert!(message.contains("layers[0]: alpha is -0.5"), "{message}");
+    let message = replaced("alpha", "alpho").unwrap_err().to_string();
+    assert!(message.contains("alpho"), "{message}");
 }
