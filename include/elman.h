@@ -228,6 +228,32 @@ const char *elman_tier(void);
 #define ELMAN_SIGMOID 2
 /** Activation: x itself. */
 #define ELMAN_LINEAR 3
+
+/**
+ * Activation: max(0, min(1, alpha x + beta)); alpha 0.2 and beta 0.5 where a function does not ask for them (as in ONNX and
+ * Keras 2; PyTorch and Keras 3 have alpha 1/6). Its derivative where it is 0 or 1 is 0.
+ */
+#define ELMAN_HARD_SIGMOID 4
+/** Activation: max(-1, min(1, x)). Its derivative where it is -1 or 1 is 0. */
+#define ELMAN_HARD_TANH 5
+/** Activation: x where it is positive, else alpha x; alpha is at least 0, and 0.01 where a function does not ask for it. */
+#define ELMAN_LEAKY_RELU 6
+
+/**
+ * Activation: x where it is positive, else alpha (exp(x) - 1); alpha is at least 0, and 1 where a function does not ask for
+ * it.
+ */
+#define ELMAN_ELU 7
+/** Activation: x / (1 + |x|). */
+#define ELMAN_SOFTSIGN 8
+/** Activation: ln(1 + exp(x)). */
+#define ELMAN_SOFTPLUS 9
+/** Activation: alpha x + beta; alpha 1 and beta 0 where a function does not ask for them. */
+#define ELMAN_AFFINE 10
+/** Activation: alpha tanh(beta x); alpha is not 0, and both are 1 where a function does not ask for them. */
+#define ELMAN_SCALED_TANH 11
+/** Activation: x where it is above alpha, else 0; alpha is at least 0, and 1 where a function does not ask for it. */
+#define ELMAN_THRESHOLDED_RELU 12
 /** The network gives the output of each sequence's last step: many-to-one. The default. */
 #define ELMAN_OUTPUT_LAST 0
 /** The network gives the outputs of all steps: many-to-many. */
@@ -305,7 +331,7 @@ elman_status elman_clone(const elman_network *network,
  * would start them. For zeros, call elman_initialize() with ELMAN_INIT_CONSTANT and scale 0.
  *
  *   units       at least 1
- *   activation  of ELMAN_TANH, ELMAN_RELU, ELMAN_SIGMOID, ELMAN_LINEAR
+ *   activation  ELMAN_TANH or another one, up to ELMAN_THRESHOLDED_RELU
  *
  * Pointers from elman_gradients() end. The gradients of the new layer are 0.
  *
@@ -336,6 +362,24 @@ elman_status elman_add_dense(elman_network *network, size_t units, uint32_t acti
  * Threads: needs the network to itself. Since 0.1.
  */
 elman_status elman_add_dropout(elman_network *network, float rate);
+
+/**
+ * Adds a layer that applies an activation to each element of its input. It has no parameters, and as many outputs as inputs.
+ * A layer of elman_add_dense() or elman_add_rnn() that has the activation itself is faster and gives the same bits.
+ *
+ *   activation  ELMAN_TANH or another one, up to ELMAN_THRESHOLDED_RELU
+ *   alpha, beta its parameters, as the constant's text has them; not looked at where it has none of that name. Pass ONNX'
+ *               defaults, which that text names too, for the functions as elman_add_dense() has them
+ *
+ * Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_MEMORY; OUT_OF_RANGE for a parameter that is not finite, an `alpha` below 0 of
+ * ELMAN_LEAKY_RELU, ELMAN_ELU and ELMAN_THRESHOLDED_RELU, and one of 0 (or denormal) of ELMAN_SCALED_TANH: the derivative
+ * must follow from the value.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_activation(elman_network *network,
+                                  uint32_t activation,
+                                  float alpha,
+                                  float beta);
 
 /**
  * Sets what the network gives for a sequence.
@@ -562,6 +606,8 @@ uint64_t elman_get_passes(const elman_network *network);
 #define ELMAN_LAYER_DENSE 1
 /** Dropout, of elman_add_dropout(). */
 #define ELMAN_LAYER_DROPOUT 2
+/** An activation, of elman_add_activation(). */
+#define ELMAN_LAYER_ACTIVATION 3
 
 /** What a layer is. Later versions may add fields at the end, and kinds. */
 typedef struct {
@@ -589,6 +635,10 @@ typedef struct {
   size_t state_size;
   /** Whether training changes its parameters, 0 or 1: elman_set_trainable(). */
   uint32_t trainable;
+  /** The parameter alpha of its activation; 0 where that has none. */
+  double alpha;
+  /** The parameter beta of its activation; 0 where that has none. */
+  double beta;
 } elman_layer_info;
 
 /** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */

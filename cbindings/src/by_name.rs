@@ -138,6 +138,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_adagrad_create(learning_rate, epsilon, out);
     elman_adam_create(learning_rate, beta1, beta2, epsilon, weight_decay, out);
     elman_adamw_create(learning_rate, beta1, beta2, epsilon, weight_decay, out);
+    elman_add_activation(network, activation, alpha, beta);
     elman_add_dense(network, units, activation);
     elman_add_dropout(network, rate);
     elman_add_rnn(network, units, activation);

@@ -7,10 +7,10 @@ use std::ffi::{CStr, c_char};
 use std::mem::offset_of;
 
 use elman_engine::init::TensorRole;
-use elman_engine::{Error, LayerKind};
+use elman_engine::{Activation, Error, LayerKind};
 
 use crate::border::{Versioned, call, get, require};
-use crate::network::{ELMAN_LINEAR, Network, activation_number};
+use crate::network::{Network, activation_number, activation_parameters};
 use crate::optimizer::flag;
 use crate::status::{Result, Status};
 
@@ -20,6 +20,8 @@ pub const ELMAN_LAYER_RNN: u32 = 0;
 pub const ELMAN_LAYER_DENSE: u32 = 1;
 /// Dropout, of elman_add_dropout().
 pub const ELMAN_LAYER_DROPOUT: u32 = 2;
+/// An activation, of elman_add_activation().
+pub const ELMAN_LAYER_ACTIVATION: u32 = 3;
 
 /// What a layer is. Later versions may add fields at the end, and kinds.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,10 @@ pub struct LayerInfo {
     pub state_size: usize,
     /// Whether training changes its parameters, 0 or 1: elman_set_trainable().
     pub trainable: u32,
+    /// The parameter alpha of its activation; 0 where that has none.
+    pub alpha: f64,
+    /// The parameter beta of its activation; 0 where that has none.
+    pub beta: f64,
 }
 
 impl Versioned for LayerInfo {
@@ -108,16 +114,16 @@ pub unsafe extern "C" fn elman_get_layer_info(
         let info = caller.versioned_result("info", info, size)?;
         let layer = layer_of(network, layer)?;
         let (kind, activation, rate) = match layer.kind {
-            LayerKind::Rnn { activation } => (ELMAN_LAYER_RNN, activation_number(activation), 0.0),
-            LayerKind::Dense { activation } => {
-                (ELMAN_LAYER_DENSE, activation_number(activation), 0.0)
-            }
-            LayerKind::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate),
+            LayerKind::Rnn { activation } => (ELMAN_LAYER_RNN, activation, 0.0),
+            LayerKind::Dense { activation } => (ELMAN_LAYER_DENSE, activation, 0.0),
+            LayerKind::Dropout { rate } => (ELMAN_LAYER_DROPOUT, Activation::Linear, rate),
+            LayerKind::Activation { activation } => (ELMAN_LAYER_ACTIVATION, activation, 0.0),
         };
+        let (alpha, beta) = activation_parameters(activation);
         info.write(LayerInfo {
             size,
             kind,
-            activation,
+            activation: activation_number(activation),
             rate,
             input_size: layer.inputs,
             output_size: layer.outputs,
@@ -127,6 +133,8 @@ pub unsafe extern "C" fn elman_get_layer_info(
             state_offset: layer.state.start,
             state_size: layer.state.len(),
             trainable: layer.trainable.into(),
+            alpha,
+            beta,
         });
         Ok(())
     })

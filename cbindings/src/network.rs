@@ -194,6 +194,31 @@ pub extern "C" fn elman_add_dropout(network: Option<&mut Network>, rate: f32) ->
     })
 }
 
+/// Adds a layer that applies an activation to each element of its input. It has no parameters, and as many outputs as inputs.
+/// A layer of elman_add_dense() or elman_add_rnn() that has the activation itself is faster and gives the same bits.
+///
+///   activation  ELMAN_TANH or another one, up to ELMAN_THRESHOLDED_RELU
+///   alpha, beta its parameters, as the constant's text has them; not looked at where it has none of that name. Pass ONNX'
+///               defaults, which that text names too, for the functions as elman_add_dense() has them
+///
+/// Errors: NULL, UNKNOWN_CONSTANT, OUT_OF_MEMORY; OUT_OF_RANGE for a parameter that is not finite, an `alpha` below 0 of
+/// ELMAN_LEAKY_RELU, ELMAN_ELU and ELMAN_THRESHOLDED_RELU, and one of 0 (or denormal) of ELMAN_SCALED_TANH: the derivative
+/// must follow from the value.
+/// Threads: needs the network to itself. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn elman_add_activation(
+    network: Option<&mut Network>,
+    activation: u32,
+    alpha: f32,
+    beta: f32,
+) -> Status {
+    call(|_| {
+        let network = require("network", network)?;
+        let activation = activation_with(activation, alpha.into(), beta.into())?;
+        Ok(network.0.add_activation(activation)?)
+    })
+}
+
 /// Sets what the network gives for a sequence.
 ///
 ///   mode        ELMAN_OUTPUT_LAST (the default) or ELMAN_OUTPUT_ALL
@@ -549,6 +574,44 @@ fn activation_named(value: u32) -> Result<Activation> {
         value,
         known: "ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)",
     })?)
+}
+
+/// An activation with the parameters that it takes of these, not checked.
+pub(crate) fn activation_with(value: u32, alpha: f64, beta: f64) -> Result<Activation> {
+    Ok(match activation_named(value)? {
+        Activation::HardSigmoid { .. } => Activation::HardSigmoid { alpha, beta },
+        Activation::LeakyRelu { .. } => Activation::LeakyRelu { alpha },
+        Activation::Elu { .. } => Activation::Elu { alpha },
+        Activation::Affine { .. } => Activation::Affine { alpha, beta },
+        Activation::ScaledTanh { .. } => Activation::ScaledTanh { alpha, beta },
+        Activation::ThresholdedRelu { .. } => Activation::ThresholdedRelu { alpha },
+        plain @ (Activation::Tanh
+        | Activation::Relu
+        | Activation::Sigmoid
+        | Activation::Linear
+        | Activation::HardTanh
+        | Activation::Softsign
+        | Activation::Softplus) => plain,
+    })
+}
+
+/// The parameters of an activation, alpha and beta; 0 where it has no such.
+pub(crate) fn activation_parameters(activation: Activation) -> (f64, f64) {
+    match activation {
+        Activation::HardSigmoid { alpha, beta }
+        | Activation::Affine { alpha, beta }
+        | Activation::ScaledTanh { alpha, beta } => (alpha, beta),
+        Activation::LeakyRelu { alpha }
+        | Activation::Elu { alpha }
+        | Activation::ThresholdedRelu { alpha } => (alpha, 0.0),
+        Activation::Tanh
+        | Activation::Relu
+        | Activation::Sigmoid
+        | Activation::Linear
+        | Activation::HardTanh
+        | Activation::Softsign
+        | Activation::Softplus => (0.0, 0.0),
+    }
 }
 
 /// The constant of an activation.

@@ -79,9 +79,9 @@ static void layers(void) {
     free(drawn), free(again);
 
     const elman_layer_info expected[] = {
-        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4, 1},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0, 1},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0, 1},
+        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4, 1, 0.0, 0.0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0, 1, 0.0, 0.0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0, 1, 0.0, 0.0},
     };
     const char *names[] = {"W_x", "W_h", "b", "W", "b"};
     size_t named = 0;
@@ -112,6 +112,60 @@ static void layers(void) {
     SAME(y, in_place, X);
     elman_session_destroy(session);
     elman_destroy(network);
+}
+
+/* Every activation, as a layer of its own, tells its parameters, and has ONNX' where a dense layer has it. */
+static void activations(void) {
+    static const struct {
+        uint32_t activation;
+        float alpha, beta, at_minus_2, at_half;
+        double told[2];
+    } cases[] = {
+        {ELMAN_TANH, 9.0f, 9.0f, -0.96402758f, 0.46211717f, {0.0, 0.0}},
+        {ELMAN_RELU, -1.0f, NAN, 0.0f, 0.5f, {0.0, 0.0}},
+        {ELMAN_SIGMOID, 0.0f, 0.0f, 0.11920292f, 0.62245935f, {0.0, 0.0}},
+        {ELMAN_LINEAR, 0.0f, 0.0f, -2.0f, 0.5f, {0.0, 0.0}},
+        {ELMAN_HARD_SIGMOID, 0.125f, 0.5f, 0.25f, 0.5625f, {0.125, 0.5}},
+        {ELMAN_HARD_TANH, 0.0f, 0.0f, -1.0f, 0.5f, {0.0, 0.0}},
+        {ELMAN_LEAKY_RELU, 0.25f, 9.0f, -0.5f, 0.5f, {0.25, 0.0}},
+        {ELMAN_ELU, 0.5f, 9.0f, -0.43233237f, 0.5f, {0.5, 0.0}},
+        {ELMAN_SOFTSIGN, 0.0f, 0.0f, -0.6666667f, 0.33333334f, {0.0, 0.0}},
+        {ELMAN_SOFTPLUS, 0.0f, 0.0f, 0.126928f, 0.974077f, {0.0, 0.0}},
+        {ELMAN_AFFINE, -2.0f, 0.5f, 4.5f, -0.5f, {-2.0, 0.5}},
+        {ELMAN_SCALED_TANH, 1.5f, 0.5f, -1.1423912f, 0.367378f, {1.5, 0.5}},
+        {ELMAN_THRESHOLDED_RELU, 0.25f, 9.0f, 0.0f, 0.5f, {0.25, 0.0}},
+    };
+    const float line[] = {-2.0f, 0.5f}, identity[] = {1.0f, 0.0f};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        elman_network *network, *dense, *defaults;
+        elman_layer_info info;
+        float y[2], of_dense[2], of_defaults[2];
+        OK(elman_create(1, &network));
+        OK(elman_add_activation(network, cases[i].activation, cases[i].alpha, cases[i].beta));
+        OK(elman_predict(network, line, 2, 1, NULL, NULL, y, NULL));
+        CHECK(fabsf(y[0] - cases[i].at_minus_2) < 2e-6f && fabsf(y[1] - cases[i].at_half) < 2e-6f);
+        OK(elman_get_layer_info(network, 0, &info, sizeof info));
+        CHECK(info.kind == ELMAN_LAYER_ACTIVATION && info.activation == cases[i].activation);
+        CHECK(info.alpha == cases[i].told[0] && info.beta == cases[i].told[1]);
+        CHECK(info.parameter_count == 0 && info.output_size == 1);
+        /* A program of before the struct had these: they are left alone. */
+        const size_t first = offsetof(elman_layer_info, alpha);
+        info.alpha = 77.0;
+        OK(elman_get_layer_info(network, 0, &info, first));
+        CHECK(info.size == first && info.alpha == 77.0);
+
+        OK(elman_create(1, &dense));
+        OK(elman_add_dense(dense, 1, cases[i].activation));
+        OK(elman_set_parameters(dense, identity, 2));
+        OK(elman_predict(dense, line, 2, 1, NULL, NULL, of_dense, NULL));
+        OK(elman_get_layer_info(dense, 0, &info, sizeof info));
+        CHECK(info.kind == ELMAN_LAYER_DENSE && info.activation == cases[i].activation);
+        OK(elman_create(1, &defaults));
+        OK(elman_add_activation(defaults, info.activation, (float)info.alpha, (float)info.beta));
+        OK(elman_predict(defaults, line, 2, 1, NULL, NULL, of_defaults, NULL));
+        CHECK(of_dense[0] == of_defaults[0] && of_dense[1] == of_defaults[1]);
+        elman_destroy(network), elman_destroy(dense), elman_destroy(defaults);
+    }
 }
 
 /* The same bits whether a batch is run as a whole, on threads, in pieces, or step by step; loaded or not. */
@@ -894,6 +948,7 @@ static void names(void) {
     BY_NAME("elman_add_rnn", address(network), 5, ELMAN_TANH);
     BY_NAME("elman_add_rnn", address(network), 4, ELMAN_SIGMOID);
     BY_NAME("elman_add_dropout", address(network), bits_of_float(0.25f));
+    BY_NAME("elman_add_activation", address(network), ELMAN_LINEAR, bits_of_float(0.0f), bits_of_float(0.0f));
     BY_NAME("elman_add_dense", address(network), 3, ELMAN_RELU);
     BY_NAME("elman_add_dense", address(network), 2, ELMAN_LINEAR);
     BY_NAME("elman_set_output", address(network), ELMAN_OUTPUT_ALL);
@@ -934,6 +989,7 @@ int main(int argc, char **argv) {
     version_and_tier();
     settings();
     layers();
+    activations();
     same_bits();
     batches();
     frozen_layers();

@@ -104,6 +104,20 @@ static void networks(void) {
     FAILS(elman_add_dropout(network, -0.5f), OUT_OF_RANGE, "rate is -0.5, expected at least 0 and below 1");
     FAILS(elman_add_dropout(network, NAN), OUT_OF_RANGE, "rate is NaN, expected at least 0 and below 1");
 
+    FAILS(elman_add_activation(NULL, ELMAN_TANH, 0.0f, 0.0f), NULL, "network is NULL");
+    FAILS(elman_add_activation(network, 13, 0.0f, 0.0f), UNKNOWN_CONSTANT,
+          "activation is 13, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
+    FAILS(elman_add_activation(network, ELMAN_LEAKY_RELU, -0.5f, 0.0f), OUT_OF_RANGE,
+          "alpha is -0.5, expected a finite f32 of at least 0");
+    FAILS(elman_add_activation(network, ELMAN_ELU, NAN, 0.0f), OUT_OF_RANGE,
+          "alpha is NaN, expected a finite f32 of at least 0");
+    FAILS(elman_add_activation(network, ELMAN_THRESHOLDED_RELU, INFINITY, 0.0f), OUT_OF_RANGE,
+          "alpha is inf, expected a finite f32 of at least 0");
+    FAILS(elman_add_activation(network, ELMAN_HARD_SIGMOID, 0.5f, NAN), OUT_OF_RANGE,
+          "beta is NaN, expected a finite f32");
+    FAILS(elman_add_activation(network, ELMAN_SCALED_TANH, 0.0f, 1.0f), OUT_OF_RANGE,
+          "alpha is 0, expected a finite f32 of at least 1.2e-38 in magnitude");
+
     FAILS(elman_set_output(NULL, ELMAN_OUTPUT_ALL), NULL, "network is NULL");
     FAILS(elman_set_output(network, 2), UNKNOWN_CONSTANT,
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");

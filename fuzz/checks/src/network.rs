@@ -19,9 +19,22 @@ pub const WIDTHS: [usize; 16] = [1, 2, 3, 2, 1, 4, 5, 2, 3, 8, 1, 16, 7, 17, 33,
 /// A layer, as it was asked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Layer {
-    Rnn { units: usize, activation: u32 },
-    Dense { units: usize, activation: u32 },
-    Dropout { rate: f32 },
+    Rnn {
+        units: usize,
+        activation: u32,
+    },
+    Dense {
+        units: usize,
+        activation: u32,
+    },
+    Dropout {
+        rate: f32,
+    },
+    Activation {
+        activation: u32,
+        alpha: f32,
+        beta: f32,
+    },
 }
 
 /// What a caller knows about a network.
@@ -55,7 +68,7 @@ impl Model {
     pub fn output_size(&self) -> usize {
         let units = self.layers.iter().rev().find_map(|layer| match *layer {
             Layer::Rnn { units, .. } | Layer::Dense { units, .. } => Some(units),
-            Layer::Dropout { .. } => None,
+            Layer::Dropout { .. } | Layer::Activation { .. } => None,
         });
         units.unwrap_or(self.input)
     }
@@ -63,7 +76,7 @@ impl Model {
     pub fn state_size(&self) -> usize {
         let units = self.layers.iter().map(|layer| match *layer {
             Layer::Rnn { units, .. } => units,
-            Layer::Dense { .. } | Layer::Dropout { .. } => 0,
+            Layer::Dense { .. } | Layer::Dropout { .. } | Layer::Activation { .. } => 0,
         });
         units.sum()
     }
@@ -149,7 +162,7 @@ impl Layer {
     fn largest_start(self, inputs: usize) -> f32 {
         let count = match self {
             Self::Rnn { units, .. } => units,
-            Self::Dense { .. } | Self::Dropout { .. } => inputs,
+            Self::Dense { .. } | Self::Dropout { .. } | Self::Activation { .. } => inputs,
         };
         (count as f32).sqrt().recip()
     }
@@ -159,6 +172,11 @@ impl Layer {
             Self::Rnn { units, activation } => elman_add_rnn(network, units, activation),
             Self::Dense { units, activation } => elman_add_dense(network, units, activation),
             Self::Dropout { rate } => elman_add_dropout(network, rate),
+            Self::Activation {
+                activation,
+                alpha,
+                beta,
+            } => elman_add_activation(network, activation, alpha, beta),
         }
     }
 
@@ -167,6 +185,7 @@ impl Layer {
             Self::Rnn { .. } => "elman_add_rnn",
             Self::Dense { .. } => "elman_add_dense",
             Self::Dropout { .. } => "elman_add_dropout",
+            Self::Activation { .. } => "elman_add_activation",
         }
     }
 }
@@ -285,9 +304,16 @@ impl Net {
                 Layer::Rnn { units, activation } => (ELMAN_LAYER_RNN, activation, 0.0, units),
                 Layer::Dense { activation, .. } => (ELMAN_LAYER_DENSE, activation, 0.0, 0),
                 Layer::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate.into(), 0),
+                Layer::Activation { activation, .. } => {
+                    (ELMAN_LAYER_ACTIVATION, activation, 0.0, 0)
+                }
             };
             let found = (info.kind, info.activation, info.rate, info.state_size);
             assert_eq!(found, expected);
+            if let Layer::Activation { alpha, beta, .. } = *layer {
+                assert!(info.alpha == 0.0 || info.alpha == alpha.into());
+                assert!(info.beta == 0.0 || info.beta == beta.into());
+            }
             assert_eq!((info.size, info.input_size), (size, inputs));
             let trainable = !model.frozen.contains(&index);
             assert_eq!(info.trainable, u32::from(trainable));
@@ -534,6 +560,15 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
             rate: source.float().abs() * source.pick(&[1.0, 1.0, -1.0]),
         },
     };
+    let mut ahead = source.ahead();
+    let layer = match ahead.rarely(5) {
+        true => Layer::Activation {
+            activation: ahead.constant(ELMAN_THRESHOLDED_RELU + 1),
+            alpha: ahead.float(),
+            beta: ahead.float(),
+        },
+        false => layer,
+    };
     let mut call = Call::new(layer.function(), source);
     call.starve(source);
     let mut net = world.networks[slot].as_mut();
@@ -551,6 +586,23 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
         }
         Layer::Dropout { rate } => {
             call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !(0.0..1.0).contains(&rate));
+        }
+        Layer::Activation {
+            activation,
+            alpha,
+            beta,
+        } => {
+            let unknown = activation > ELMAN_THRESHOLDED_RELU;
+            call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, unknown);
+            let wrong = match activation {
+                ELMAN_HARD_SIGMOID | ELMAN_AFFINE => !alpha.is_finite() || !beta.is_finite(),
+                ELMAN_LEAKY_RELU | ELMAN_ELU | ELMAN_THRESHOLDED_RELU => {
+                    !(alpha >= 0.0 && alpha.is_finite())
+                }
+                ELMAN_SCALED_TANH => !alpha.is_normal() || !beta.is_finite(),
+                _ => false,
+            };
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, wrong);
         }
     }
     let inputs = net.as_ref().map_or(1, |net| net.model.output_size());

@@ -520,7 +520,9 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
 /// Whether a network is a smooth function of numbers that stay small.
 fn is_smooth(model: &Model) -> bool {
     let smooth = |layer: &Layer| match *layer {
-        Layer::Rnn { activation, .. } | Layer::Dense { activation, .. } => {
+        Layer::Rnn { activation, .. }
+        | Layer::Dense { activation, .. }
+        | Layer::Activation { activation, .. } => {
             activation == ELMAN_TANH || activation == ELMAN_SIGMOID
         }
         Layer::Dropout { rate } => rate <= 0.5,
