@@ -81,6 +81,29 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
     },
+    /// A label of a CTC loss is the blank.
+    #[error("labels[{index}] is {label}, the blank, expected another class")]
+    BlankLabel {
+        /// Which label.
+        index: usize,
+        /// Its value.
+        label: usize,
+    },
+    /// A sequence is too short for its labels in a CTC loss.
+    #[error(
+        "sequence {sequence} has {steps} steps, expected at least {needed} for its {labels} labels: one for each, and one \
+         between two that are equal"
+    )]
+    TooFewSteps {
+        /// Which sequence.
+        sequence: usize,
+        /// Its length.
+        steps: usize,
+        /// Steps that its labels need.
+        needed: usize,
+        /// Number of its labels.
+        labels: usize,
+    },
     /// A constant that the library does not know.
     #[error("{name} is {value}, which names nothing; known are {known}")]
     UnknownConstant {
@@ -209,7 +232,9 @@ impl Error {
             | Self::EmptySequence { .. }
             | Self::OutOfRange { .. }
             | Self::IndexOutOfRange { .. }
-            | Self::Label { .. } => ErrorKind::OutOfRange,
+            | Self::Label { .. }
+            | Self::BlankLabel { .. }
+            | Self::TooFewSteps { .. } => ErrorKind::OutOfRange,
             Self::UnknownConstant { .. } => ErrorKind::UnknownConstant,
             Self::CallOrder { .. } => ErrorKind::CallOrder,
             Self::Mismatch { .. } => ErrorKind::Mismatch,

@@ -1,8 +1,8 @@
 //! Losses: how far the outputs of a network are from what they should be, and the gradient of that.
 //!
 //! Every loss is a mean over the rows or elements that count, and so is its gradient: what
-//! [`Network::backward`](crate::Network::backward) then sums up is the gradient of the mean. Sums are taken in `f64`, in
-//! an order that depends on the sizes alone.
+//! [`Network::backward`](crate::Network::backward) then sums up is the gradient of the mean. ([`ctc()`], where labels have no
+//! places in time, is one over sequences.) Sums are taken in `f64`, in an order that depends on the sizes alone.
 //!
 //! Where sequences of different lengths are padded to one length, [`Padding`] says which steps count. The others are
 //! not read, and their gradient is 0. Nor does a row count whose label is [`NO_LABEL`], or an element whose target is NaN.
@@ -27,6 +27,7 @@
 //! # Ok::<(), elman::Error>(())
 //! ```
 
+mod ctc;
 mod elementwise;
 mod softmax;
 
@@ -35,6 +36,7 @@ use std::ops::Range;
 use crate::layout::Layout;
 use crate::{Element, Result, shape};
 
+pub use ctc::{CtcLabels, CtcOptions, CtcReduction, CtcWorkspace, ctc, ctc_greedy_decode};
 pub(crate) use elementwise::{
     binary_cross_entropy_total, expect_probabilities, squared_error_total,
 };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::dataset::{Dataset, Targets};
 use elman::init::{Initializer, Rng};
-use elman::loss::{Loss, NO_LABEL};
+use elman::loss::{CtcLabels, CtcOptions, CtcWorkspace, Loss, NO_LABEL, Padding, ctc};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{BatchProgress, Callbacks, EarlyStopping, FitOptions, Progress, fit_with};
 use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
@@ -216,6 +216,44 @@ fn a_smaller_shape_allocates_nothing() {
     }
 }
 
+fn a_ctc_loss_allocates_in_its_first_call_alone() {
+    fn check<E: Element>() {
+        let logits = vec![E::ONE; 3 * 20 * 5];
+        let mut gradient = vec![E::ZERO; logits.len()];
+        let mut workspace = CtcWorkspace::new();
+        let options = CtcOptions::default();
+        let mut run = |steps, lengths: &[usize], labels: &[usize], label_lengths: &[usize]| {
+            let len = 3 * steps * 5;
+            let logits = &logits[..len];
+            let padding = Some(Padding { steps, lengths });
+            let labels = CtcLabels {
+                labels,
+                lengths: label_lengths,
+            };
+            for gradient in [Some(&mut gradient[..len]), None] {
+                ctc(
+                    logits,
+                    5,
+                    labels,
+                    padding,
+                    options,
+                    &mut workspace,
+                    gradient,
+                )
+                .unwrap();
+            }
+        };
+        run(20, &[20, 20, 20], &[1, 2, 3, 4], &[4, 0, 0]);
+        expect_none(E::NAME, || {
+            run(20, &[20, 20, 20], &[1, 2, 3, 4], &[0, 4, 0]);
+            run(20, &[20, 2, 7], &[1, 2, 3, 4], &[0, 1, 3]);
+            run(7, &[7, 7, 7], &[1, 1], &[2, 0, 0]);
+        });
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
 /// Allocations until the end of each epoch. The gradients are changed on the way.
 struct Counts([usize; 50]);
 
@@ -376,6 +414,7 @@ fn main() {
         a_shape_that_comes_again_allocates_nothing,
         every_rule_allocates_in_its_first_update_alone,
         a_smaller_shape_allocates_nothing,
+        a_ctc_loss_allocates_in_its_first_call_alone,
         fit_allocates_nothing_after_the_first_epoch,
         a_shape_that_comes_again_allocates_nothing_on_two_threads,
         fit_allocates_nothing_after_the_first_epoch_on_two_threads,

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use elman::dataset::{Dataset, MiniBatch, Standardization, Targets};
 use elman::gradient_check::check_gradients;
 use elman::init::Initializer;
-use elman::loss::{self, Loss, Padding};
+use elman::loss::{self, CtcLabels, CtcOptions, CtcWorkspace, Loss, Padding};
 use elman::optimizer::{Optimizer, Rule, clip_by_norm, clip_by_value};
 use elman::train::{
     BatchProgress, Callbacks, Clip, EarlyStopping, FitOptions, Progress, evaluate, fit, fit_with,
@@ -274,6 +274,18 @@ fn functions<E: Bits>(input: &Input<E>, mode: u32, record: &mut Record) {
         record.add(&d);
         let found = under(mode, || {
             loss::softmax_cross_entropy(y, CLASSES, labels, None, padding, Some(&mut d)).unwrap()
+        });
+        record.add(&[found]);
+        record.add(&d);
+        let found = under(mode, || {
+            let lengths: Vec<usize> = lengths.iter().map(|_| 1).collect();
+            let labels = CtcLabels {
+                labels: &lengths,
+                lengths: &lengths,
+            };
+            let (mut workspace, options) = (CtcWorkspace::new(), CtcOptions::default());
+            let d = Some(&mut d[..]);
+            loss::ctc(y, CLASSES, labels, padding, options, &mut workspace, d).unwrap()
         });
         record.add(&[found]);
         record.add(&d);

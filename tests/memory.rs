@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use elman::dataset::{Dataset, MiniBatch, MissingValues, Standardization, Targets, TsOptions};
 use elman::init::Initializer;
-use elman::loss::Loss;
+use elman::loss::{CtcLabels, CtcOptions, CtcWorkspace, Loss, ctc};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{EarlyStopping, FitOptions, evaluate, fit, predict};
 use elman::{Activation, Batch, Error, Network, Output, Result, Session};
@@ -717,6 +717,30 @@ fn data_sets_and_training() {
     }
 }
 
+/// The room of a loss that needs some.
+fn losses() {
+    const CLASSES: usize = 300;
+    let logits = ramp(BATCH * CLASSES);
+    let labels: Vec<usize> = (0..STEPS * 100).map(|index| 1 + index % 7).collect();
+    for with_gradient in [false, true] {
+        exhaust(
+            &format!("a CTC loss, gradient: {with_gradient}"),
+            || (CtcWorkspace::new(), vec![0.0; BATCH * CLASSES], 0.0),
+            |(workspace, gradient, loss)| {
+                let labels = CtcLabels {
+                    labels: &labels,
+                    lengths: &[labels.len()],
+                };
+                let gradient = with_gradient.then_some(&mut gradient[..]);
+                let options = CtcOptions::default();
+                *loss = ctc(&logits, CLASSES, labels, None, options, workspace, gradient)?;
+                Ok(())
+            },
+            |(_, gradient, loss)| bits_of(&[&gradient[..], &[*loss as f32]].concat()),
+        );
+    }
+}
+
 /// Sizes that no memory holds are errors before anything is allocated.
 fn sizes_that_overflow() {
     const HUGE: usize = usize::MAX / 2;
@@ -762,6 +786,7 @@ fn main() {
     sessions();
     files();
     data_sets_and_training();
+    losses();
     sizes_that_overflow();
     println!("{} faults", FAILED.load(Ordering::Relaxed));
 }

@@ -216,16 +216,17 @@ pub(crate) fn largest<E: Element>(values: &[E]) -> usize {
 }
 
 /// exp(z - max z) of a row z.
-struct Exponentials {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Exponentials {
     /// Index of the first of the largest logits, whose exponential is 1.
-    largest: usize,
+    pub largest: usize,
     /// Sum of the exponentials of all others.
-    rest: f64,
+    pub rest: f64,
 }
 
 impl Exponentials {
     /// Computes them, and stores them where they are wanted.
-    fn of<E: Element>(tier: Tier, logits: &[E], mut store: Option<&mut [E]>) -> Self {
+    pub fn of<E: Element>(tier: Tier, logits: &[E], mut store: Option<&mut [E]>) -> Self {
         let largest = largest(logits);
         let max = logits[largest];
         // No number is above a NaN that comes first.
