@@ -2046,7 +2046,148 @@ elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
 
 
 /*
- * 13. Parameters and gradients
+ * 13. CTC: labels without places in time
+ * --------------------------------------
+ *
+ * The loss of connectionist temporal classification (Graves et al. 2006), for networks with ELMAN_OUTPUT_ALL and sequences
+ * whose labels are known, in their order, but not at which steps they are. Each step is one class, or the blank, which
+ * stands for none. The steps of a sequence spell what is left once equal classes that follow each other have become one, and
+ * then the blanks are left out: with the blank -, both -aa-a and a--aa spell aa. The loss is -ln of the probability that the
+ * steps spell the labels, over all ways in which they can. So a sequence needs a step for each label, and one more between
+ * two that are equal.
+ *
+ * A training step, with a workspace that keeps room from call to call, and what the network then reads:
+ *
+ *     elman_forward(network, x, batch, steps, lengths, NULL, y, NULL);
+ *     elman_ctc(y, labels, label_lengths, batch, steps, lengths, classes, NULL, workspace, &loss, dy);
+ *     elman_backward(network, dy, NULL, NULL, NULL);
+ *     elman_update(network, optimizer);
+ *
+ *     elman_predict(network, x, batch, steps, lengths, NULL, y, NULL);
+ *     elman_ctc_greedy_decode(y, batch, steps, lengths, classes, 0, read, read_lengths);
+ */
+
+/** The loss of each sequence is divided by the number of its labels, or 1 if it has none; the mean of that over the batch. */
+#define ELMAN_CTC_MEAN 0
+/** The sum of the losses of the sequences. */
+#define ELMAN_CTC_SUM 1
+
+/** Room in which elman_ctc() works. */
+typedef struct elman_ctc_workspace elman_ctc_workspace;
+
+/**
+ * How elman_ctc() works. elman_ctc_options_init() gives every field its default, which are PyTorch's. Later versions may add
+ * fields at the end, and go on to accept the size of this one.
+ */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /** The class that is the blank, less than the number of classes; by default 0. */
+  size_t blank;
+  /** ELMAN_CTC_MEAN, the default, or ELMAN_CTC_SUM. */
+  uint32_t reduction;
+  /**
+   * 1: a sequence whose loss is infinite counts as one of loss 0, with a gradient of 0; 0, the default: a sequence that
+   * is too short for its labels is an error.
+   */
+  uint32_t zero_infinity;
+} elman_ctc_options;
+
+/**
+ * Gives every field of the options its default.
+ *
+ *   options     receives the defaults
+ *   size        sizeof(elman_ctc_options)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_ctc_options_init(elman_ctc_options *options, size_t size);
+
+/**
+ * A workspace without any room yet. It belongs to the caller, who gives it back with elman_ctc_workspace_destroy().
+ *
+ *   out         receives the workspace
+ *
+ * Errors: NULL.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_ctc_workspace_create(elman_ctc_workspace **out);
+
+/**
+ * Frees a workspace; of NULL, does nothing.
+ *
+ * Threads: needs the workspace to itself. Since 0.1.
+ */
+void elman_ctc_workspace_destroy(elman_ctc_workspace *workspace);
+
+/**
+ * The CTC loss of a batch.
+ *
+ *   logits         [batch][steps][classes], of any size
+ *   labels         the labels of all sequences, one sequence after the other; each less than `classes`, and not the blank
+ *   label_lengths  [batch], the number of labels of each sequence, which may be 0; their sum is the number of labels
+ *   batch          at least 1
+ *   steps          at least 1
+ *   lengths        [batch], each 0 to `steps`: of each sequence only so many steps count, the others are not read; NULL: all
+ *   classes        at least 1, the blank among them
+ *   options        NULL for the defaults: the blank is class 0, the loss a mean
+ *   workspace      any, which is used for this call alone; the first call makes the room that it needs, and one of the same
+ *                  or a smaller shape allocates nothing; NULL: every call allocates
+ *   loss           receives the loss; may be NULL
+ *   dlogits        receives its gradient, [batch][steps][classes], 0 at steps that do not count; must not overlap another
+ *                  argument; may be NULL
+ *
+ * The sums over all alignments are taken in double, of each sequence by itself. A NAN at a step that counts makes the loss and
+ * the gradient of that sequence NAN. Where logits of minus infinity make the labels impossible, the loss is infinite and the
+ * gradient of that sequence NAN, unless `zero_infinity` is set.
+ *
+ * Errors: NULL (logits, labels, label_lengths), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; OUT_OF_RANGE for a length, a
+ * label, the blank, and for a sequence that is too short for its labels, unless `zero_infinity` is set; UNKNOWN_CONSTANT for
+ * `reduction` and `zero_infinity`; MISMATCH for the size of the options.
+ * Threads: needs the workspace to itself. Since 0.1.
+ */
+elman_status elman_ctc(const float *logits,
+                       const size_t *labels,
+                       const size_t *label_lengths,
+                       size_t batch,
+                       size_t steps,
+                       const size_t *lengths,
+                       size_t classes,
+                       const elman_ctc_options *options,
+                       elman_ctc_workspace *workspace,
+                       double *loss,
+                       float *dlogits);
+
+/**
+ * What the likeliest class of each step spells, for each sequence: the best path (Graves et al. 2006), which is not always the
+ * likeliest labelling. Of classes that are equally likely it takes the first.
+ *
+ *   logits         [batch][steps][classes], or their softmax
+ *   batch          at least 1
+ *   steps          at least 1
+ *   lengths        [batch], each 0 to `steps`: of each sequence only so many steps count; NULL: all
+ *   classes        at least 1, the blank among them
+ *   blank          the class that is the blank, less than `classes`
+ *   labels         receives the labels of all sequences, one sequence after the other, as elman_ctc() takes them,
+ *                  [batch * steps]; what lies behind them stays as it was; must not overlap another argument
+ *   label_lengths  receives the number of labels of each sequence, [batch]; must not overlap another argument
+ *
+ * Errors: NULL (logits, labels, label_lengths), OVERLAP, ZERO_SIZE, SIZE_OVERFLOW; OUT_OF_RANGE for a length and the blank.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_ctc_greedy_decode(const float *logits,
+                                     size_t batch,
+                                     size_t steps,
+                                     const size_t *lengths,
+                                     size_t classes,
+                                     size_t blank,
+                                     size_t *labels,
+                                     size_t *label_lengths);
+
+
+/*
+ * 14. Parameters and gradients
  * ----------------------------
  *
  * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
@@ -2131,7 +2272,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 
 
 /*
- * 14. Checking gradients
+ * 15. Checking gradients
  * ----------------------
  */
 
@@ -2163,7 +2304,7 @@ elman_status elman_gradient_check(const elman_network *network,
 
 
 /*
- * 15. Calls that bring their message along
+ * 16. Calls that bring their message along
  * ----------------------------------------
  *
  * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous

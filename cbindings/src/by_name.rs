@@ -9,6 +9,7 @@
 use std::ffi::c_char;
 
 use crate::border::{Caller, Word, call};
+use crate::ctc::*;
 use crate::dataset::*;
 use crate::file::*;
 use crate::gradient_check::*;
@@ -153,6 +154,11 @@ const ENTRIES: &[Entry] = entries! {
     elman_clip_gradients_by_value(network, limit);
     elman_clone(network, out);
     elman_create(input_size, out);
+    elman_ctc(logits, labels, label_lengths, batch, steps, lengths, classes, options, workspace, loss, dlogits);
+    elman_ctc_greedy_decode(logits, batch, steps, lengths, classes, blank, labels, label_lengths);
+    elman_ctc_options_init(options, size);
+    elman_ctc_workspace_create(out);
+    elman_ctc_workspace_destroy(workspace);
     elman_dataset_class_name(dataset, index, name);
     elman_dataset_create(input_size, x, lengths, sequences, out);
     elman_dataset_create_classes(input_size, x, lengths, sequences, labels, classes, per_step, out);

@@ -21,6 +21,8 @@ mod border;
 #[allow(unsafe_code)]
 pub mod by_name;
 #[allow(unsafe_code)]
+pub mod ctc;
+#[allow(unsafe_code)]
 pub mod dataset;
 #[allow(unsafe_code)]
 pub mod file;
@@ -53,6 +55,7 @@ pub mod version;
 const fn expect_any_thread<T: Send + Sync>() {}
 const _: () = {
     expect_any_thread::<training::Cancellation>();
+    expect_any_thread::<ctc::CtcWorkspace>();
     expect_any_thread::<dataset::Dataset>();
     expect_any_thread::<network::Network>();
     expect_any_thread::<optimizer::Optimizer>();

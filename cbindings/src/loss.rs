@@ -75,19 +75,8 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy(
     loss: *mut f64,
     dlogits: *mut f32,
 ) -> Status {
-    call(|caller| {
-        cross_entropy(
-            caller,
-            logits,
-            labels,
-            &[rows],
-            classes,
-            ptr::null(),
-            None,
-            loss,
-            dlogits,
-        )
-    })
+    let weights = ptr::null();
+    elman_softmax_cross_entropy_weighted(logits, labels, rows, classes, weights, loss, dlogits)
 }
 
 /// As elman_softmax_cross_entropy(), for sequences of different lengths.
@@ -120,21 +109,10 @@ pub unsafe extern "C" fn elman_softmax_cross_entropy_padded(
     loss: *mut f64,
     dlogits: *mut f32,
 ) -> Status {
-    call(|caller| {
-        let padding = padding(caller, batch, steps, lengths)?;
-        let rows = [batch, steps];
-        cross_entropy(
-            caller,
-            logits,
-            labels,
-            &rows,
-            classes,
-            ptr::null(),
-            Some(padding),
-            loss,
-            dlogits,
-        )
-    })
+    let weights = ptr::null();
+    elman_softmax_cross_entropy_weighted_padded(
+        logits, labels, batch, steps, lengths, classes, weights, loss, dlogits,
+    )
 }
 
 /// As elman_softmax_cross_entropy(), with a weight for each class, as PyTorch's CrossEntropyLoss(weight) has them: the sum of

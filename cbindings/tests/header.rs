@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config};
 
 /// The sections of the header: the files of `src`, in the order of a manual.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "status",
     "version",
     "network",
@@ -19,6 +19,7 @@ const SECTIONS: [&str; 15] = [
     "training",
     "pass",
     "loss",
+    "ctc",
     "parameters",
     "gradient_check",
     "by_name",

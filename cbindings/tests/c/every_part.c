@@ -455,6 +455,56 @@ static void losses(void) {
     SAME(d, e, 6);
 }
 
+static void ctc(void) {
+    /* Two sequences of three classes, of which the first is the blank. */
+    const float logits[18] = {0, 0, 0, 0, 0, 0, 0, 0, 0,   0, 2, 1, 0, 3, 1, 0, 1, NAN};
+    const size_t labels[2] = {1, 1}, label_lengths[2] = {1, 1}, ends[2] = {3, 2};
+    double loss, other;
+    float d[18], e[18];
+    elman_ctc_options options;
+    OK(elman_ctc_options_init(&options, sizeof options));
+    CHECK(options.size == sizeof options && options.blank == 0);
+    CHECK(options.reduction == ELMAN_CTC_MEAN && options.zero_infinity == 0);
+    elman_ctc_workspace *workspace;
+    OK(elman_ctc_workspace_create(&workspace));
+
+    /* 1 is spelled by 6 of the 27 paths of the first sequence; of the second one's by 11, 01 and 10. */
+    const double p = exp(2) / (1 + exp(2) + exp(1)), q = exp(3) / (1 + exp(3) + exp(1));
+    const double blanks[2] = {1 / (1 + exp(2) + exp(1)), 1 / (1 + exp(3) + exp(1))};
+    const double losses[2] = {-log(6 / 27.0), -log(p * q + blanks[0] * q + p * blanks[1])};
+    OK(elman_ctc(logits, labels, label_lengths, 2, 3, ends, 3, NULL, workspace, &loss, d));
+    CHECK(fabs(loss - (losses[0] + losses[1]) / 2) < 1e-6);
+    /* Of the 6, the first step is 1 in 3, the blank in 3. */
+    CHECK(fabsf(d[0] - (1 / 3.0f - 0.5f) / 2) < 1e-6f && fabsf(d[1] - (1 / 3.0f - 0.5f) / 2) < 1e-6f);
+    CHECK(fabsf(d[2] - 1 / 6.0f) < 1e-6f && d[15] == 0.0f && d[16] == 0.0f && d[17] == 0.0f);
+    OK(elman_ctc(logits, labels, label_lengths, 2, 3, ends, 3, &options, NULL, &other, e));
+    CHECK(loss == other);
+    SAME(d, e, 18);
+    options.reduction = ELMAN_CTC_SUM;
+    OK(elman_ctc(logits, labels, label_lengths, 2, 3, ends, 3, &options, workspace, &other, NULL));
+    CHECK(other == 2 * loss);
+    /* All steps of one sequence, another blank. */
+    options.blank = 2;
+    OK(elman_ctc(logits, labels, label_lengths, 1, 3, NULL, 3, &options, workspace, &other, NULL));
+    CHECK(fabs(other - losses[0]) < 1e-6);
+    /* Labels that need more steps than there are. */
+    const size_t twice[1] = {2};
+    options.zero_infinity = 1;
+    OK(elman_ctc(logits, labels, twice, 1, 2, NULL, 3, &options, workspace, &other, d));
+    CHECK(other == 0);
+    for (int i = 0; i < 6; i++) CHECK(d[i] == 0.0f);
+    OK(elman_ctc(logits, labels, twice, 1, 3, NULL, 3, &options, workspace, NULL, NULL));
+    elman_ctc_workspace_destroy(workspace);
+
+    size_t read[6] = {9, 9, 9, 9, 9, 9}, read_lengths[2];
+    const float votes[18] = {0, 1, 0, 1, 0, 0, 0, 1, 0,   0, 0, 1, 0, 0, 1, 0, 1, 0};
+    OK(elman_ctc_greedy_decode(votes, 2, 3, NULL, 3, 0, read, read_lengths));
+    CHECK(read_lengths[0] == 2 && read_lengths[1] == 2);
+    CHECK(read[0] == 1 && read[1] == 1 && read[2] == 2 && read[3] == 1 && read[4] == 9);
+    OK(elman_ctc_greedy_decode(votes, 2, 3, ends, 3, 2, read, read_lengths));
+    CHECK(read_lengths[0] == 3 && read_lengths[1] == 0 && read[1] == 0 && read[3] == 1);
+}
+
 /* A program with the header of the first version of the options, which ended with `user`: what lies behind is not its own
    to fill in, and not the library's to read or write. */
 static void options_of_an_older_header(void) {
@@ -997,6 +1047,7 @@ int main(int argc, char **argv) {
     dropout();
     gradients();
     losses();
+    ctc();
     fit_is_a_loop();
     options_of_an_older_header();
     long_training();

@@ -530,6 +530,75 @@ static void losses(void) {
     CHECK(loss == 7);
 }
 
+static void ctc(void) {
+    const float logits[12] = {0};
+    const size_t of[4] = {1, 2, 1, 1}, both[2] = {1, 1}, four[1] = {4}, huge[1] = {SIZE_MAX}, bad[2] = {1, 3};
+    const size_t ends[2] = {2, 3};
+    double loss = 7;
+    float gradient[12] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+    elman_ctc_options options, defaults;
+    elman_ctc_workspace *workspace;
+    OK(elman_ctc_options_init(&defaults, sizeof defaults));
+    FAILS(elman_ctc_options_init(NULL, sizeof options), NULL, "options is NULL");
+    FAILS(elman_ctc_options_init(&options, 8), MISMATCH, "size is 8, expected 24, as in the header of this version");
+    FAILS(elman_ctc_workspace_create(NULL), NULL, "out is NULL");
+    OK(elman_ctc_workspace_create(&workspace));
+#define CTC(logits, labels, label_lengths, batch, steps, lengths, classes, options)                                    \
+    elman_ctc(logits, labels, label_lengths, batch, steps, lengths, classes, options, workspace, &loss, gradient)
+    FAILS(CTC(NULL, of, both, 2, 2, NULL, 3, NULL), NULL, "logits is NULL");
+    FAILS(CTC(logits, NULL, both, 2, 2, NULL, 3, NULL), NULL, "labels is NULL");
+    FAILS(CTC(logits, of, NULL, 2, 2, NULL, 3, NULL), NULL, "label_lengths is NULL");
+    FAILS(CTC(logits, of, both, 0, 2, NULL, 3, NULL), ZERO_SIZE, "batch is 0, expected at least 1");
+    FAILS(CTC(logits, of, both, 2, 0, NULL, 3, NULL), ZERO_SIZE, "steps is 0, expected at least 1");
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 0, NULL), ZERO_SIZE, "classes is 0, expected at least 1");
+    FAILS(CTC(logits, of, both, 2, HUGE_SIZE, NULL, 3, NULL), SIZE_OVERFLOW, "the size of logits overflows");
+    FAILS(CTC(logits, of, huge, 1, 4, NULL, 3, NULL), SIZE_OVERFLOW, "the size of labels overflows");
+    FAILS(CTC(logits, of, both, 2, 2, ends, 3, NULL), OUT_OF_RANGE, "lengths[1] is 3, expected 0 to 2");
+    FAILS(CTC(logits, bad, both, 2, 2, NULL, 3, NULL), OUT_OF_RANGE,
+          "labels[1] is 3, expected less than 3, the number of classes");
+    FAILS(CTC(logits, of, four, 1, 4, NULL, 3, NULL), OUT_OF_RANGE,
+          "sequence 0 has 4 steps, expected at least 5 for its 4 labels: one for each, and one between two that are equal");
+    FAILS(CTC(gradient, of, both, 2, 2, NULL, 3, NULL), OVERLAP, "dlogits overlaps logits, expected separate buffers");
+    options = defaults;
+    options.blank = 2;
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 3, &options), OUT_OF_RANGE,
+          "labels[1] is 2, the blank, expected another class");
+    options.blank = 3;
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 3, &options), OUT_OF_RANGE, "blank is 3, expected less than 3");
+    options = defaults;
+    options.reduction = 2;
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 3, &options), UNKNOWN_CONSTANT,
+          "reduction is 2, which names nothing; known are the ELMAN_CTC_ constants (0 and 1)");
+    options = defaults;
+    options.zero_infinity = 2;
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 3, &options), UNKNOWN_CONSTANT,
+          "zero_infinity is 2, which names nothing; known are 0 and 1");
+    options = defaults;
+    options.size = 32;
+    FAILS(CTC(logits, of, both, 2, 2, NULL, 3, &options), MISMATCH,
+          "the size field of options is 32, expected 24, as in the header of this version");
+#undef CTC
+    for (int i = 0; i < 12; i++) CHECK(gradient[i] == 7.0f);
+    CHECK(loss == 7);
+    elman_ctc_workspace_destroy(workspace);
+    elman_ctc_workspace_destroy(NULL);
+
+    size_t read[4] = {7, 7, 7, 7}, read_lengths[2] = {7, 7};
+    FAILS(elman_ctc_greedy_decode(NULL, 2, 2, NULL, 3, 0, read, read_lengths), NULL, "logits is NULL");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, NULL, 3, 0, NULL, read_lengths), NULL, "labels is NULL");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, NULL, 3, 0, read, NULL), NULL, "label_lengths is NULL");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, NULL, 3, 0, read, read), OVERLAP,
+          "label_lengths overlaps labels, expected separate buffers");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, ends, 3, 0, read, read_lengths), OUT_OF_RANGE,
+          "lengths[1] is 3, expected 0 to 2");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, NULL, 3, 3, read, read_lengths), OUT_OF_RANGE,
+          "blank is 3, expected less than 3");
+    FAILS(elman_ctc_greedy_decode(logits, 2, 2, NULL, 0, 0, read, read_lengths), ZERO_SIZE,
+          "classes is 0, expected at least 1");
+    for (int i = 0; i < 4; i++) CHECK(read[i] == 7);
+    CHECK(read_lengths[0] == 7 && read_lengths[1] == 7);
+}
+
 static uint32_t never(void *user, elman_progress *progress, const elman_network *of) {
     (void)user, (void)progress, (void)of;
     CHECK(!"called");
@@ -880,6 +949,7 @@ int main(void) {
     optimizers();
     datasets();
     losses();
+    ctc();
     fits();
     sessions();
     files();

@@ -1,9 +1,10 @@
 //! Losses, against what their formulas give in double.
 
+use elman_abi::ctc::*;
 use elman_abi::loss::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, c};
+use crate::call::{Argument, Call, Done, adopt, c};
 use crate::source::Source;
 use crate::world::World;
 
@@ -69,6 +70,8 @@ pub enum Elementwise {
 }
 
 pub fn softmax(world: &mut World, source: &mut Source<'_>) {
+    ctc(world, &mut source.ahead());
+    greedy_decode(world, &mut source.ahead());
     let (rows, classes) = (source.size(&ROWS), source.size(&CLASSES));
     let mut call = Call::new("elman_softmax", source);
     call.wrong(ELMAN_ERROR_ZERO_SIZE, classes == 0);
@@ -100,6 +103,13 @@ struct Padding {
 
 impl Padding {
     fn draw(call: &mut Call, source: &mut Source<'_>) -> (Self, Argument<usize>) {
+        let padding = Self::draw_lengths(call, source);
+        padding.judge(call);
+        let argument = call.read(&padding.lengths);
+        (padding, argument)
+    }
+
+    fn draw_lengths(call: &mut Call, source: &mut Source<'_>) -> Self {
         let (batch, steps) = (source.size(&ROWS), source.size(&ROWS));
         call.wrong(ELMAN_ERROR_ZERO_SIZE, batch == 0 || steps == 0);
         call.len(&[batch, steps]);
@@ -108,15 +118,17 @@ impl Padding {
             choice => 1 + choice % steps.clamp(1, 100),
         };
         let lengths: Vec<_> = (0..call.len(&[batch])).map(|_| length(source)).collect();
-        let wrong = |length: &usize| *length > steps;
-        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, lengths.iter().any(wrong));
-        let argument = call.read(&lengths);
-        let padding = Self {
+        Self {
             batch,
             steps,
             lengths,
-        };
-        (padding, argument)
+        }
+    }
+
+    /// Takes note of lengths that are wrong.
+    fn judge(&self, call: &mut Call) {
+        let wrong = |length: &usize| *length > self.steps;
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, self.lengths.iter().any(wrong));
     }
 
     /// Whether a row counts.
@@ -376,6 +388,281 @@ pub fn elementwise(world: &mut World, source: &mut Source<'_>) {
         } else if tame {
             let slope = element_slope(kind, outputs[element], targets[element]) / number;
             assert!(close(f64::from(found), slope), "{found} is not {slope}");
+        }
+    }
+}
+
+/// The defaults of the options of a CTC loss.
+fn ctc_options(world: &mut World, source: &mut Source<'_>) -> CtcOptions {
+    let right = size_of::<CtcOptions>();
+    let size = match source.below(8) {
+        7 => source.pick(&[right - 1, right + 8, 0, 8]),
+        _ => right,
+    };
+    let mut call = Call::new("elman_ctc_options_init", source);
+    call.wrong(ELMAN_ERROR_MISMATCH, size != right);
+    let options = call.write_structure();
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_ctc_options_init(p.get(options), size))
+    });
+    let expected = CtcOptions {
+        size: right,
+        blank: 0,
+        reduction: ELMAN_CTC_MEAN,
+        zero_infinity: 0,
+    };
+    if let Some(done) = done.filter(Done::is_ok) {
+        let options: CtcOptions = done.structure(options);
+        assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    }
+    expected
+}
+
+/// Steps, of which some may be padding, and the blank.
+struct Steps {
+    batch: usize,
+    steps: usize,
+    classes: usize,
+    padding: Option<Padding>,
+    lengths: Argument<usize>,
+    logits: Vec<f32>,
+    blank: usize,
+}
+
+impl Steps {
+    fn draw(call: &mut Call, source: &mut Source<'_>) -> Self {
+        let padding = Padding::draw_lengths(call, source);
+        let (batch, steps) = (padding.batch, padding.steps);
+        let given = source.rarely(2);
+        let lengths = call.read_optional(given.then_some(&padding.lengths[..]));
+        let padding = Some(padding).filter(|_| call.gives(lengths));
+        if let Some(padding) = &padding {
+            padding.judge(call);
+        }
+        let classes = source.size(&CLASSES);
+        let none = [batch, steps, classes].contains(&0);
+        call.wrong(ELMAN_ERROR_ZERO_SIZE, none);
+        let len = call.len(&[batch, steps, classes]);
+        let blank = match source.below(16) {
+            14 => source.pick(&[classes, usize::MAX]),
+            choice => choice % classes.clamp(1, 3),
+        };
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, blank >= classes);
+        Self {
+            batch,
+            steps,
+            classes,
+            padding,
+            lengths,
+            logits: source.floats(len),
+            blank,
+        }
+    }
+
+    /// Steps of a sequence that count.
+    fn length(&self, sequence: usize) -> usize {
+        let padded = self.padding.as_ref();
+        padded.map_or(self.steps, |padding| padding.lengths[sequence])
+    }
+
+    /// Their logits.
+    fn rows(&self, sequence: usize) -> &[f32] {
+        let row = sequence * self.steps * self.classes;
+        &self.logits[row..row + self.length(sequence) * self.classes]
+    }
+}
+
+/// -ln of the probability that all paths which spell the labels have together, in logarithms.
+fn ctc_loss(rows: &[f32], classes: usize, labels: &[usize], blank: usize) -> f64 {
+    let states: Vec<_> = { labels.iter() }
+        .flat_map(|&label| [blank, label])
+        .chain([blank])
+        .collect();
+    let add = |a: f64, b: f64| match a.max(b) {
+        f64::NEG_INFINITY => f64::NEG_INFINITY,
+        most => most + ((a - most).exp() + (b - most).exp()).ln(),
+    };
+    let mut paths = vec![f64::NEG_INFINITY; states.len()];
+    paths[0] = 0.0;
+    for row in rows.chunks(classes) {
+        let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let (_, sum) = exponentials(row);
+        for state in (0..states.len()).rev() {
+            let mut to = paths[state];
+            if state > 0 {
+                to = add(to, paths[state - 1]);
+            }
+            if state > 1 && states[state] != blank && states[state] != states[state - 2] {
+                to = add(to, paths[state - 2]);
+            }
+            paths[state] = to + f64::from(row[states[state]]) - max - sum.ln();
+        }
+    }
+    let last = states.len() - 1;
+    let before = last
+        .checked_sub(1)
+        .map_or(f64::NEG_INFINITY, |state| paths[state]);
+    -add(paths[last], before)
+}
+
+fn ctc(world: &mut World, source: &mut Source<'_>) {
+    let mut options = ctc_options(world, source);
+    let mut make = Call::new("elman_ctc_workspace_create", source);
+    let out = make.write::<*mut CtcWorkspace>(1);
+    let made = make.run(&mut world.record, |p| {
+        c!(elman_ctc_workspace_create(p.get(out)))
+    });
+    let made = made.filter(Done::is_ok).and_then(|done| done.result(out));
+    let mut workspace = made.map(adopt);
+
+    let mut call = Call::new("elman_ctc", source);
+    call.starve(source);
+    let steps = Steps::draw(&mut call, source);
+    let (classes, blank) = (steps.classes, steps.blank);
+    options.blank = blank;
+    options.reduction = source.constant(2);
+    options.zero_infinity = source.constant(2);
+    call.wrong(
+        ELMAN_ERROR_UNKNOWN_CONSTANT,
+        options.reduction > ELMAN_CTC_SUM || options.zero_infinity > 1,
+    );
+    if source.rarely(32) {
+        options.size = source.pick(&[0, 8, 32]);
+        call.wrong(ELMAN_ERROR_MISMATCH, true);
+    }
+    let mut label_lengths = Vec::new();
+    for _ in 0..call.len(&[steps.batch]) {
+        label_lengths.push(source.below(4));
+    }
+    let label = |source: &mut Source<'_>| match source.below(64) {
+        63 => source.pick(&[classes, blank, usize::MAX]),
+        choice => {
+            let label = choice % classes.max(1);
+            let next = (label + 1) % classes.max(1);
+            if label == blank { next } else { label }
+        }
+    };
+    let labels: Vec<_> = (0..label_lengths.iter().sum())
+        .map(|_| label(source))
+        .collect();
+    let wrong = |&label: &usize| label >= classes || label == blank;
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, labels.iter().any(wrong));
+    let of = |sequence: usize| {
+        let start: usize = label_lengths[..sequence].iter().sum();
+        &labels[start..start + label_lengths[sequence]]
+    };
+    let is_short = |sequence: usize| {
+        let equal = of(sequence).windows(2).filter(|pair| pair[0] == pair[1]);
+        steps.length(sequence) < of(sequence).len() + equal.count()
+    };
+    if call.is_sound() {
+        let any_is_short = (0..steps.batch).any(is_short);
+        call.wrong(
+            ELMAN_ERROR_OUT_OF_RANGE,
+            any_is_short && options.zero_infinity == 0,
+        );
+    }
+    let (logits, to_labels) = (call.read(&steps.logits), call.read(&labels));
+    let to_label_lengths = call.read(&label_lengths);
+    let loss = call.write_optional(1, !source.rarely(8));
+    let gradient = call.write_optional(steps.logits.len(), !source.rarely(4));
+    let to_options = call.structure(Some(&mut options));
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_ctc(
+            p.get(logits),
+            p.get(to_labels),
+            p.get(to_label_lengths),
+            steps.batch,
+            steps.steps,
+            p.get(steps.lengths),
+            classes,
+            p.get(to_options),
+            workspace.as_deref_mut(),
+            p.get(loss),
+            p.get(gradient)
+        ))
+    });
+    elman_ctc_workspace_destroy(workspace);
+    let Some(done) = done.filter(Done::is_ok) else {
+        return;
+    };
+    let tame = (0..steps.batch).all(|sequence| is_tame(steps.rows(sequence)));
+    if !tame {
+        return;
+    }
+    let gives_mean = options.reduction == ELMAN_CTC_MEAN;
+    let part = |sequence: usize| {
+        let loss = ctc_loss(steps.rows(sequence), classes, of(sequence), blank);
+        let share = match gives_mean {
+            true => 1.0 / (steps.batch * of(sequence).len().max(1)) as f64,
+            false => 1.0,
+        };
+        if is_short(sequence) {
+            0.0
+        } else {
+            loss * share
+        }
+    };
+    if let Some(loss) = done.result::<f64>(loss) {
+        let expected: f64 = (0..steps.batch).map(part).sum();
+        assert!(close(loss, expected), "{loss} is not {expected}");
+    }
+    let gradient = done.values::<f32>(gradient).unwrap_or_default();
+    for (row, slopes) in gradient.chunks(classes).enumerate() {
+        let (sequence, step) = (row / steps.steps, row % steps.steps);
+        if step >= steps.length(sequence) || is_short(sequence) {
+            assert!(
+                slopes.iter().all(|slope| *slope == 0.0),
+                "a gradient where nothing counts"
+            );
+        } else {
+            // As both probabilities of a step add up to 1.
+            let sum: f64 = slopes.iter().map(|slope| f64::from(*slope)).sum();
+            assert!(close(sum, 0.0), "the slopes of a step add up to {sum}");
+        }
+    }
+}
+
+fn greedy_decode(world: &mut World, source: &mut Source<'_>) {
+    let mut call = Call::new("elman_ctc_greedy_decode", source);
+    let steps = Steps::draw(&mut call, source);
+    let (classes, blank) = (steps.classes, steps.blank);
+    let logits = call.read(&steps.logits);
+    let room = call.len(&[steps.batch, steps.steps]);
+    let labels = call.write::<usize>(room);
+    let sequences = call.len(&[steps.batch]);
+    let label_lengths = call.write::<usize>(sequences);
+    let done = call.run(&mut world.record, |p| {
+        c!(elman_ctc_greedy_decode(
+            p.get(logits),
+            steps.batch,
+            steps.steps,
+            p.get(steps.lengths),
+            classes,
+            blank,
+            p.get(labels),
+            p.get(label_lengths)
+        ))
+    });
+    let Some(done) = done.filter(Done::is_ok) else {
+        return;
+    };
+    let found = done.values(labels).unwrap_or_default();
+    let lengths = done.values(label_lengths).unwrap_or_default();
+    let mut found = found.iter();
+    for (sequence, length) in lengths.into_iter().enumerate() {
+        assert!(length <= steps.length(sequence), "more labels than steps");
+        let labels: Vec<usize> = found.by_ref().take(length).copied().collect();
+        let rows = steps.rows(sequence);
+        if rows.iter().all(|value| !value.is_nan()) {
+            let best = |row: &[f32]| {
+                let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                row.iter().position(|value| *value == most).unwrap_or(0)
+            };
+            let mut expected: Vec<usize> = rows.chunks(classes).map(best).collect();
+            expected.dedup();
+            expected.retain(|&class| class != blank);
+            assert_eq!(labels, expected);
         }
     }
 }
