@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::layout::Order;
-    use crate::regions::Regions;
+    use crate::regions::{RegionShape, Regions};
 
     fn layout(lengths: &[usize]) -> Layout {
         let mut layout = Layout::default();
@@ -159,8 +159,8 @@ mod tests {
                     part.reserve(rows.len(), steps).unwrap();
                     part.set_part(&whole, rows.clone());
                     let mut arena = Regions::default();
-                    let regions = [(5, rows.len())];
-                    arena.configure("test", regions.into_iter(), 7).unwrap();
+                    let regions = [RegionShape::with_lead(5)].into_iter();
+                    arena.configure("test", regions, rows.len(), 7).unwrap();
                     let end = window.end.min(part.steps());
                     let mut window = arena.rows_mut(&part, window.start.min(end)..end);
                     window.read(tier, 0, &x, strides);
@@ -197,9 +197,9 @@ mod tests {
         width: usize,
     ) {
         let mut arena = Regions::default();
-        let regions = [(width, 0)].into_iter();
+        let regions = [RegionShape::window(width)].into_iter();
         let rows = layout.count(&steps);
-        arena.configure("test", regions, rows).unwrap();
+        arena.configure("test", regions, 0, rows).unwrap();
         scatter.write(Tier::PORTABLE, &arena.rows(layout, steps), 0);
     }
 

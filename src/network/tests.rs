@@ -7,7 +7,6 @@ use crate::activation::Activation;
 use crate::init::Initializer;
 use crate::layer::{Backward, Forward, Layer, LayerSpec};
 use crate::loss::mean_squared_error;
-use crate::model::LayerSlot;
 use crate::optimizer::Rule;
 use crate::regions::{Rows, RowsMut};
 use crate::session::Session;
@@ -53,18 +52,11 @@ const STEPS: usize = 3;
 fn faulty_network(threads: usize, backward: bool) -> Network<f32> {
     let mut model = Model::new(Tier::active().unwrap(), INPUT).unwrap();
     model.output = Output::All;
-    model.places.push(LayerSlot {
-        spec: LayerSpec::Dropout { rate: 0.0 },
-        layer: Arc::new(Faulty {
-            features: INPUT,
-            backward,
-        }),
-        tensors: Vec::new(),
-        first_parameter: 0,
-        parameter_count: 0,
-        first_state: 0,
+    model.add(LayerSpec::Dropout { rate: 0.0 }).unwrap();
+    model.places[0].layer = Arc::new(Faulty {
+        features: INPUT,
+        backward,
     });
-    model.weights.push(Vec::new());
     let mut network = Network::with_model(model).unwrap();
     network.set_threads(threads).unwrap();
     network.set_parallel_threshold(0);
