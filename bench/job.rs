@@ -23,7 +23,7 @@ fn network(shape: &Shape, tier: Tier) -> elman::Result<Network> {
     Ok(network)
 }
 
-/// A tanh layer and a batch.
+/// A layer and a batch.
 pub struct Job {
     shape: Shape,
     network: Network,
@@ -96,7 +96,7 @@ impl Job {
     }
 }
 
-/// A tanh layer that sees one sequence step by step.
+/// A layer that sees one sequence step by step.
 pub struct Stream {
     session: Session,
     x: Vec<f32>,
@@ -110,10 +110,15 @@ impl Stream {
     pub const BLOCK: usize = 64;
 
     pub fn new(shape: &Shape, tier: Tier) -> elman::Result<Self> {
+        Self::of(&network(shape, tier)?)
+    }
+
+    /// Through any network.
+    pub fn of(network: &Network) -> elman::Result<Self> {
         Ok(Self {
-            session: Session::new(&network(shape, tier)?)?,
-            x: wave(Self::BLOCK * shape.input),
-            y: vec![0.0; Self::BLOCK * shape.units],
+            session: Session::new(network)?,
+            x: wave(Self::BLOCK * network.input_size()),
+            y: vec![0.0; Self::BLOCK * network.output_size()],
             next: 0,
         })
     }

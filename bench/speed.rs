@@ -1,10 +1,11 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow, and sizes TxBxIxH of one's own; the words `dropout` and `denormals` ask for the tables of what these cost, which
-//! come last otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which
-//! `ELMAN_TIER` chooses. Every time is the best of several.
+//! follow, and sizes TxBxIxH of one's own; the words `cells`, `dropout` and `denormals` ask for the tables of the cells beside
+//! each other and of what these cost, which come last otherwise, and one that fits nothing leaves the yardsticks. The tier
+//! is the one that the process uses, which `ELMAN_TIER` chooses. Every time is the best of several.
 
+mod cells;
 mod denormals;
 mod dropout;
 mod job;
@@ -194,6 +195,9 @@ fn main() -> elman::Result<()> {
         }
     }
     let is_asked_for = |name| words.is_empty() || words.iter().any(|word| word == name);
+    if is_asked_for("cells") {
+        cells::print(tier, &machine)?;
+    }
     if is_asked_for("dropout") {
         dropout::print(tier)?;
     }
