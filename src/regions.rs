@@ -178,16 +178,18 @@ pub struct Shard<E: Element> {
 pub struct Piece<'a, E> {
     /// All steps.
     pub activations: Rows<'a, E>,
-    /// Those of a window.
+    /// Those whose gradients there are.
     pub deltas: Rows<'a, E>,
-    /// The steps, of the window.
+    /// The steps, of a window.
     pub steps: Range<usize>,
 }
 
 /// What `shards` have of a window: from the last step to the first, and within a step from the last row to the first,
-/// however the rows are shared. Where there is one shard, its window is one piece.
+/// however the rows are shared. Where there is one shard, its window is one piece. The shards hold the gradients of the steps
+/// `held`.
 pub fn pieces_backwards<E: Element>(
     shards: &[Shard<E>],
+    held: Range<usize>,
     window: Range<usize>,
 ) -> impl Iterator<Item = Piece<'_, E>> {
     let whole = shards.len() == 1;
@@ -198,14 +200,14 @@ pub fn pieces_backwards<E: Element>(
         } else {
             step..step + 1
         };
-        let window = window.clone();
+        let held = held.clone();
         shards.iter().rev().filter_map(move |shard| {
             let all = shard.layout.steps();
             let until = |steps: &Range<usize>| steps.start.min(all)..steps.end.min(all);
             let steps = until(&steps);
             (!steps.is_empty()).then(|| Piece {
                 activations: shard.activations.rows(&shard.layout, 0..all),
-                deltas: shard.deltas.rows(&shard.layout, until(&window)),
+                deltas: shard.deltas.rows(&shard.layout, until(&held)),
                 steps,
             })
         })

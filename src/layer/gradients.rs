@@ -30,9 +30,11 @@ pub struct Gradients<'a, E: Element> {
     pub input: usize,
     /// Region of its output, the first of its regions.
     pub output: usize,
-    /// Inputs and outputs of all steps, and the gradients of a window, of all rows.
+    /// Inputs and outputs of all steps, and the gradients of some, of all rows.
     pub shards: &'a [Shard<E>],
-    /// The steps of the window.
+    /// The steps whose gradients they have.
+    pub held: Range<usize>,
+    /// The steps of the window: some of them.
     pub window: Range<usize>,
     /// Whether the sequences started from the network's own state.
     pub own_start: bool,
@@ -75,7 +77,7 @@ impl<'a, E: Element> Gradients<'a, E> {
 
     /// The rows of the window, the last one first.
     fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
-        pieces_backwards(self.shards, self.window.clone())
+        pieces_backwards(self.shards, self.held.clone(), self.window.clone())
     }
 
     /// Packs some columns of a region of gradients, the last row first. There is room in `strip` for the columns of any

@@ -383,6 +383,16 @@ impl<E: Element> BackwardPass<'_, E> {
             input: self.model.input_region(index),
             output: place.region,
             shards,
+            held: match self.model.looks_ahead() {
+                true => {
+                    0..shards
+                        .iter()
+                        .map(|shard| shard.layout.steps())
+                        .max()
+                        .unwrap_or(0)
+                }
+                false => window.clone(),
+            },
             window,
             own_start: self.own_start,
         };
