@@ -3,6 +3,7 @@
 mod common;
 
 use common::cases::{Check, Data, Layer, Shape, count, hold};
+use common::cells::{self, Cell, Kind};
 use common::scalar::{self, MulAdd};
 use elman::{Activation, Output};
 
@@ -29,6 +30,11 @@ fn follows_the_loops_on<E: MulAdd>(shape: &Shape, data: &Data<E>) -> Check {
     Ok(())
 }
 
+/// Each way that a layer can go in turn.
+fn turn(number: u64) -> u32 {
+    [0, cells::REVERSE, cells::BOTH][(number % 3) as usize]
+}
+
 #[test]
 fn every_sum_of_a_recurrent_layer_has_its_documented_order() {
     // (T, B, I, H): around the tiles' rows and columns, a batch beyond a window's rows, a series beyond a window's steps,
@@ -47,11 +53,21 @@ fn every_sum_of_a_recurrent_layer_has_its_documented_order() {
     for (seed, (steps, batch, inputs, units)) in (0_u64..).zip(shapes) {
         let ragged = |sequence: usize| 1 + (sequence * 7 + 3) % steps;
         for lengths in [vec![steps; batch], (0..batch).map(ragged).collect()] {
-            for activation in Activation::ALL {
+            let cell = |kind, options| {
+                Layer::Cell(Cell {
+                    kind,
+                    units,
+                    options,
+                })
+            };
+            let gated = [(Kind::Gru, 0), (Kind::Gru, cells::BEFORE), (Kind::Lstm, 0)];
+            let gated = gated.map(|(kind, options)| cell(kind, options | turn(seed)));
+            let plain = Activation::ALL.map(|activation| Layer::Rnn(units, activation));
+            for layer in plain.into_iter().chain(gated) {
                 let shape = Shape {
                     seed,
                     inputs,
-                    layers: vec![Layer::Rnn(units, activation)],
+                    layers: vec![layer],
                     output: Output::All,
                     standardized: false,
                     states: true,

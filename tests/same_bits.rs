@@ -279,6 +279,9 @@ fn runs_of<E: Element>(session: &mut Session<E>, x: &[E], blocks: &[Range<usize>
 }
 
 fn a_stream_is_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    if shape.looks_ahead() {
+        return Ok(());
+    }
     let data = shape.data::<E>();
     let network = shape.network::<E>(tier);
     let whole = data.predict(&network);
@@ -476,6 +479,9 @@ fn in_chunks<E: Element>(
 }
 
 fn chunks_are_the_whole<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    if shape.looks_ahead() {
+        return Ok(());
+    }
     let data = shape.data::<E>();
     let mut network = shape.network(tier);
     let whole = |results: Results<E>| {

@@ -12,12 +12,30 @@ use elman::init::{Initializer, Rng, shuffle};
 use elman::optimizer::Optimizer;
 use elman::{Activation, Batch, Element, Network, Output, Tier};
 
+use super::cells::{Cell, Kind};
+
 /// A layer of a [`Shape`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Layer {
     Rnn(usize, Activation),
+    Cell(Cell),
     Dense(usize, Activation),
     Dropout,
+}
+
+impl Layer {
+    /// A recurrent layer as a cell with options.
+    pub fn cell(self) -> Option<Cell> {
+        match self {
+            Self::Rnn(units, activation) => Some(Cell {
+                kind: Kind::Rnn(activation),
+                units,
+                options: 0,
+            }),
+            Self::Cell(cell) => Some(cell),
+            Self::Dense(..) | Self::Dropout => None,
+        }
+    }
 }
 
 /// All that a case follows from.
@@ -96,10 +114,11 @@ impl Shape {
             };
             let layers = (0..1 + below(rng, 3)).map(|_| {
                 let activation = Activation::ALL[below(rng, Activation::ALL.len())];
-                match below(rng, 4) {
+                match below(rng, 6) {
                     0 => Layer::Dense(size(rng, wide), activation),
                     1 => Layer::Dropout,
-                    _ => Layer::Rnn(size(rng, wide), activation),
+                    2 => Layer::Rnn(size(rng, wide), activation),
+                    _ => Layer::Cell(Cell::random(size(rng, wide), |bound| below(rng, bound))),
                 }
             });
             let layers = layers.collect();
@@ -128,34 +147,49 @@ impl Shape {
         let mut inputs = self.inputs;
         let mut parameters = 0;
         for layer in &self.layers {
-            let (units, depth) = match *layer {
-                Layer::Rnn(units, _) => (units, inputs + units),
-                Layer::Dense(units, _) => (units, inputs),
-                Layer::Dropout => (inputs, 0),
+            let (work, outputs) = match *layer {
+                Layer::Rnn(units, _) => (units * (inputs + units), units),
+                Layer::Cell(cell) => (cell.work(inputs), cell.outputs()),
+                Layer::Dense(units, _) => (units * inputs, units),
+                Layer::Dropout => (0, inputs),
             };
-            parameters += units * depth;
-            inputs = units;
+            parameters += work;
+            inputs = outputs;
         }
         parameters * self.lengths.iter().sum::<usize>()
     }
 
+    /// Whether training draws numbers.
     pub fn has_dropout(&self) -> bool {
-        self.layers.contains(&Layer::Dropout)
+        let draws = |layer: &Layer| match layer {
+            Layer::Dropout => true,
+            Layer::Cell(cell) => cell.draws(),
+            Layer::Rnn(..) | Layer::Dense(..) => false,
+        };
+        self.layers.iter().any(draws)
     }
 
-    /// The same without dropout.
+    /// The same without dropout of any kind.
     pub fn without_dropout(mut self) -> Self {
         self.layers.retain(|&layer| layer != Layer::Dropout);
+        for layer in &mut self.layers {
+            if let Layer::Cell(cell) = layer {
+                *cell = cell.without_noise();
+            }
+        }
         self
+    }
+
+    /// Whether a step may need what comes later.
+    pub fn looks_ahead(&self) -> bool {
+        let cells = self.layers.iter().filter_map(|layer| layer.cell());
+        cells.into_iter().any(|cell| cell.looks_ahead())
     }
 
     /// Elements of a sequence's state.
     pub fn state_size(&self) -> usize {
-        let units = |layer: &Layer| match *layer {
-            Layer::Rnn(units, _) => units,
-            Layer::Dense(..) | Layer::Dropout => 0,
-        };
-        self.layers.iter().map(units).sum()
+        let cells = self.layers.iter().filter_map(|layer| layer.cell());
+        cells.map(|cell| cell.state_size()).sum()
     }
 
     /// The network, with parameters that follow from the seed.
@@ -164,6 +198,7 @@ impl Shape {
         for layer in &self.layers {
             match *layer {
                 Layer::Rnn(units, activation) => network.add_rnn(units, activation).unwrap(),
+                Layer::Cell(cell) => cell.add(&mut network).unwrap(),
                 Layer::Dense(units, activation) => network.add_dense(units, activation).unwrap(),
                 Layer::Dropout => network.add_dropout(0.25).unwrap(),
             }
@@ -172,6 +207,18 @@ impl Shape {
         network.set_seed(self.seed);
         let initializer = Initializer::PyTorch { gain: 0.7 };
         network.initialize(initializer, self.seed).unwrap();
+        if self
+            .layers
+            .iter()
+            .any(|layer| matches!(layer, Layer::Cell(_)))
+        {
+            // Initial states would be 0.
+            let rng = &mut Rng::new(self.seed);
+            let nudged = network.parameters().iter();
+            let nudged = nudged.map(|&value| value + E::from_f64(0.05 * rng.normal()));
+            let nudged: Vec<E> = nudged.collect();
+            network.set_parameters(&nudged).unwrap();
+        }
         if self.standardized {
             let (mean, deviation) = self.standardization();
             let standardization = Standardization::new(mean, deviation).unwrap();
@@ -244,6 +291,19 @@ impl Shape {
                 with(&|shape| {
                     shape.layers.remove(index);
                 });
+            }
+            if let Layer::Cell(cell) = layer {
+                for less in smaller(cell.units) {
+                    with(&|shape| {
+                        shape.layers[index] = Layer::Cell(Cell {
+                            units: less,
+                            ..cell
+                        })
+                    });
+                }
+                for simpler in cell.simpler() {
+                    with(&|shape| shape.layers[index] = Layer::Cell(simpler));
+                }
             }
             if let Layer::Rnn(units, activation) | Layer::Dense(units, activation) = layer {
                 let like = |units, activation| match layer {

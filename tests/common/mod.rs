@@ -2,7 +2,9 @@
 #![allow(dead_code)] // each test takes what it needs
 
 pub mod cases;
+pub mod cells;
 pub mod scalar;
+pub mod scalar_cells;
 
 use elman::Tier;
 

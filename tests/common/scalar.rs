@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use elman::{Activation, Element, Output, Tier};
 
 use super::cases::{Data, Layer, Results, Shape, rows as rows_of};
+use super::scalar_cells::{CellPart, Gradients, Trace};
 
 /// Elements that have a fused multiply-add.
 pub trait MulAdd: Element {
@@ -30,23 +31,23 @@ impl MulAdd for f64 {
 }
 
 /// The arithmetic of a tier.
-struct Arithmetic {
+pub struct Arithmetic {
     tier: Tier,
 }
 
 impl Arithmetic {
-    fn mul_add<E: MulAdd>(&self, a: E, b: E, c: E) -> E {
+    pub fn mul_add<E: MulAdd>(&self, a: E, b: E, c: E) -> E {
         match self.tier.is_fused() {
             true => a.fused(b, c),
             false => a * b + c,
         }
     }
 
-    fn activate<E: Element>(&self, activation: Activation, values: &mut [E]) {
+    pub fn activate<E: Element>(&self, activation: Activation, values: &mut [E]) {
         activation.apply(self.tier, values);
     }
 
-    fn times_derivative<E: Element>(&self, activation: Activation, gradient: E, value: E) -> E {
+    pub fn times_derivative<E: Element>(&self, activation: Activation, gradient: E, value: E) -> E {
         let derivative = match activation {
             Activation::Softplus => {
                 // The tier's own exp(-y) - 1.
@@ -76,12 +77,12 @@ fn is_flat(activation: Activation) -> bool {
 }
 
 /// A step of a sequence.
-struct Row {
-    sequence: usize,
-    step: usize,
+pub struct Row {
+    pub sequence: usize,
+    pub step: usize,
     /// The rows of the same sequence one step before and after.
-    before: Option<usize>,
-    after: Option<usize>,
+    pub before: Option<usize>,
+    pub after: Option<usize>,
 }
 
 /// Steps of sequences, step after step, in each of which the longest sequences come first.
@@ -106,47 +107,39 @@ fn rows(lengths: &[usize], order: &[usize]) -> Vec<Row> {
     rows
 }
 
-/// A layer with its parameters.
-struct Part<'a, E> {
+/// A dense layer with its parameters.
+struct Dense<'a, E> {
     activation: Activation,
     inputs: usize,
     units: usize,
-    w_x: &'a [E],
-    /// None in a dense layer.
-    w_h: Option<&'a [E]>,
+    weights: &'a [E],
     bias: &'a [E],
-    /// Index in the state of a sequence.
-    first_state: usize,
 }
 
 /// The states of all sequences, `[batch][size]`.
 #[derive(Clone, Copy)]
-struct States<'a, E> {
-    values: Option<&'a [E]>,
-    size: usize,
+pub struct States<'a, E> {
+    pub values: Option<&'a [E]>,
+    pub size: usize,
 }
 
 impl<'a, E: Element> States<'a, E> {
-    fn of(&self, part: &Part<'_, E>, sequence: usize) -> Option<&'a [E]> {
-        let start = sequence * self.size + part.first_state;
-        self.values.map(|values| &values[start..][..part.units])
+    /// A part of a sequence's state.
+    pub fn part(&self, sequence: usize, first: usize, size: usize) -> Option<&'a [E]> {
+        self.values
+            .map(|values| &values[sequence * self.size + first..][..size])
     }
 }
 
-impl<E: MulAdd> Part<'_, E> {
+impl<E: MulAdd> Dense<'_, E> {
     /// `[rows][units]`
-    fn forward(&self, by: &Arithmetic, rows: &[Row], x: &[E], states: States<'_, E>) -> Vec<E> {
+    fn forward(&self, by: &Arithmetic, x: &[E]) -> Vec<E> {
         let mut values: Vec<E> = Vec::new();
-        for (row, x) in rows.iter().zip(x.chunks(self.inputs)) {
+        for x in x.chunks(self.inputs) {
             let mut sums = self.bias.to_vec();
             for (unit, sum) in sums.iter_mut().enumerate() {
                 for (i, &x) in x.iter().enumerate() {
-                    *sum = by.mul_add(x, self.w_x[i * self.units + unit], *sum);
-                }
-                let h = self.before(row, &values, states);
-                for (i, &h) in h.iter().enumerate() {
-                    let w_h = self.w_h.unwrap()[i * self.units + unit];
-                    *sum = by.mul_add(h, w_h, *sum);
+                    *sum = by.mul_add(x, self.weights[i * self.units + unit], *sum);
                 }
             }
             by.activate(self.activation, &mut sums);
@@ -155,73 +148,16 @@ impl<E: MulAdd> Part<'_, E> {
         values
     }
 
-    /// The state that a row starts from: nothing in a dense layer.
-    fn before<'a>(&self, row: &Row, values: &'a [E], states: States<'a, E>) -> &'a [E] {
-        match (self.w_h, row.before) {
-            (None, _) => &[],
-            (_, Some(before)) => &values[before * self.units..][..self.units],
-            (_, None) => states.of(self, row.sequence).unwrap_or_default(),
-        }
-    }
-
-    /// Turns the gradients of the values into those of the sums before the activation.
-    fn deltas(
-        &self,
-        by: &Arithmetic,
-        rows: &[Row],
-        values: &[E],
-        mut deltas: Vec<E>,
-        dstates: States<'_, E>,
-    ) -> Vec<E> {
-        for (index, row) in rows.iter().enumerate().rev() {
-            for unit in 0..self.units {
-                let place = index * self.units + unit;
-                let mut sum = deltas[place];
-                if let Some(w_h) = self.w_h {
-                    match (row.after, dstates.of(self, row.sequence)) {
-                        (Some(after), _) => {
-                            for j in 0..self.units {
-                                let after = deltas[after * self.units + j];
-                                sum = by.mul_add(after, w_h[unit * self.units + j], sum);
-                            }
-                        }
-                        (None, Some(dstate)) => sum += dstate[unit],
-                        (None, None) => {}
-                    }
-                }
-                deltas[place] = by.times_derivative(self.activation, sum, values[place]);
-            }
-        }
-        deltas
-    }
-
-    /// `delta W^T`, for W of some rows.
-    fn times_transposed(&self, by: &Arithmetic, delta: &[E], weights: &[E]) -> Vec<E> {
-        let dot = |weights: &[E]| {
-            let pairs = delta.iter().zip(weights);
-            pairs.fold(E::ZERO, |sum, (&delta, &w)| by.mul_add(delta, w, sum))
-        };
-        weights.chunks(self.units).map(dot).collect()
-    }
-
-    /// In the order of the parameters.
-    fn gradients(
-        &self,
-        by: &Arithmetic,
-        rows: &[Row],
-        x: &[E],
-        values: &[E],
-        deltas: &[E],
-        states: States<'_, E>,
-    ) -> Vec<E> {
-        let depth = self.inputs + self.w_h.map_or(0, |_| self.units);
-        let mut gradients = vec![E::ZERO; (depth + 1) * self.units];
-        let (weights, biases) = gradients.split_at_mut(depth * self.units);
-        for (index, row) in rows.iter().enumerate().rev() {
-            let delta = &deltas[index * self.units..][..self.units];
-            let x = &x[index * self.inputs..][..self.inputs];
-            let inputs = x.iter().chain(self.before(row, values, states));
-            for (sums, &input) in weights.chunks_mut(self.units).zip(inputs) {
+    fn backward(&self, by: &Arithmetic, x: &[E], values: &[E], given: Vec<E>) -> Gradients<E> {
+        let pairs = given.into_iter().zip(values);
+        let deltas =
+            pairs.map(|(given, &value)| by.times_derivative(self.activation, given, value));
+        let deltas: Vec<E> = deltas.collect();
+        let mut parameters = vec![E::ZERO; (self.inputs + 1) * self.units];
+        let (weights, biases) = parameters.split_at_mut(self.inputs * self.units);
+        let rows = deltas.chunks(self.units).zip(x.chunks(self.inputs));
+        for (delta, x) in rows.clone().rev() {
+            for (sums, &input) in weights.chunks_mut(self.units).zip(x) {
                 for (sum, &delta) in sums.iter_mut().zip(delta) {
                     *sum = by.mul_add(input, delta, *sum);
                 }
@@ -230,8 +166,30 @@ impl<E: MulAdd> Part<'_, E> {
                 *sum += delta;
             }
         }
-        gradients
+        let below = rows.flat_map(|(delta, _)| {
+            self.weights.chunks(self.units).map(move |weights| {
+                let pairs = delta.iter().zip(weights);
+                pairs.fold(E::ZERO, |sum, (&delta, &w)| by.mul_add(delta, w, sum))
+            })
+        });
+        Gradients {
+            x: below.collect(),
+            parameters,
+        }
     }
+}
+
+/// A layer.
+enum Part<'a, E> {
+    Dense(Dense<'a, E>),
+    Cell(CellPart<'a, E>),
+}
+
+/// What the forward pass of a layer has made.
+struct Values<E> {
+    output: Vec<E>,
+    /// Of a cell.
+    trace: Option<Trace<E>>,
 }
 
 /// Layers that run over the same rows.
@@ -245,43 +203,87 @@ struct Stage<'a, E: Element> {
 
 impl<E: MulAdd> Stage<'_, E> {
     /// The input of each layer, and the output of the last one.
-    fn forward(&self, x: Vec<E>) -> Vec<Vec<E>> {
-        let mut values = vec![x];
+    fn forward(&self, x: Vec<E>) -> Vec<Values<E>> {
+        let mut values = vec![Values {
+            output: x,
+            trace: None,
+        }];
         for (layer, part) in self.parts.iter().enumerate() {
-            values.push(part.forward(self.by, &self.rows, &values[layer], self.states));
+            let x = &values[layer].output;
+            values.push(match part {
+                Part::Dense(dense) => Values {
+                    output: dense.forward(self.by, x),
+                    trace: None,
+                },
+                Part::Cell(cell) => {
+                    let trace = cell.forward(self.by, &self.rows, x, self.states);
+                    Values {
+                        output: trace.output.clone(),
+                        trace: Some(trace),
+                    }
+                }
+            });
         }
         values
     }
 
-    /// From the gradients of the output to those of the input. Those of the parameters go to the end of the results'.
-    fn backward(&self, values: &[Vec<E>], mut deltas: Vec<E>, results: &mut Results<E>) -> Vec<E> {
-        let (by, rows, size) = (self.by, &self.rows[..], self.states.size);
+    /// The last outputs of the sequences that end in these rows.
+    fn last(&self, values: &[Values<E>], ends: &[usize]) -> Vec<E> {
+        let of_last_layer = &values[values.len() - 1];
+        match (self.parts.last(), &of_last_layer.trace) {
+            (Some(Part::Cell(cell)), Some(trace)) => cell.last(&self.rows, trace, ends),
+            _ => rows_of(&of_last_layer.output, self.rows.len(), ends),
+        }
+    }
+
+    /// From the gradients of the output, or of the last outputs of the sequences that end in some rows, to those of the
+    /// input. Those of the parameters go to the end of the results'.
+    fn backward(
+        &self,
+        values: &[Values<E>],
+        given: Vec<E>,
+        mut last: Option<&[usize]>,
+        results: &mut Results<E>,
+    ) -> Vec<E> {
+        let (by, rows) = (self.by, &self.rows[..]);
         let mut gradients = Vec::new();
+        let mut deltas = given;
         for (layer, part) in self.parts.iter().enumerate().rev() {
-            let (x, values) = (&values[layer], &values[layer + 1]);
-            deltas = part.deltas(by, rows, values, deltas, self.dstates);
-            gradients.push(part.gradients(by, rows, x, values, &deltas, self.states));
-            let pairs = values.chunks(part.units).zip(deltas.chunks(part.units));
-            for (row, (value, delta)) in rows.iter().zip(pairs) {
-                let Some(w_h) = part.w_h else { break };
-                let state = row.sequence * size + part.first_state;
-                let state = state..state + part.units;
-                if row.after.is_none() {
-                    results.state[state.clone()].copy_from_slice(value);
+            let (x, values) = (&values[layer].output[..], &values[layer + 1]);
+            let of_layer = match part {
+                Part::Dense(dense) => dense.backward(by, x, &values.output, deltas),
+                Part::Cell(cell) => {
+                    let zeros = vec![E::ZERO; values.output.len()];
+                    let ends = last.take();
+                    cell.backward(
+                        by,
+                        rows,
+                        x,
+                        values.trace.as_ref().unwrap(),
+                        if ends.is_some() { &zeros } else { &deltas },
+                        ends.map(|ends| (ends, &deltas[..])),
+                        self.states,
+                        self.dstates,
+                        [&mut results.state, &mut results.dstate],
+                    )
                 }
-                if row.before.is_none() {
-                    let first = part.times_transposed(by, delta, w_h);
-                    results.dstate[state].copy_from_slice(&first);
-                }
-            }
-            let below = deltas.chunks(part.units);
-            let below = below.map(|delta| part.times_transposed(by, delta, part.w_x));
-            deltas = below.collect::<Vec<_>>().concat();
+            };
+            gradients.push(of_layer.parameters);
+            deltas = of_layer.x;
         }
         results
             .gradients
             .splice(0..0, gradients.into_iter().rev().flatten());
-        deltas
+        // Without layers the last outputs are those of the input.
+        let Some(ends) = last else {
+            return deltas;
+        };
+        let width = deltas.len() / ends.len();
+        let mut all = vec![E::ZERO; rows.len() * width];
+        for (&end, delta) in ends.iter().zip(deltas.chunks(width)) {
+            all[end * width..(end + 1) * width].copy_from_slice(delta);
+        }
+        all
     }
 }
 
@@ -297,19 +299,17 @@ fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
     let batch = data.batch();
     let mut order: Vec<usize> = (0..batch).collect();
     order.sort_by_key(|&sequence| Reverse(data.lengths[sequence]));
-    let is_recurrent = |part: &Part<'_, E>| part.w_h.is_some();
+    let is_recurrent = |part: &Part<'_, E>| matches!(part, Part::Cell(_));
     let over_steps = match shape.output {
         Output::All => parts.len(),
         Output::Last => parts.iter().rposition(is_recurrent).map_or(0, |at| at + 1),
     };
-    let zeros = vec![E::ZERO; batch * size];
     let stage = |parts, rows| Stage {
         by,
         parts,
         rows,
         states: States {
-            // Products with a state of 0 are part of a sum, where they may make 0 of -0.
-            values: Some(data.state.as_deref().unwrap_or(&zeros)),
+            values: data.state.as_deref(),
             size,
         },
         dstates: States {
@@ -328,26 +328,23 @@ fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
     };
 
     let values = steps.forward(read(shape, data, &steps.rows));
-    let deltas = match shape.output {
+    let mut deltas = match shape.output {
         Output::All => {
-            scatter(&values[over_steps], &steps.rows, data.steps, &mut results.y);
-            gather(&data.dy, &steps.rows, batch * data.steps, data.steps)
+            let y = &values[over_steps].output;
+            scatter(y, &steps.rows, data.steps, &mut results.y);
+            let deltas = gather(&data.dy, &steps.rows, batch * data.steps, data.steps);
+            steps.backward(&values, deltas, None, &mut results)
         }
         Output::Last => {
             let ends = ends(&steps.rows, &head.rows);
-            let last = head.forward(rows_of(&values[over_steps], steps.rows.len(), &ends));
-            scatter(&last[last.len() - 1], &head.rows, 1, &mut results.y);
+            let last = head.forward(steps.last(&values, &ends));
+            let y = &last[last.len() - 1].output;
+            scatter(y, &head.rows, 1, &mut results.y);
             let deltas = gather(&data.dy, &head.rows, batch, 1);
-            let deltas = head.backward(&last, deltas, &mut results);
-            let width = deltas.len() / batch;
-            let mut all = vec![E::ZERO; steps.rows.len() * width];
-            for (end, delta) in ends.into_iter().zip(deltas.chunks(width)) {
-                all[end * width..(end + 1) * width].copy_from_slice(delta);
-            }
-            all
+            let deltas = head.backward(&last, deltas, None, &mut results);
+            steps.backward(&values, deltas, Some(&ends), &mut results)
         }
     };
-    let mut deltas = steps.backward(&values, deltas, &mut results);
     if shape.standardized {
         let (_, deviation) = shape.standardization::<E>();
         for row in deltas.chunks_mut(shape.inputs) {
@@ -361,7 +358,7 @@ fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
 }
 
 /// The layers, and the size of the state.
-fn parts<'a, E: Element>(shape: &Shape, mut parameters: &'a [E]) -> (Vec<Part<'a, E>>, usize) {
+fn parts<'a, E: MulAdd>(shape: &Shape, mut parameters: &'a [E]) -> (Vec<Part<'a, E>>, usize) {
     let mut take = |count: usize| {
         let (taken, rest) = parameters.split_at(count);
         parameters = rest;
@@ -370,22 +367,23 @@ fn parts<'a, E: Element>(shape: &Shape, mut parameters: &'a [E]) -> (Vec<Part<'a
     let (mut inputs, mut state_size) = (shape.inputs, 0);
     let mut parts = Vec::new();
     for &layer in &shape.layers {
-        let (units, activation) = match layer {
-            Layer::Rnn(units, activation) | Layer::Dense(units, activation) => (units, activation),
-            Layer::Dropout => unreachable!("the reference has no dropout"),
-        };
-        let recurrent = matches!(layer, Layer::Rnn(..));
-        parts.push(Part {
-            activation,
-            inputs,
-            units,
-            w_x: take(inputs * units),
-            w_h: recurrent.then(|| take(units * units)),
-            bias: take(units),
-            first_state: state_size,
-        });
-        state_size += if recurrent { units } else { 0 };
-        inputs = units;
+        if let Some(cell) = layer.cell() {
+            let part = CellPart::new(cell, inputs, state_size, &mut take);
+            inputs = part.outputs();
+            state_size += cell.state_size();
+            parts.push(Part::Cell(part));
+        } else if let Layer::Dense(units, activation) = layer {
+            parts.push(Part::Dense(Dense {
+                activation,
+                inputs,
+                units,
+                weights: take(inputs * units),
+                bias: take(units),
+            }));
+            inputs = units;
+        } else {
+            unreachable!("the reference has no dropout");
+        }
     }
     (parts, state_size)
 }
