@@ -6,9 +6,12 @@ import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 Shape = tuple[int, int, int, int]
+# The gates of each cell in elman's order, which is PyTorch's.
+GATES = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}
 
 
 @dataclass
@@ -21,30 +24,47 @@ class Job:
 
 
 class Case:
-    """The numbers that all engines share: h_t = tanh(x_t w_x + h_{t-1} w_h + bias), gradient dy of all outputs."""
+    """The numbers that all engines share: inputs, gradient dy of all outputs, and the parameters of a cell as elman has
+    them: w_x [I][G H], w_h [H][G H] and bias [G H], gate after gate; a GRU, whose reset gate acts after the product, also
+    has q [H], the bias of its n that is added to h_{t-1} w_h.
+    """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, cell: str, shape: Shape) -> None:
         import numpy as np
 
+        self.cell = cell
         self.shape = self.steps, self.batch, self.inputs, self.units = shape
         self.closing: list[Callable[[], Any]] = []
         random = np.random.default_rng(1)
         bound = 1 / math.sqrt(self.units)
         draw = lambda *size: random.uniform(-bound, bound, size).astype(np.float32)
         normal = lambda *size: random.standard_normal(size, np.float32)
-        self.w_x, self.w_h = draw(self.inputs, self.units), draw(self.units, self.units)
-        self.bias = draw(self.units)
+        columns = len(GATES[cell]) * self.units
+        self.w_x, self.w_h, self.bias = draw(self.inputs, columns), draw(self.units, columns), draw(columns)
+        self.q = draw(self.units if cell == "gru" else 0)
+        # For engines that add a bias to each of the two products: n is the last gate.
+        self.state_bias = np.zeros(columns, np.float32)
+        self.state_bias[columns - self.q.size :] = self.q
         self.x = normal(self.batch, self.steps, self.inputs)
         self.dy = normal(self.batch, self.steps, self.units) * np.float32(1e-3)
         # For engines that want time first; the transposition is not in their time.
         self.x_by_time = np.ascontiguousarray(self.x.transpose(1, 0, 2))
         self.dy_by_time = np.ascontiguousarray(self.dy.transpose(1, 0, 2))
 
+    def in_order(self, gates: str, array: Any) -> Any:
+        """A copy of such an array [..., G H] in another order of the gates."""
+        import numpy as np
+
+        parts = dict(zip(GATES[self.cell], np.split(array, len(gates), axis=-1)))
+        return np.concatenate([parts[gate] for gate in gates], axis=-1)
+
 
 SIZE, POINTER, DOUBLE, U32 = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_double, ctypes.c_uint32
 ELMAN = {
     "create": [SIZE, POINTER],
     "add_rnn": [POINTER, SIZE, U32],
+    "add_lstm": [POINTER, SIZE, POINTER],
+    "add_gru": [POINTER, SIZE, POINTER],
     "set_output": [POINTER, U32],
     "set_threads": [POINTER, SIZE],
     "set_parameters": [POINTER, POINTER, SIZE],
@@ -86,9 +106,11 @@ def elman(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
 
     network, sgd = POINTER(), POINTER()
     y, dx = np.zeros_like(case.dy), np.zeros_like(case.x)
-    parameters = np.concatenate([case.w_x.ravel(), case.w_h.ravel(), case.bias])
+    parameters = np.concatenate([case.w_x.ravel(), case.w_h.ravel(), case.bias, case.q])
+    # The activation of an RNN, the options of the others.
+    last = TANH if case.cell == "rnn" else None
     check(library.elman_create(case.inputs, ctypes.byref(network)))
-    check(library.elman_add_rnn(network, case.units, TANH))
+    check(getattr(library, f"elman_add_{case.cell}")(network, case.units, last))
     check(library.elman_set_output(network, OUTPUT_ALL))
     check(library.elman_set_threads(network, threads))
     check(library.elman_set_parameters(network, address(parameters), parameters.size))
@@ -111,22 +133,22 @@ def torch(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
     import torch
 
     torch.set_num_threads(threads)
-    rnn = torch.nn.RNN(case.inputs, case.units, batch_first=True)
+    layer = getattr(torch.nn, case.cell.upper())(case.inputs, case.units, batch_first=True)
     with torch.no_grad():
-        rnn.weight_ih_l0.copy_(torch.from_numpy(case.w_x.T.copy()))
-        rnn.weight_hh_l0.copy_(torch.from_numpy(case.w_h.T.copy()))
-        rnn.bias_ih_l0.copy_(torch.from_numpy(case.bias))
-        rnn.bias_hh_l0.zero_()
-    sgd = torch.optim.SGD(rnn.parameters(), lr=RATE)
+        layer.weight_ih_l0.copy_(torch.from_numpy(case.w_x.T.copy()))
+        layer.weight_hh_l0.copy_(torch.from_numpy(case.w_h.T.copy()))
+        layer.bias_ih_l0.copy_(torch.from_numpy(case.bias))
+        layer.bias_hh_l0.copy_(torch.from_numpy(case.state_bias))
+    sgd = torch.optim.SGD(layer.parameters(), lr=RATE)
     x, dy = torch.from_numpy(case.x), torch.from_numpy(case.dy)
 
     def forward() -> Any:
         with torch.no_grad():
-            return rnn.eval()(x)[0]
+            return layer.eval()(x)[0]
 
     def training() -> None:
         sgd.zero_grad(set_to_none=True)
-        rnn.train()(x)[0].backward(dy)
+        layer.train()(x)[0].backward(dy)
         sgd.step()
 
     return f"torch {torch.__version__}", [
@@ -140,20 +162,25 @@ def onnxruntime(case: Case, threads: int, built: str | None) -> tuple[str, list[
     import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
 
-    bias = np.concatenate([case.bias, np.zeros_like(case.bias)])[None]
-    weights = {"w": case.w_x.T[None].copy(), "r": case.w_h.T[None].copy(), "b": bias}
+    ordered = partial(case.in_order, {"rnn": "h", "lstm": "iofg", "gru": "zrn"}[case.cell])
+    weights = {
+        "w": ordered(case.w_x).T[None].copy(),
+        "r": ordered(case.w_h).T[None].copy(),
+        "b": np.concatenate([ordered(case.bias), ordered(case.state_bias)])[None],
+    }
+    options = {"hidden_size": case.units, **({"linear_before_reset": 1} if case.cell == "gru" else {})}
     graph = helper.make_graph(
-        [helper.make_node("RNN", ["x", "w", "r", "b"], ["y"], hidden_size=case.units, activations=["Tanh"])],
-        "rnn",
+        [helper.make_node(case.cell.upper(), ["x", "w", "r", "b"], ["y"], **options)],
+        case.cell,
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, case.x_by_time.shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [case.steps, 1, case.batch, case.units])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     # Versions that every ONNX Runtime of the last years reads, whatever the newest ones of the onnx package are.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    limits = ort.SessionOptions()
+    limits.intra_op_num_threads, limits.inter_op_num_threads = threads, 1
+    session = ort.InferenceSession(model.SerializeToString(), limits, providers=["CPUExecutionProvider"])
     feed = {"x": case.x_by_time}
     forward = lambda: session.run(None, feed)[0]
     return f"ONNX Runtime {ort.__version__}", [
@@ -162,6 +189,7 @@ def onnxruntime(case: Case, threads: int, built: str | None) -> tuple[str, list[
 
 
 def numpy(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
+    """Only the RNN: what one writes by hand for the others are passes over memory for each gate."""
     import numpy as np
 
     def forward() -> Any:
@@ -173,7 +201,8 @@ def numpy(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
             h = np.tanh(inputs[t] + h @ case.w_h, out=y[t])
         return y
 
-    return f"NumPy {np.__version__}", [Job("NumPy", forward, lambda: forward().transpose(1, 0, 2))]
+    jobs = [Job("NumPy", forward, lambda: forward().transpose(1, 0, 2))]
+    return f"NumPy {np.__version__}", jobs if case.cell == "rnn" else []
 
 
 def onednn(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]:
@@ -185,8 +214,11 @@ def onednn(case: Case, threads: int, built: str | None) -> tuple[str, list[Job]]
     library.peer_version.restype = ctypes.c_char_p
     for name in ["create", "y", "dx"]:
         getattr(library, "peer_" + name).restype = POINTER
-    values = [case.x_by_time, case.w_x, case.w_h, case.bias, case.dy_by_time]
-    peer = POINTER(library.peer_create(*map(SIZE, [*case.shape, threads]), *map(address, values)))
+    ordered = partial(case.in_order, {"rnn": "h", "lstm": "ifgo", "gru": "zrn"}[case.cell])
+    bias = np.concatenate([ordered(case.bias), case.q])
+    values = [case.x_by_time, ordered(case.w_x), ordered(case.w_h), bias, case.dy_by_time]
+    sizes = map(SIZE, [*case.shape, threads])
+    peer = POINTER(library.peer_create(case.cell.encode(), *sizes, *map(address, values)))
     if not peer:
         raise RuntimeError("the shape is refused")
     case.closing.append(lambda: library.peer_destroy(peer))

@@ -1,5 +1,5 @@
-"""Measures all engines on some shapes. run.py starts it in the virtual environment, in a process for each number of threads,
-so that every runtime starts with that number: the only argument and the last line of the output are JSON.
+"""Measures all engines on some cells and shapes. run.py starts it in the virtual environment, in a process for each number
+of threads, so that every runtime starts with that number: the only argument and the last line of the output are JSON.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def check_results(jobs: list[Job]) -> None:
 
 
 def collect(
-    case: Case, threads: int, built: dict[str, str], versions: dict[str, str], left_out: dict[str, str]
+    case: Case, threads: int, built: dict[str, str], versions: dict[str, str], left_out: set[tuple[str, str]]
 ) -> list[Job]:
     jobs: list[Job] = []
     for engine in ENGINES:
         name = engine.__name__
-        if name in left_out:
+        if (name, case.cell) in left_out:
             continue
         try:
             versions[name], more = engine(case, threads, built.get(name))
@@ -64,18 +64,21 @@ def collect(
         except Exception as error:  # whatever a peer throws must not end the run
             if name == "elman":
                 raise
-            left_out[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-            print(f"{name} is left out: {left_out[name]}", file=sys.stderr)
+            left_out.add((name, case.cell))
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"{name} is left out: {case.cell}: {why}", file=sys.stderr)
     return jobs
 
 
-def measure(built: dict[str, str], shapes: list[Shape], threads: int, rounds: int, floor: float) -> dict[str, Any]:
+def measure(
+    built: dict[str, str], cases: list[tuple[str, Shape]], threads: int, rounds: int, floor: float
+) -> dict[str, Any]:
     versions: dict[str, str] = {}
-    left_out: dict[str, str] = {}
+    left_out: set[tuple[str, str]] = set()
     rows: list[dict[str, float]] = []
-    for shape in shapes:
-        print(f"shape {shape}, threads {threads}", file=sys.stderr)
-        case = Case(shape)
+    for cell, shape in cases:
+        print(f"{cell}, shape {shape}, threads {threads}", file=sys.stderr)
+        case = Case(cell, shape)
         jobs = collect(case, threads, built, versions, left_out)
         check_results(jobs)
         times: dict[str, list[float]] = {job.name: [] for job in jobs}
@@ -91,5 +94,5 @@ def measure(built: dict[str, str], shapes: list[Shape], threads: int, rounds: in
 
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
-    shapes = [tuple(shape) for shape in job.pop("shapes")]
-    print(json.dumps(measure(shapes=shapes, **job)))
+    cases = [(cell, tuple(shape)) for cell, shape in job.pop("cases")]
+    print(json.dumps(measure(cases=cases, **job)))

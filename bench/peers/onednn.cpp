@@ -1,4 +1,4 @@
-// oneDNN's vanilla RNN behind a few C functions, for run.py to load.
+// oneDNN's vanilla RNN, LSTM and GRU (reset after the product) behind a few C functions, for run.py to load.
 //
 // oneDNN gets what is best for it: time-major data, weights already in the layouts that its primitives ask for, and
 // gradients of the weights that are added up and never cleared. What is left is the time of its primitives.
@@ -7,6 +7,7 @@
 #include <cstring>
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 #include <unordered_map>
 
 using namespace dnnl;
@@ -15,6 +16,62 @@ using tag = memory::format_tag;
 using arguments = std::unordered_map<int, memory>;
 
 namespace {
+
+struct tensors {
+    desc x, w_x, w_h, bias, y, none;
+};
+
+const auto forth = rnn_direction::unidirectional_left2right;
+
+// A cell: how many gates it has, how many biases, and its primitives.
+
+struct rnn {
+    static constexpr memory::dim gates = 1, biases = 1;
+    using forward = vanilla_rnn_forward;
+    using backward = vanilla_rnn_backward;
+
+    static forward::primitive_desc plan(const engine &cpu, prop_kind kind, const tensors &s) {
+        return {cpu, kind, algorithm::eltwise_tanh, forth, s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none};
+    }
+
+    static backward::primitive_desc plan(const engine &cpu, const tensors &s, const forward::primitive_desc &training) {
+        return {cpu, prop_kind::backward, algorithm::eltwise_tanh, forth,
+                s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none,
+                s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none, training};
+    }
+};
+
+struct lstm {
+    static constexpr memory::dim gates = 4, biases = 4;
+    using forward = lstm_forward;
+    using backward = lstm_backward;
+
+    static forward::primitive_desc plan(const engine &cpu, prop_kind kind, const tensors &s) {
+        return {cpu, kind, forth, s.x, s.none, s.none, s.w_x, s.w_h, s.bias, s.y, s.none, s.none};
+    }
+
+    static backward::primitive_desc plan(const engine &cpu, const tensors &s, const forward::primitive_desc &training) {
+        return {cpu, prop_kind::backward, forth,
+                s.x, s.none, s.none, s.w_x, s.w_h, s.bias, s.y, s.none, s.none,
+                s.x, s.none, s.none, s.w_x, s.w_h, s.bias, s.y, s.none, s.none, training};
+    }
+};
+
+struct gru {
+    static constexpr memory::dim gates = 3, biases = 4;
+    using forward = lbr_gru_forward;
+    using backward = lbr_gru_backward;
+
+    static forward::primitive_desc plan(const engine &cpu, prop_kind kind, const tensors &s) {
+        return {cpu, kind, forth, s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none};
+    }
+
+    static backward::primitive_desc plan(const engine &cpu, const tensors &s, const forward::primitive_desc &training) {
+        return {cpu, prop_kind::backward, forth,
+                s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none,
+                s.x, s.none, s.w_x, s.w_h, s.bias, s.y, s.none, training};
+    }
+};
 
 struct layer {
     engine cpu{engine::kind::cpu, 0};
@@ -42,24 +99,18 @@ struct layer {
         return result;
     }
 
-    layer(memory::dim t, memory::dim b, memory::dim i, memory::dim h, const float *x_values, const float *w_x_values,
-          const float *w_h_values, const float *bias_values, const float *dy_values) {
+    template <class Cell>
+    layer(Cell, memory::dim t, memory::dim b, memory::dim i, memory::dim h, const float *x_values,
+          const float *w_x_values, const float *w_h_values, const float *bias_values, const float *dy_values) {
         const auto f32 = memory::data_type::f32;
-        const auto forth = rnn_direction::unidirectional_left2right;
-        const auto tanh = algorithm::eltwise_tanh;
+        const memory::dims of_w_x{1, 1, i, Cell::gates, h}, of_w_h{1, 1, h, Cell::gates, h};
         memory x = plain({t, b, i}, tag::tnc, x_values), dy = plain({t, b, h}, tag::tnc, dy_values);
-        memory w_x = plain({1, 1, i, 1, h}, tag::ldigo, w_x_values);
-        memory w_h = plain({1, 1, h, 1, h}, tag::ldigo, w_h_values);
-        memory bias = plain({1, 1, 1, h}, tag::ldgo, bias_values);
+        memory w_x = plain(of_w_x, tag::ldigo, w_x_values), w_h = plain(of_w_h, tag::ldigo, w_h_values);
+        memory bias = plain({1, 1, Cell::biases, h}, tag::ldgo, bias_values);
         y = plain({t, b, h}, tag::tnc);
         dx = plain({t, b, i}, tag::tnc);
-        const desc any_w_x({1, 1, i, 1, h}, f32, tag::any), any_w_h({1, 1, h, 1, h}, f32, tag::any), none;
-        const desc in = x.get_desc(), out = y.get_desc(), of_bias = bias.get_desc();
+        const tensors all{x.get_desc(), {of_w_x, f32, tag::any}, {of_w_h, f32, tag::any}, bias.get_desc(), y.get_desc(), {}};
 
-        auto forward = [&](prop_kind kind) {
-            return vanilla_rnn_forward::primitive_desc(
-                cpu, kind, tanh, forth, in, none, any_w_x, any_w_h, of_bias, out, none);
-        };
         auto inputs = [&](const auto &of) {
             return arguments{{DNNL_ARG_SRC_LAYER, x},
                              {DNNL_ARG_WEIGHTS_LAYER, in_layout(w_x, of.weights_layer_desc())},
@@ -67,20 +118,18 @@ struct layer {
                              {DNNL_ARG_BIAS, bias},
                              {DNNL_ARG_DST_LAYER, y}};
         };
-        const auto inference_desc = forward(prop_kind::forward_inference);
-        inference = vanilla_rnn_forward(inference_desc);
+        const auto inference_desc = Cell::plan(cpu, prop_kind::forward_inference, all);
+        inference = typename Cell::forward(inference_desc);
         inference_arguments = inputs(inference_desc);
 
-        const auto training_desc = forward(prop_kind::forward_training);
+        const auto training_desc = Cell::plan(cpu, prop_kind::forward_training, all);
         const memory workspace = filled(training_desc.workspace_desc());
-        training = vanilla_rnn_forward(training_desc);
+        training = typename Cell::forward(training_desc);
         training_arguments = inputs(training_desc);
         training_arguments.insert({DNNL_ARG_WORKSPACE, workspace});
 
-        const vanilla_rnn_backward::primitive_desc back(
-            cpu, prop_kind::backward, tanh, forth, in, none, any_w_x, any_w_h, of_bias, out, none, in, none, any_w_x,
-            any_w_h, of_bias, out, none, training_desc);
-        backward = vanilla_rnn_backward(back);
+        const auto back = Cell::plan(cpu, all, training_desc);
+        backward = typename Cell::backward(back);
         backward_arguments = inputs(back);
         backward_arguments.insert({{DNNL_ARG_WORKSPACE, workspace},
                                    {DNNL_ARG_DIFF_SRC_LAYER, dx},
@@ -103,13 +152,19 @@ const char *peer_version() {
     return text;
 }
 
-/// A tanh layer from zero states; arrays are row-major, x [t][b][i] and dy [t][b][h]. NULL where oneDNN refuses.
-void *peer_create(size_t t, size_t b, size_t i, size_t h, size_t threads, const float *x, const float *w_x,
-                  const float *w_h, const float *bias, const float *dy) {
+/// A layer of "rnn" (tanh), "lstm" or "gru" from zero states; arrays are row-major, x [t][b][i], w_x [i][g][h],
+/// w_h [h][g][h] and dy [t][b][h], with gates as oneDNN has them; bias is [g][h], of a GRU with one more, that of n inside
+/// the reset. NULL where oneDNN refuses.
+void *peer_create(const char *cell, size_t t, size_t b, size_t i, size_t h, size_t threads, const float *x,
+                  const float *w_x, const float *w_h, const float *bias, const float *dy) {
     omp_set_num_threads(int(threads));
-    try {
+    auto create = [&](auto kind) {
         auto d = [](size_t size) { return memory::dim(size); };
-        return new layer(d(t), d(b), d(i), d(h), x, w_x, w_h, bias, dy);
+        return new layer(kind, d(t), d(b), d(i), d(h), x, w_x, w_h, bias, dy);
+    };
+    try {
+        const std::string name = cell;
+        return name == "lstm" ? create(lstm{}) : name == "gru" ? create(gru{}) : create(rnn{});
     } catch (const error &) {
         return nullptr;
     }

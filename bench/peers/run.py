@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures elman, through its C ABI, beside torch.nn.RNN, ONNX Runtime, NumPy and oneDNN.
+"""Measures elman's RNN, LSTM and GRU, through its C ABI, beside torch, ONNX Runtime, oneDNN and, for the RNN, NumPy.
 
-    python3 bench/peers/run.py [--quick] [--shapes 28x128x28x128 ...] [--threads 1,2] [--readme] [--plot docs/speed.svg]
+    python3 bench/peers/run.py [--quick] [--cells rnn,lstm,gru] [--shapes 28x128x28x128 ...] [--threads 1,2] [--readme]
+        [--plot docs/speed.svg]
 
-It gives Markdown, on standard output or, with --readme, in README.md; --plot also draws the speed over the number of
-units, on one thread, beside the FMA peak of a core. Everything else goes to standard error.
+It gives Markdown, on standard output or, with --readme, in README.md; --plot also draws the speed of the RNN over the
+number of units, on one thread, beside the FMA peak of a core. Everything else goes to standard error.
 
 The peers are installed into a virtual environment of their own, which is made at the first run and used again (--venv
 says where; torch is several gigabytes unless pip is set up to find a build for the CPU alone). A peer that cannot be
@@ -27,20 +28,26 @@ from typing import Any
 
 import plot
 import report
-from engines import Shape
+from engines import GATES, Shape
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-# onednn-cpu-gomp is a oneDNN for GNU OpenMP, as torch is; it is from 2023, but 3.13 takes as long for this layer, apart
+# onednn-cpu-gomp is a oneDNN for GNU OpenMP, as torch is; it is from 2023, but 3.13 takes as long for an RNN, apart
 # from what the SYCL that it needs takes for every call.
 PACKAGES = ["numpy", "onnx", "onnxruntime", "onednn-cpu-gomp", "onednn-devel-cpu-gomp", "torch"]
-# T, B, I, H: sizes that are no multiple of anything, single rows, single units, weights beyond the caches.
-MORE = [
+# T, B, I, H of the RNN: the usual ones, then sizes that are no multiple of anything, single rows, single units, weights
+# beyond the caches.
+SHAPES = [
+    (1, 1, 1, 16), (100, 1, 64, 128), (5, 100, 3, 8), (28, 128, 28, 128), (50, 32, 64, 256), (100, 64, 256, 512),
+    (50, 128, 1024, 1024), (1000, 16, 32, 64),
     (1, 1, 784, 300), (1, 17, 784, 100), (1000, 1, 1, 16), (50, 3, 1, 1), (100, 5, 3, 7), (200, 2, 3, 17),
     (300, 8, 48, 31), (60, 17, 31, 48), (28, 100, 28, 100), (784, 8, 1, 100), (20, 5, 784, 300), (35, 2, 300, 500),
     (50, 1, 500, 500), (1000, 100, 3, 16), (25, 16, 1760, 1760),
 ]
-QUICK = [*list(report.NAMES)[:5], (200, 2, 3, 17), (20, 5, 784, 300), (50, 1, 500, 500)]
+QUICK = [*SHAPES[:5], (200, 2, 3, 17), (20, 5, 784, 300), (50, 1, 500, 500)]
+# Of the cells with gates: fewer, and half as long where an RNN already takes long.
+GATED = [*SHAPES[1:5], (50, 64, 256, 512), (500, 16, 32, 64)]
+GATED_QUICK = GATED[:4]
 PLOTTED = [(50, 32, 64, units) for units in [16, 32, 48, 64, 100, 128, 200, 256, 400, 512, 768, 1024]]
 
 
@@ -98,7 +105,7 @@ def fma_peak(speed: str) -> float:
 
 
 def measure(python: Path, threads: int, job: dict[str, Any]) -> dict[str, Any]:
-    """Median microseconds of every measurement for every shape, and the versions of the engines."""
+    """Median microseconds of every measurement for every cell and shape, and the versions of the engines."""
     limits = {name: str(threads) for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]}
     command = [str(python), str(HERE / "measure.py"), json.dumps({**job, "threads": threads})]
     done = subprocess.run(command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True)
@@ -121,27 +128,40 @@ def machine() -> str:
 
 def tables(python: Path, threads: list[int], job: dict[str, Any]) -> str:
     children = [measure(python, count, job) for count in threads]
-    results = {shape: [child["rows"][index] for child in children] for index, shape in enumerate(job["shapes"])}
+    results = {case: [child["rows"][index] for child in children] for index, case in enumerate(job["cases"])}
     return report.markdown(results, threads, f"{machine()}; {', '.join(children[0]['versions'])}")
 
 
 def drawing(python: Path, job: dict[str, Any]) -> str:
     speed = build_speed()
     before = fma_peak(speed)
-    child = measure(python, 1, job)
+    child = measure(python, 1, {**job, "cases": [("rnn", shape) for shape in PLOTTED]})
     # The best, as whatever else the machine does can only spoil it.
     peak = max(before, fma_peak(speed))
-    steps, batch, inputs, _ = job["shapes"][0]
+    steps, batch, inputs, _ = PLOTTED[0]
     caption = [
         f"One tanh layer, f32, one thread, T {steps}, B {batch}, I {inputs}; medians. {machine()}",
         ", ".join(child["versions"]),
     ]
-    return plot.svg(job["shapes"], child["rows"], peak, caption)
+    return plot.svg(PLOTTED, child["rows"], peak, caption)
 
 
 def shape(text: str) -> Shape:
     steps, batch, inputs, units = map(int, text.split("x"))
     return steps, batch, inputs, units
+
+
+def cells(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= set(GATES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(GATES)}")
+    return names
+
+
+def built_in_shapes(cell: str, quick: bool) -> list[Shape]:
+    if cell == "rnn":
+        return QUICK if quick else SHAPES
+    return GATED_QUICK if quick else GATED
 
 
 def numbers(text: str) -> list[int]:
@@ -150,6 +170,7 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=cells, default=list(GATES), metavar="CELL,CELL", help="of rnn, lstm and gru")
     parser.add_argument("--shapes", nargs="+", type=shape, metavar="TxBxIxH", help="instead of the built-in ones")
     parser.add_argument("--threads", type=numbers, default=[1, 2], metavar="N,N")
     parser.add_argument("--quick", action="store_true", help="few shapes and rounds")
@@ -161,14 +182,14 @@ def main() -> None:
     python = make_environment(venv)
     rounds, floor = (3, 0.01) if options.quick else (5, 0.02)
     job = {"built": {"elman": build_elman(), "onednn": build_onednn(venv)}, "rounds": rounds, "floor": floor}
-    shapes = list(dict.fromkeys(options.shapes or (QUICK if options.quick else [*report.NAMES, *MORE])))
-    text = tables(python, options.threads, {**job, "shapes": shapes})
+    cases = [(cell, shape) for cell in options.cells for shape in options.shapes or built_in_shapes(cell, options.quick)]
+    text = tables(python, options.threads, {**job, "cases": list(dict.fromkeys(cases))})
     if options.readme:
         report.write_between_marks(ROOT / "README.md", text)
     else:
         print(text)
     if options.plot:
-        options.plot.write_text(drawing(python, {**job, "shapes": PLOTTED}))
+        options.plot.write_text(drawing(python, job))
 
 
 if __name__ == "__main__":
