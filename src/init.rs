@@ -24,8 +24,10 @@ pub use random::{Rng, shuffle};
 
 /// How parameters start. Biases start at 0 except where a scheme says otherwise.
 ///
-/// A weight tensor has `fan_in` rows and `units` columns: `W[i][j]` leads from input i to unit j. Every scheme has one
-/// number to scale it by; a `gain` of 1 gives the scheme of its source.
+/// A weight tensor has `fan_in` rows and `units` columns: `W[i][j]` leads from input i to unit j. In a layer with gates each
+/// gate has matrices of its own, drawn one after the other, unless the scheme says otherwise. Every scheme has one number to
+/// scale it by; a `gain` of 1 gives the scheme of its source. The initial state of a layer that has one starts at 0, but for
+/// [`Constant`](Self::Constant); a [forget bias](crate::RecurrentOptions::forget_bias) that was chosen holds for all schemes.
 ///
 /// Which one to take: [`PyTorch`](Self::PyTorch), with which layers start when they are added, or
 /// [`GlorotUniform`](Self::GlorotUniform) for tanh and short sequences; [`Orthogonal`](Self::Orthogonal) for tanh over some
@@ -79,6 +81,13 @@ pub enum Initializer {
         /// Factor, at least 0.
         gain: f64,
     },
+    /// As Keras starts its layers: weights are those of [`GlorotUniform`](Self::GlorotUniform) and recurrent ones those of
+    /// [`Orthogonal`](Self::Orthogonal), each for the matrix of all gates as a whole, times `gain`. The biases of forget
+    /// gates start at 1.
+    Keras {
+        /// Factor, at least 0.
+        gain: f64,
+    },
     /// Recurrent weights are `scale` on the main diagonal and 0 elsewhere (Le et al. 2015). Other weights are those of
     /// [`GlorotUniform`](Self::GlorotUniform) with gain 1.
     Identity {
@@ -98,6 +107,7 @@ impl Initializer {
             | Self::GlorotNormal { gain }
             | Self::GlorotUniform { gain }
             | Self::PyTorch { gain }
+            | Self::Keras { gain }
             | Self::Orthogonal { gain } => ("gain", gain, false),
         };
         if E::from_f64(value).is_finite() && (signed || value >= 0.0) {
@@ -206,9 +216,16 @@ fn draw<E: Element>(
     let glorot_bound = (6.0 / (inputs + outputs)).sqrt();
     match initializer {
         Initializer::Constant { value } => values.fill(E::from_f64(value)),
+        _ if matches!(role, TensorRole::InitialState | TensorRole::InitialCell) => {
+            values.fill(E::ZERO);
+        }
         Initializer::PyTorch { gain } => {
-            let dense = matches!(role, TensorRole::DenseWeight | TensorRole::DenseBias);
-            let bound = gain / if dense { inputs } else { outputs }.sqrt();
+            // A projection starts from the units that it reduces.
+            let by_inputs = matches!(
+                role,
+                TensorRole::DenseWeight | TensorRole::DenseBias | TensorRole::Projection
+            );
+            let bound = gain / if by_inputs { inputs } else { outputs }.sqrt();
             fill_uniform(values, bound, rng);
         }
         _ if bias => values.fill(E::ZERO),
@@ -218,8 +235,7 @@ fn draw<E: Element>(
         Initializer::GlorotNormal { gain } => {
             fill_normal(values, gain * (2.0 / (inputs + outputs)).sqrt(), rng);
         }
-        Initializer::GlorotUniform { gain } => fill_uniform(values, gain * glorot_bound, rng),
-        Initializer::Orthogonal { gain } if recurrent => {
+        Initializer::Orthogonal { gain } | Initializer::Keras { gain } if recurrent => {
             fill_orthogonal(values, units, gain, rng)?;
         }
         Initializer::Identity { scale } if recurrent => {
@@ -227,6 +243,9 @@ fn draw<E: Element>(
             for row in 0..fan_in.min(units) {
                 values[row * units + row] = E::from_f64(scale);
             }
+        }
+        Initializer::GlorotUniform { gain } | Initializer::Keras { gain } => {
+            fill_uniform(values, gain * glorot_bound, rng);
         }
         Initializer::Orthogonal { .. } | Initializer::Identity { .. } => {
             fill_uniform(values, glorot_bound, rng);

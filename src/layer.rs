@@ -119,6 +119,14 @@ impl LayerSpec {
         }
     }
 
+    /// What the biases of forget gates start at, if that was chosen.
+    pub fn forget_bias(&self) -> Option<f64> {
+        match self {
+            Self::Lstm { options, .. } => options.forget_bias,
+            _ => None,
+        }
+    }
+
     /// The layer, on `inputs` features. The spec has been checked. Where the size of a tensor is too large for a number, it is
     /// the largest there is, which no memory can hold.
     pub fn build<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {

@@ -216,3 +216,87 @@ fn gradients_of_every_cell_are_those_of_difference_quotients() {
         }
     }
 }
+
+/// The tensor of that name of the first layer, and its columns.
+fn tensor(network: &Network<f64>, name: &str) -> (Vec<f64>, usize) {
+    let layer = network.layers().next().unwrap();
+    let tensor = layer
+        .tensors()
+        .find(|tensor| tensor.name() == name)
+        .unwrap();
+    (
+        network.parameters()[tensor.parameters].to_vec(),
+        tensor.columns,
+    )
+}
+
+#[test]
+fn gates_start_as_the_schemes_and_options_say() {
+    let units = 6;
+    let with = |initializer: Initializer, options: &RecurrentOptions| {
+        let mut network = Network::<f64>::new(3).unwrap();
+        network.add_lstm(units, options).unwrap();
+        network.initialize(initializer, 5).unwrap();
+        network
+    };
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+
+    // Keras: the rows of all gates together are orthonormal, and the forget gates open.
+    let plain = RecurrentOptions::default();
+    let keras = with(Initializer::Keras { gain: 1.0 }, &plain);
+    let (weights, columns) = tensor(&keras, "W_h");
+    let rows: Vec<&[f64]> = weights.chunks(columns).collect();
+    for (i, a) in rows.iter().enumerate() {
+        for (j, b) in rows.iter().enumerate() {
+            assert!((product(a, b) - f64::from(u8::from(i == j))).abs() < 1e-12);
+        }
+    }
+    let bound = (6.0 / (3 + columns) as f64).sqrt();
+    let (weights, _) = tensor(&keras, "W_x");
+    assert!(weights.iter().all(|weight| weight.abs() <= bound));
+    assert!(weights.iter().any(|weight| weight.abs() > 0.8 * bound));
+    let (bias, _) = tensor(&keras, "b");
+    let expected = |gate: usize| if gate == 1 { 1.0 } else { 0.0 };
+    let mut gates = bias.chunks(units).enumerate();
+    assert!(gates.all(|(gate, bias)| bias.iter().all(|&value| value == expected(gate))));
+
+    // Orthogonal: each gate by itself.
+    let orthogonal = with(Initializer::Orthogonal { gain: 1.0 }, &plain);
+    let (weights, columns) = tensor(&orthogonal, "W_h");
+    for gate in 0..4 {
+        let row = |row: usize| &weights[row * columns + gate * units..][..units];
+        for i in 0..units {
+            for j in 0..units {
+                let expected = f64::from(u8::from(i == j));
+                assert!((product(row(i), row(j)) - expected).abs() < 1e-12);
+            }
+        }
+    }
+
+    // A forget bias that was chosen, when the layer is added and under every scheme; the rest as ever.
+    let chosen = RecurrentOptions {
+        forget_bias: Some(2.5),
+        ..plain.clone()
+    };
+    let mut added = Network::<f64>::new(3).unwrap();
+    added.add_lstm(units, &chosen).unwrap();
+    let gain = 1.0;
+    for network in [
+        added,
+        with(Initializer::Keras { gain }, &chosen),
+        with(Initializer::PyTorch { gain }, &chosen),
+        with(Initializer::Constant { value: 0.0 }, &chosen),
+    ] {
+        let (bias, _) = tensor(&network, "b");
+        assert!(bias[units..2 * units].iter().all(|&value| value == 2.5));
+        assert!(bias[..units].iter().all(|&value| value != 2.5));
+    }
+    let bound = 1.0 / (units as f64).sqrt();
+    let pytorch = with(Initializer::PyTorch { gain }, &plain);
+    assert!(
+        pytorch
+            .parameters()
+            .iter()
+            .all(|value| value.abs() <= bound)
+    );
+}

@@ -82,6 +82,9 @@ pub const ELMAN_INIT_IDENTITY: u32 = 6;
 pub const ELMAN_INIT_GAUSSIAN: u32 = 7;
 /// Every parameter, biases too, is scale.
 pub const ELMAN_INIT_CONSTANT: u32 = 8;
+/// As Keras starts its layers: weights uniform as with ELMAN_INIT_GLOROT_UNIFORM, recurrent ones orthogonal, each for the
+/// matrix of all gates as a whole, times the scale; biases 0, those of forget gates 1.
+pub const ELMAN_INIT_KERAS: u32 = 9;
 
 /// Makes a network for sequences of `input_size` features a step, without layers. It belongs to the caller, who gives
 /// it back with elman_destroy().
@@ -657,10 +660,11 @@ fn initializer_named(value: u32, scale: f64) -> Result<Initializer> {
         ELMAN_INIT_IDENTITY => Ok(Initializer::Identity { scale }),
         ELMAN_INIT_GAUSSIAN => Ok(Initializer::Gaussian { sigma: scale }),
         ELMAN_INIT_CONSTANT => Ok(Initializer::Constant { value: scale }),
+        ELMAN_INIT_KERAS => Ok(Initializer::Keras { gain: scale }),
         _ => Err(Error::UnknownConstant {
             name: "scheme",
             value,
-            known: "the ELMAN_INIT_ constants (0 to 8)",
+            known: "the ELMAN_INIT_ constants (0 to 9)",
         }
         .into()),
     }

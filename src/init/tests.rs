@@ -250,6 +250,7 @@ fn both_element_types_get_the_same_values() {
         Initializer::GlorotUniform { gain: 1.1 },
         Initializer::PyTorch { gain: 1.1 },
         Initializer::Orthogonal { gain: 1.1 },
+        Initializer::Keras { gain: 1.1 },
         Initializer::Identity { scale: 1.1 },
     ] {
         for role in ROLES {

@@ -112,7 +112,7 @@ impl RecurrentOptions {
             }
         }
         if let Some(bias) = self.forget_bias
-            && !(bias.abs() <= f64::from(f32::MAX))
+            && (bias.is_nan() || bias.abs() > f64::from(f32::MAX))
         {
             return Err(Error::OutOfRange {
                 name: "forget_bias",

@@ -250,43 +250,32 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
         last: &mut [E],
         stride: usize,
     ) {
-        let layout = activations.layout();
-        let take = |way: &Way<C>, mut take: Box<dyn FnMut(usize, &[E]) + '_>| {
-            let region = output + way.region;
-            if way.is_reverse && self.last == LastOutput::FinalState {
-                if activations.steps().start == 0 {
-                    let rows = activations.get(region, Span::Step(0));
-                    let rows = rows.chunks(activations.stride(region));
-                    rows.enumerate().for_each(|(row, values)| take(row, values));
-                }
-            } else {
-                ended_rows(activations, region, take);
-            }
-        };
         let units = self.directions[0].cell.plan().outputs;
-        let Some(merge) = self.merge else {
-            let copy = |row: usize, values: &[E]| {
-                last[row * stride..][..units].copy_from_slice(&values[..units]);
+        for (index, way) in self.directions.iter().enumerate() {
+            let mut take = |row: usize, values: &[E]| {
+                let row = &mut last[row * stride..][..self.outputs];
+                match self.merge {
+                    Some(Merge::Concat) => {
+                        row[index * units..][..units].copy_from_slice(&values[..units]);
+                    }
+                    Some(merge) if index > 0 => {
+                        for (first, &second) in row.iter_mut().zip(values) {
+                            *first = merged(merge, *first, second);
+                        }
+                    }
+                    _ => row.copy_from_slice(&values[..units]),
+                }
             };
-            return take(&self.directions[0], Box::new(copy));
-        };
-        debug_assert!(activations.steps() == (0..layout.steps()));
-        let (size, second) = (self.outputs, self.outputs - units);
-        let first = |row: usize, values: &[E]| {
-            last[row * stride..][..units].copy_from_slice(&values[..units]);
-        };
-        take(&self.directions[0], Box::new(first));
-        let other = |row: usize, values: &[E]| {
-            let row = &mut last[row * stride..][..size];
-            if merge == Merge::Concat {
-                row[second..].copy_from_slice(&values[..units]);
-            } else {
-                for (first, &second) in row.iter_mut().zip(&values[..units]) {
-                    *first = merged(merge, *first, second);
+            let region = output + way.region;
+            if !way.is_reverse || self.last == LastOutput::LastStep {
+                ended_rows(activations, region, take);
+            } else if activations.steps().start == 0 {
+                let rows = activations.get(region, Span::Step(0));
+                for (row, values) in rows.chunks(activations.stride(region)).enumerate() {
+                    take(row, values);
                 }
             }
-        };
-        take(&self.directions[1], Box::new(other));
+        }
     }
 
     fn backward(

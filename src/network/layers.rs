@@ -102,8 +102,9 @@ impl<E: Element> Network<E> {
         // Where the gradients lie is known outside: they stay there until nothing can fail any more.
         let mut gradients = Buffer::zeroed("the gradients", model.parameter_count_with(&spec)?)?;
         let mut rng = self.start.clone();
+        let forget_bias = spec.forget_bias();
         model.add_with(spec, |tensors, values| {
-            parameters::draw(START, tensors, values, &mut rng)
+            parameters::draw(START, forget_bias, tensors, values, &mut rng)
         })?;
         self.start = rng;
         gradients[..self.gradients.len()].copy_from_slice(&self.gradients);

@@ -23,7 +23,13 @@ impl<E: Element> Network<E> {
             let mut values = model.parameters.try_clone("the parameters")?;
             for place in &model.places {
                 let own = &mut values[place.parameters()];
-                draw(initializer, &place.tensors, own, &mut rng)?;
+                draw(
+                    initializer,
+                    place.spec.forget_bias(),
+                    &place.tensors,
+                    own,
+                    &mut rng,
+                )?;
             }
             model.parameters.copy_from_slice(&values);
             model.pack()
@@ -79,15 +85,21 @@ impl<E: Element> Network<E> {
     }
 }
 
-/// Draws the parameters of a layer, whose tensors lie one after the other in `values`.
+/// Draws the parameters of a layer, whose tensors lie one after the other in `values`. `forget_bias` is what the biases of
+/// forget gates start at whatever the initializer says.
 pub(super) fn draw<E: Element>(
     initializer: Initializer,
+    forget_bias: Option<f64>,
     tensors: &[Tensor],
     values: &mut [E],
     rng: &mut Rng,
 ) -> Result<()> {
     // The first one meets the layer's input.
     let inputs = tensors.first().map_or(0, |tensor| tensor.rows);
+    let forget_bias = match initializer {
+        Initializer::Keras { .. } => forget_bias.or(Some(1.0)),
+        _ => forget_bias,
+    };
     let mut rest = values;
     for tensor in tensors {
         let own;
@@ -98,18 +110,22 @@ pub(super) fn draw<E: Element>(
             _ => inputs,
         };
         let (gates, units) = (tensor.gates, tensor.columns / tensor.gates);
-        if gates == 1 {
-            init::fill(initializer, tensor.role, fan_in, units, own, rng)?;
-            continue;
-        }
-        // Gate by gate: each is a matrix of its own.
-        let mut gate = Buffer::zeroed("the parameters of a gate", tensor.rows * units)?;
-        for index in 0..gates {
-            init::fill(initializer, tensor.role, fan_in, units, &mut gate, rng)?;
-            let rows = own.chunks_exact_mut(tensor.columns);
-            for (row, values) in rows.zip(gate.chunks_exact(units)) {
-                row[index * units..][..units].copy_from_slice(values);
+        if gates == 1 || matches!(initializer, Initializer::Keras { .. }) {
+            init::fill(initializer, tensor.role, fan_in, tensor.columns, own, rng)?;
+        } else {
+            // Gate by gate: each has a matrix of its own.
+            let mut gate = Buffer::zeroed("the parameters of a gate", tensor.rows * units)?;
+            for index in 0..gates {
+                init::fill(initializer, tensor.role, fan_in, units, &mut gate, rng)?;
+                let rows = own.chunks_exact_mut(tensor.columns);
+                for (row, values) in rows.zip(gate.chunks_exact(units)) {
+                    row[index * units..][..units].copy_from_slice(values);
+                }
             }
+        }
+        // The forget gate is the second of an LSTM's four.
+        if let (TensorRole::RecurrentBias, 4, Some(bias)) = (tensor.role, gates, forget_bias) {
+            own[units..2 * units].fill(E::from_f64(bias));
         }
     }
     Ok(())

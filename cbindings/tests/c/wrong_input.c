@@ -133,8 +133,8 @@ static void networks(void) {
     FAILS(elman_set_seed(NULL, 1), NULL, "network is NULL");
 
     FAILS(elman_initialize(NULL, ELMAN_INIT_PYTORCH, 1.0f, 1), NULL, "network is NULL");
-    FAILS(elman_initialize(network, 9, 1.0f, 1), UNKNOWN_CONSTANT,
-          "scheme is 9, which names nothing; known are the ELMAN_INIT_ constants (0 to 8)");
+    FAILS(elman_initialize(network, 10, 1.0f, 1), UNKNOWN_CONSTANT,
+          "scheme is 10, which names nothing; known are the ELMAN_INIT_ constants (0 to 9)");
     for (uint32_t scheme = ELMAN_INIT_PYTORCH; scheme <= ELMAN_INIT_GAUSSIAN; scheme++) {
         if (scheme != ELMAN_INIT_IDENTITY)
             FAILS(elman_initialize(network, scheme, -1.0f, 1), OUT_OF_RANGE,

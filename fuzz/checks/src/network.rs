@@ -743,7 +743,7 @@ pub fn initialize(world: &mut World, source: &mut Source<'_>) {
     let mut call = Call::new("elman_initialize", source);
     call.starve(source);
     let signed = scheme == ELMAN_INIT_CONSTANT || scheme == ELMAN_INIT_IDENTITY;
-    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, scheme > ELMAN_INIT_CONSTANT);
+    call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, scheme > ELMAN_INIT_KERAS);
     let in_range = scale.is_finite() && (signed || scale >= 0.0);
     call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !in_range);
     let initialize = |network: Option<&mut Network>| elman_initialize(network, scheme, scale, seed);
