@@ -182,7 +182,7 @@ impl<E: MulAdd> Dense<'_, E> {
 /// A layer.
 enum Part<'a, E> {
     Dense(Dense<'a, E>),
-    Cell(CellPart<'a, E>),
+    Cell(Box<CellPart<'a, E>>),
 }
 
 /// What the forward pass of a layer has made.
@@ -371,7 +371,7 @@ fn parts<'a, E: MulAdd>(shape: &Shape, mut parameters: &'a [E]) -> (Vec<Part<'a,
             let part = CellPart::new(cell, inputs, state_size, &mut take);
             inputs = part.outputs();
             state_size += cell.state_size();
-            parts.push(Part::Cell(part));
+            parts.push(Part::Cell(Box::new(part)));
         } else if let Layer::Dense(units, activation) = layer {
             parts.push(Part::Dense(Dense {
                 activation,
