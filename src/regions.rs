@@ -300,13 +300,7 @@ impl<'a, D> Window<'a, D> {
     /// layer asks for six blocks.
     #[inline(always)]
     pub fn count(&self, block: Span) -> usize {
-        let between = |from, to| self.layout.offset(to) - self.layout.offset(from);
-        match block {
-            Span::Lead => self.layout.batch(),
-            Span::Step(step) => self.layout.rows(step),
-            Span::Steps(from, to) => between(from, to),
-            Span::All => self.layout.batch() + between(self.steps.start, self.steps.end),
-        }
+        count(self.layout, &self.steps, block)
     }
 
     /// Indices of a block's elements: from the first of the first row to the last of the last row.
@@ -315,35 +309,59 @@ impl<'a, D> Window<'a, D> {
     /// Where the region has no lead, or the window not these steps.
     #[inline(always)]
     fn range(&self, region: usize, block: Span) -> Range<usize> {
-        let region = &self.regions[region];
-        let position = |step: usize| {
-            assert!(self.steps.start <= step && step <= self.steps.end);
-            region.lead + self.layout.offset(step) - self.layout.offset(self.steps.start)
-        };
-        let first = match block {
-            Span::Lead => {
-                assert!(region.lead > 0);
-                0
-            }
-            Span::All => {
-                assert!(region.lead > 0 && region.has_window);
-                0
-            }
-            Span::Step(step) => {
-                assert!(region.has_window && step < self.steps.end);
-                position(step)
-            }
-            Span::Steps(from, to) => {
-                assert!(region.has_window && from <= to && to <= self.steps.end);
-                position(from)
-            }
-        };
-        let count = self.count(block);
-        if count == 0 || region.width == 0 {
-            return region.start..region.start;
+        ranges(self.regions, self.layout, &self.steps, region, block)
+    }
+}
+
+/// See [`Window::range`].
+#[inline(always)]
+fn ranges(
+    regions: &[Region],
+    layout: &Layout,
+    steps: &Range<usize>,
+    region: usize,
+    block: Span,
+) -> Range<usize> {
+    let region = &regions[region];
+    let position = |step: usize| {
+        assert!(steps.start <= step && step <= steps.end);
+        region.lead + layout.offset(step) - layout.offset(steps.start)
+    };
+    let first = match block {
+        Span::Lead => {
+            assert!(region.lead > 0);
+            0
         }
-        let start = region.start + first * region.stride;
-        start..start + (count - 1) * region.stride + region.width
+        Span::All => {
+            assert!(region.lead > 0 && region.has_window);
+            0
+        }
+        Span::Step(step) => {
+            assert!(region.has_window && step < steps.end);
+            position(step)
+        }
+        Span::Steps(from, to) => {
+            assert!(region.has_window && from <= to && to <= steps.end);
+            position(from)
+        }
+    };
+    let count = count(layout, steps, block);
+    if count == 0 || region.width == 0 {
+        return region.start..region.start;
+    }
+    let start = region.start + first * region.stride;
+    start..start + (count - 1) * region.stride + region.width
+}
+
+/// See [`Window::count`].
+#[inline(always)]
+fn count(layout: &Layout, steps: &Range<usize>, block: Span) -> usize {
+    let between = |from, to| layout.offset(to) - layout.offset(from);
+    match block {
+        Span::Lead => layout.batch(),
+        Span::Step(step) => layout.rows(step),
+        Span::Steps(from, to) => between(from, to),
+        Span::All => layout.batch() + between(steps.start, steps.end),
     }
 }
 
@@ -419,18 +437,20 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     ///
     /// # Panics
     /// Where they do not.
+    #[inline(always)]
     pub fn parts_mut<const N: usize>(&mut self, parts: [(usize, Span); N]) -> [&mut [E]; N] {
-        let ranges = parts.map(|(region, block)| self.range(region, block));
+        let mut blocks: [&mut [E]; N] = [(); N].map(|()| &mut [][..]);
         let (mut rest, mut done) = (&mut self.data[..], 0);
-        ranges.map(|Range { start, end }| {
-            if start == end {
-                return &mut [][..];
+        for (slot, (region, block)) in blocks.iter_mut().zip(parts) {
+            let Range { start, end } =
+                ranges(self.regions, self.layout, &self.steps, region, block);
+            if start < end {
+                let (part, behind) =
+                    std::mem::take(&mut rest)[start - done..].split_at_mut(end - start);
+                (*slot, rest, done) = (part, behind, end);
             }
-            let (_, behind) = std::mem::take(&mut rest).split_at_mut(start - done);
-            let (part, behind) = behind.split_at_mut(end - start);
-            (rest, done) = (behind, end);
-            part
-        })
+        }
+        blocks
     }
 
     /// Copies the steps from the sequences of a caller's buffer to the start of each row of a region.

@@ -39,15 +39,17 @@ struct Panels {
 
 impl Panels {
     /// Number of blocks of units.
+    #[inline(always)]
     fn blocks(&self) -> usize {
-        self.units.div_ceil(self.width)
+        // Both are powers of two, so this is no division.
+        (self.units + self.width - 1) >> self.width.trailing_zeros()
     }
 
     /// Vectors of units of a block.
     #[inline(always)]
     fn vectors(&self, block: usize) -> usize {
-        let units = self.units - block * self.width;
-        units.div_ceil(self.lanes).min(self.width / self.lanes)
+        let units = (self.units - block * self.width).min(self.width);
+        (units + self.lanes - 1) >> self.lanes.trailing_zeros()
     }
 
     /// Number of panels.

@@ -620,6 +620,9 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             reads: [none; MAX_SLOTS],
             writes: [none; MAX_SLOTS],
         };
+        if stage.fused.is_some() {
+            return sweep;
+        }
         for (index, slot) in stage.reads.iter().enumerate() {
             sweep.reads[index] = sweep.rows(slot);
         }
@@ -689,7 +692,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
         let most = most_vectors::<E, S>(self.step.rows);
         let end = (blocks.end * width).min(units);
-        let write = self.writes[0];
+        let write = self.rows(&stage.writes[0]);
+        let read = |index: usize| self.rows(&stage.reads[index]);
         let piece = self.pieces().next();
         let lefts = piece.map_or([Left::NONE; MAX_INPUTS], |piece| self.left(piece));
         let inputs = piece.map_or(0, |piece| piece.inputs.len());
@@ -697,7 +701,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         while unit < end {
             let vectors = (end - unit).div_ceil(S::LANES).min(most);
             let last = (end - unit).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
-            let right = piece.map_or(std::ptr::null(), |piece| self.right(piece, unit / width));
+            let panel = unit / (S::LANES * S::TILE_VECTORS);
+            let right = piece.map_or(std::ptr::null(), |piece| self.right(piece, panel));
             let mut row = 0;
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
@@ -713,17 +718,20 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             Start::Zero => TileStart::Zero,
                             Start::Row(bias) => TileStart::Row(bias.as_ptr().add(unit)),
                             Start::Read(index) => {
-                                let SlotRows { first, stride } = self.reads[index];
+                                let SlotRows { first, stride } = read(index);
                                 TileStart::Rows(first.add(row * stride + unit), stride)
                             }
                         },
                         end: match fused {
                             Fused::Activate(activation) => TileEnd::Activate(activation),
-                            Fused::TimesDerivative(activation) => TileEnd::TimesDerivative {
-                                activation,
-                                values: self.reads[0].first.add(row * self.reads[0].stride + unit),
-                                stride: self.reads[0].stride,
-                            },
+                            Fused::TimesDerivative(activation) => {
+                                let SlotRows { first, stride } = read(0);
+                                TileEnd::TimesDerivative {
+                                    activation,
+                                    values: first.add(row * stride + unit),
+                                    stride,
+                                }
+                            }
                         },
                         c: write.first.add(row * write.stride + unit),
                         c_stride: write.stride,

@@ -923,44 +923,46 @@ const MAX_STAGES: usize = 2;
 
 impl<E: Element> Run<'_, '_, E> {
     fn stages(&mut self, plans: &[StagePlan], units: &impl Units<E>, steps: &TimeSteps<'_>) {
-        let Some(first) = plans.first() else {
-            return;
-        };
-        let plans = [first, plans.get(1).unwrap_or(first)];
-        let count = if std::ptr::eq(plans[0], plans[1]) {
-            1
-        } else {
-            MAX_STAGES
-        };
-        let starts = plans.map(|plan| {
-            let mut starts = [Start::Zero; MAX_SUMS];
-            let columns = self.weights[plan.pack].units();
+        let mut starts = [[Start::Zero; MAX_SUMS]; MAX_STAGES];
+        let mut cost = 0;
+        for (plan, starts) in plans.iter().zip(&mut starts) {
+            let weights = &self.weights[plan.pack];
             for (start, plan) in starts.iter_mut().zip(&plan.starts) {
                 *start = match *plan {
                     StartPlan::Zero => Start::Zero,
                     StartPlan::Parameters(first) => {
-                        Start::Row(&self.parameters[first..][..columns])
+                        Start::Row(&self.parameters[first..][..weights.units()])
                     }
                     StartPlan::Read(index) => Start::Read(index),
                 };
             }
-            starts
-        });
-        let stages = [0, 1].map(|index| Stage {
-            weights: &self.weights[plans[index].pack],
-            pieces: &plans[index].pieces,
-            starts: &starts[index][..plans[index].starts.len()],
-            reads: &plans[index].reads,
-            writes: &plans[index].writes,
-            fused: plans[index].fused,
-        });
-        let stages = &stages[..count];
-        let cost = |stage: &Stage<'_, E>| {
-            let inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
+            let inputs = plan.pieces.iter().flat_map(|piece| &piece.inputs);
             let depth = inputs.map(|input| input.depth).sum();
-            operations(steps.most_rows(), depth, stage.weights.columns())
+            cost += operations(steps.most_rows(), depth, weights.columns());
+        }
+        let stage = |index: usize| {
+            let plan: &StagePlan = &plans[index];
+            Stage {
+                weights: &self.weights[plan.pack],
+                pieces: &plan.pieces,
+                starts: &starts[index][..plan.starts.len()],
+                reads: &plan.reads,
+                writes: &plan.writes,
+                fused: plan.fused,
+            }
         };
-        let cost = stages.iter().map(cost).sum();
+        let (one, two);
+        let stages = match plans.len() {
+            0 => return,
+            1 => {
+                one = [stage(0)];
+                &one[..]
+            }
+            _ => {
+                two = [stage(0), stage(1)];
+                &two[..]
+            }
+        };
         let (tier, crew) = self.pass;
         let recurrence = Recurrence {
             bands: self.bands,
