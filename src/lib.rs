@@ -41,15 +41,16 @@
 //! [`Network::forward`] checks the shapes once and lays the batch out time-major and packed (`layout`, `regions`): all rows
 //! of step 0, then those of step 1, with the sequences sorted by length, so that work follows the sum of the lengths.
 //! `parallel` gives each thread some rows for all steps, without a barrier over time; with few sequences and large layers,
-//! some units of every step. A `layer` runs the time loop (`kernels::recurrence`), one product per step
-//! (`kernels::product`) with the bias as the start of the sums and the activation applied before they are stored. Products
-//! read weights that are packed into panels once per update. Kernels are written once, generic over `simd`'s tiers.
+//! some units of every step (`gemm`). A recurrent layer (`layer::recurrent`) runs its cell (`layer::cell`) through the time
+//! loop (`kernels::recurrence`): one product per step, with the bias as the start of the sums and the gates of a unit side by
+//! side, so that the cell takes all sums of a unit at once. Products read weights that are packed into panels once per
+//! update. Kernels are written once, generic over `simd`'s tiers.
 //!
 //! # Same bits
 //!
-//! Every sum is one chain of multiply-adds in an order that follows from shapes alone. A state starts at the bias and
+//! Every sum is one chain of multiply-adds in an order that follows from shapes alone. A sum of a cell starts at the bias and
 //! takes the products of x_t, then those of h_{t-1}. The gradient of a state starts at the one that comes in and takes
-//! the products of the gradients one step later. The gradient of a parameter takes the products of all rows, from the
+//! the products of the gradients one step later, gate after gate. The gradient of a parameter takes the products of all rows, from the
 //! last step to the first. Activations use correctly rounded operations only. So results never depend on the number of
 //! threads, on the other rows of a batch, or on how a sequence is cut; and all tiers with fused multiply-add give the
 //! same bits.
