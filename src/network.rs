@@ -327,10 +327,11 @@ impl<E: Element> Network<E> {
 
     /// Runs a batch and keeps what [`backward`](Self::backward) needs.
     ///
-    /// `state_in` `[batch][state_size]` is the state that the sequences start from (None: zeros). `y` receives the
-    /// outputs, `[batch][output_size]` or, with [`Output::All`], `[batch][steps][output_size]` with 0 behind the end of
-    /// each sequence. `state_out` `[batch][state_size]` receives the state after each sequence's own last step. Both are 0
-    /// for a sequence of length 0, whatever its state was and whatever layers there are: nothing has been computed for it.
+    /// `state_in` `[batch][state_size]` is the state that the sequences start from (None: the network's own, zeros unless
+    /// layers have one). `y` receives the outputs, `[batch][output_size]` or, with [`Output::All`],
+    /// `[batch][steps][output_size]` with 0 behind the end of each sequence. `state_out` `[batch][state_size]` receives the
+    /// state after each sequence's own last step. Both are 0 for a sequence of length 0, whatever its state was and whatever
+    /// layers there are: nothing has been computed for it.
     /// With [`set_time_major`](Self::set_time_major), steps come before the batch.
     ///
     /// # Errors

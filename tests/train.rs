@@ -10,7 +10,10 @@ use elman::loss::{
 };
 use elman::optimizer::{Optimizer, Rule, clip_by_norm, clip_by_value};
 use elman::train::{Clip, FitOptions, Progress, evaluate, evaluate_weighted, fit, predict};
-use elman::{Activation, Batch, Element, Error, Network, Output, Result};
+use elman::{
+    Activation, Batch, Direction, Element, Error, ErrorKind, InitialState, Network, Output,
+    RecurrentOptions, Result,
+};
 
 const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
 const LENGTHS: [usize; 7] = [3, 7, 1, 5, 5, 2, 6];
@@ -203,6 +206,91 @@ fn truncation_carries_the_states_and_updates_after_each_chunk() {
         network.parameters().to_vec()
     });
     assert_eq!(whole, one_chunk);
+}
+
+/// Only the first part of a sequence starts from the network's own state, and adds to its gradient.
+#[test]
+fn truncation_starts_from_the_state_of_the_networks_own() {
+    let options = RecurrentOptions {
+        initial_state: InitialState::Trainable,
+        ..RecurrentOptions::default()
+    };
+    let mut fitted = Network::new(2).unwrap();
+    fitted.add_lstm(3, &options).unwrap();
+    fitted.set_output(Output::All).unwrap();
+    let own = fitted.parameter_count() - 6;
+    let mut parameters = fitted.parameters().to_vec();
+    parameters[own..].copy_from_slice(&numbers(6));
+    fitted.set_parameters(&parameters).unwrap();
+    let mut written = fitted.try_clone().unwrap();
+
+    let (x, targets) = (numbers(7 * 2), numbers(7 * 3));
+    let values = Targets::Values {
+        size: 3,
+        per_step: true,
+        values: targets.clone(),
+    };
+    let dataset = Dataset::new(2, x.clone(), &[7], values).unwrap();
+    let options = FitOptions {
+        epochs: 2,
+        truncate: Some(4),
+        ..FitOptions::new(Loss::MeanSquaredError)
+    };
+    fit(&mut fitted, &dataset, &mut adam(), &options, go_on).unwrap();
+
+    let mut optimizer = adam();
+    for _ in 0..2 {
+        let mut state = None;
+        for steps in [0..4, 4..7] {
+            let chunk = Batch {
+                x: &x[2 * steps.start..2 * steps.end],
+                batch: 1,
+                steps: steps.len(),
+                lengths: None,
+            };
+            let (mut y, mut dy) = (vec![0.0; 3 * steps.len()], vec![0.0; 3 * steps.len()]);
+            let mut after = vec![0.0; 6];
+            written
+                .forward(chunk, state.as_deref(), Some(&mut y), Some(&mut after))
+                .unwrap();
+            let targets = &targets[3 * steps.start..3 * steps.end];
+            mean_squared_error(&y, targets, None, Some(&mut dy)).unwrap();
+            written.backward(Some(&dy), None, None, None).unwrap();
+            let trains = state.is_none();
+            let gradients = &written.gradients()[own..];
+            assert!(gradients.iter().all(|&value| (value != 0.0) == trains));
+            written.update(&mut optimizer).unwrap();
+            state = Some(after);
+        }
+    }
+    assert_eq!(fitted.parameters(), written.parameters());
+    assert_ne!(fitted.parameters()[own..], parameters[own..]);
+}
+
+#[test]
+fn truncation_of_a_network_that_looks_ahead_is_refused() {
+    for direction in [Direction::Reverse, Direction::Bidirectional] {
+        let options = RecurrentOptions {
+            direction,
+            ..RecurrentOptions::default()
+        };
+        let mut network = Network::new(2).unwrap();
+        network.add_gru(3, &options).unwrap();
+        network.add_dense(3, Activation::Linear).unwrap();
+        network.set_output(Output::All).unwrap();
+        let before = network.parameters().to_vec();
+        let mut options = FitOptions {
+            truncate: Some(3),
+            ..FitOptions::new(CLASSES)
+        };
+        let error = fit(&mut network, &step_classes(), &mut adam(), &options, go_on).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Mismatch);
+        assert!(error.to_string().contains("looks ahead"), "{error}");
+        assert_eq!(network.parameters(), before);
+        options.truncate = None;
+        fit(&mut network, &step_classes(), &mut adam(), &options, go_on).unwrap();
+        assert_ne!(network.parameters(), before);
+    }
 }
 
 #[test]

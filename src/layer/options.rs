@@ -34,8 +34,8 @@ pub struct RecurrentOptions {
     pub clip_sums: f64,
     /// LSTM: largest magnitude of the cell state; 0: no limit.
     pub clip_state: f64,
-    /// LSTM: what the forget gate's bias is when the layer is added or its parameters are drawn. None: as the initializer
-    /// has it.
+    /// LSTM: what the forget gate's bias is when the layer is added or its parameters are drawn, whatever the initializer has
+    /// for biases. None: as that has it.
     pub forget_bias: Option<f64>,
     /// Probability of 0 of the elements of h_{t-1} in the products, the same elements at all steps of a sequence, in
     /// training (Gal & Ghahramani 2016).
@@ -134,7 +134,10 @@ impl RecurrentOptions {
             ("forget_bias", self.forget_bias.is_some()),
             ("zoneout_cell", self.zoneout_cell != 0.0),
         ];
-        let gated = [("activations", self.activations != default.activations)];
+        let gated = [(
+            "activations (gates, candidate, output)",
+            self.activations != default.activations,
+        )];
         let gru_only = [("reset", self.reset != default.reset)];
         let refused: &[&[(&'static str, bool)]] = match kind {
             Kind::Rnn => &[&lstm_only, &gated, &gru_only],

@@ -217,8 +217,12 @@ pub struct TensorInfo {
     pub role: TensorRole,
     /// Rows: what it is multiplied by has as many elements.
     pub rows: usize,
-    /// Columns: the layer's units.
+    /// Columns: the layer's units, those of all gates side by side.
     pub columns: usize,
+    /// Gates that the columns are divided among; 1 where there are none.
+    pub gates: usize,
+    /// Whether it belongs to a direction from the last step to the first.
+    pub is_reverse: bool,
     /// Its elements among the parameters of the network.
     pub parameters: Range<usize>,
 }
@@ -269,6 +273,8 @@ impl<'a> LayerInfo<'a> {
                 role: tensor.role,
                 rows: tensor.rows,
                 columns: tensor.columns,
+                gates: tensor.gates,
+                is_reverse: tensor.is_reverse,
                 parameters: start..end,
             }
         })

@@ -63,7 +63,8 @@ pub struct FitOptions<'a, E: Element = f32> {
     /// The limit on the gradients.
     pub clip: Clip,
     /// For truncated backpropagation through time: the mini-batch is run this many steps at a time, each time with a
-    /// backward pass and an update. The states are carried on, the gradients are not. Needs [`Output::All`].
+    /// backward pass and an update. The states are carried on, the gradients are not. Needs [`Output::All`], and a network
+    /// without a layer that looks ahead.
     pub truncate: Option<usize>,
     /// What to measure the network on after each epoch.
     pub validation: Option<&'a Dataset<E>>,
@@ -107,6 +108,14 @@ impl<E: Element> FitOptions<'_, E> {
             return Ok(());
         };
         shape::expect_nonzero("truncate", steps)?;
+        if network.model().looks_ahead() {
+            return Err(Error::Mismatch {
+                name: "the network",
+                actual: "one that looks ahead: a layer goes from the last step to the first".into(),
+                expected: "one whose outputs follow from the steps so far, to train on some of them at a time"
+                    .into(),
+            });
+        }
         if network.output() == Output::All {
             return Ok(());
         }
@@ -349,14 +358,13 @@ impl<'a, E: Element> Trainer<'a, E> {
         resize(self.network, largest, [&mut self.y, &mut self.dy])
     }
 
-    /// Sets the states of a mini-batch to 0.
-    fn start(&mut self) -> Result<()> {
+    /// Makes room for the states of a mini-batch.
+    fn reserve_states(&mut self) -> Result<()> {
         let sizes = [self.batch_size(), self.network.state_size()];
         let len = shape::product("the state", &sizes)?;
         for state in [&mut self.state_in, &mut self.state_out] {
             state.resize("the state", len)?;
         }
-        self.state_in.fill(E::ZERO);
         Ok(())
     }
 
@@ -380,7 +388,7 @@ impl<'a, E: Element> Trainer<'a, E> {
             };
             longest_first(self.dataset, indices);
             self.objective.gather(indices, &mut self.batch)?;
-            self.start()?;
+            self.reserve_states()?;
             for start in (0..self.batch.steps).step_by(window) {
                 let steps = start..self.batch.steps.min(start.saturating_add(window));
                 cut(&self.batch, &steps, &mut self.chunk)?;
@@ -393,7 +401,8 @@ impl<'a, E: Element> Trainer<'a, E> {
     }
 
     /// Trains on a mini-batch or, with truncation, on a part of one: that goes on from the states of the last part, of which
-    /// it may have lost sequences at the end. The place is the epoch, the mini-batch, and how many of these there are.
+    /// it may have lost sequences at the end; the first part starts from the network's own state. The place is the epoch, the
+    /// mini-batch, and how many of these there are.
     fn step(
         &mut self,
         [epoch, index, batches]: [usize; 3],
@@ -413,7 +422,7 @@ impl<'a, E: Element> Trainer<'a, E> {
         self.network.forward_in(
             ORDER,
             view(batch),
-            carry.then_some(state_in),
+            (steps.start > 0).then_some(state_in),
             Some(&mut self.y),
             carry.then_some(state_out),
         )?;
