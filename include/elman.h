@@ -289,6 +289,12 @@ const char *elman_tier(void);
 /** Every parameter, biases too, is scale. */
 #define ELMAN_INIT_CONSTANT 8
 
+/**
+ * As Keras starts its layers: weights uniform as with ELMAN_INIT_GLOROT_UNIFORM, recurrent ones orthogonal, each for the
+ * matrix of all gates as a whole, times the scale; biases 0, those of forget gates 1.
+ */
+#define ELMAN_INIT_KERAS 9
+
 /** A recurrent neural network. */
 typedef struct elman_network elman_network;
 
@@ -534,14 +540,15 @@ elman_status elman_get_class_name(const elman_network *network,
 size_t elman_input_size(const elman_network *network);
 
 /**
- * Features of a step of the output: the units of the last layer that has any, else the input size; 0 for NULL.
+ * Features of a step of the output: those of the last layer, else the input size; 0 for NULL.
  *
  * Threads: any number on one network. Since 0.1.
  */
 size_t elman_output_size(const elman_network *network);
 
 /**
- * Elements of a sequence's state: the units of all recurrent layers, in layer order; 0 for NULL.
+ * Elements of a sequence's state: h of all recurrent layers, in layer order, of an LSTM h and then c, of two directions the
+ * forward one's and then the reverse one's; 0 for NULL.
  *
  * Threads: any number on one network. Since 0.1.
  */
@@ -593,14 +600,262 @@ uint64_t elman_get_passes(const elman_network *network);
 
 
 /*
- * 4. What a network is made of
+ * 4. Recurrent layers with options: plain ones, GRU and LSTM
+ * ----------------------------------------------------------
+ *
+ * x_t is a layer's input at step t, h_t its output, s(a) the logistic function 1 / (1 + exp(-a)), and * multiplies element
+ * by element. Each cell computes sums a = x_t W_x + h_{t-1} W_h + b, gate by gate: W_x [input][gates * units], W_h and b have
+ * the gates side by side in the order that is given here. With an elman_recurrent_options of NULL:
+ *
+ *     elman_add_recurrent()  h_t = f(a)                                      (Elman 1990)
+ *     elman_add_gru()        gates r, z, n                                   (Cho et al. 2014, arXiv 1406.1078)
+ *                            r = s(a_r), z = s(a_z)
+ *                            n = tanh(x_t W_xn + b_n + r * (h_{t-1} W_hn + q))
+ *                            h_t = (1 - z) * n + z * h_{t-1}
+ *     elman_add_lstm()       gates i, f, g, o               (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et
+ *                            i = s(a_i), f = s(a_f)                                                          al. 2000)
+ *                            g = tanh(a_g), o = s(a_o)
+ *                            c_t = f * c_{t-1} + i * g
+ *                            h_t = o * tanh(c_t)
+ *
+ * These are PyTorch's cells, in PyTorch's order of gates. PyTorch keeps two biases, b_ih and b_hh: b is their sum, and where
+ * the reset acts after the product, q is b_hh of n alone.
+ *
+ * Directions. ELMAN_REVERSE goes from each sequence's own last step to its first: in the equations, t-1 is then t+1.
+ * ELMAN_BIDIRECTIONAL does both, each with parameters and a state of its own, and merges the two outputs of a step. A network
+ * with such a layer looks ahead: elman_predict(), elman_forward() and elman_fit() run it, but there is no session of it and
+ * no truncation, which would need steps that have yet to come.
+ *
+ * Parameters of a direction, in the order in which they lie in the flat buffers; `units` is the size of c and of the gates,
+ * `outputs` that of h: the projection where there is one, else the units.
+ *
+ *     W_x  [input][gates * units]    gates: 1; GRU 3 (r, z, n); LSTM 4 (i, f, g, o), coupled 3 (i, g, o)
+ *     W_h  [outputs][gates * units]
+ *     b    [gates * units]           where `bias` is 1
+ *     q    [units]                   GRU with ELMAN_RESET_AFTER, where `bias` is 1
+ *     p    [3][units]                LSTM with peepholes: those of i, f, o; coupled [2][units]: i, o
+ *     R    [units][projection]       LSTM with a projection
+ *     h_0  [outputs]                 with an initial state of its own
+ *     c_0  [units]                   LSTM with such
+ *
+ * Of a bidirectional layer, all of the forward direction's come first, then all of the reverse one's.
+ * elman_get_tensor_info() tells each one's name, gates, direction and place.
+ *
+ * The state of a sequence is h, of an LSTM h and then c; of two directions, the forward one's and then the reverse one's.
+ * Its final value is the one after the last step of a direction: of the reverse one, after the sequence's first step. Where
+ * a call gets NULL for the state that sequences start from, and where a session is created or reset, they start from the
+ * network's own: 0, or the parameters h_0 and c_0 of layers that have them. elman_backward() then adds to the gradients
+ * of those, if they are trained; with truncation in the first part only.
+ *
+ * Memory. For elman_backward(), elman_forward() keeps of each unit and step: RNN 1 number (h); GRU 5 (r, z, n,
+ * h_{t-1} W_hn + q, h), with ELMAN_RESET_BEFORE 4; LSTM 6 (i, f, g, o, c, h), coupled 5; with a projection 5 (coupled 4) and
+ * h. Zoneout keeps one more for each rate above 0, recurrent dropout one for each element of h. Bidirectional layers keep
+ * that twice, and their merged output. elman_predict() and sessions keep none of it.
+ */
+
+/** Direction: from the first step to the last. The default. */
+#define ELMAN_FORWARD 0
+/** Direction: from each sequence's own last step to the first. */
+#define ELMAN_REVERSE 1
+/** Direction: both, each with parameters and a state of its own. */
+#define ELMAN_BIDIRECTIONAL 2
+
+/**
+ * The output of a step of a bidirectional layer is that of both directions side by side, the forward one's first: twice the
+ * size. The default.
+ */
+#define ELMAN_MERGE_CONCAT 0
+/** It is their sum. */
+#define ELMAN_MERGE_SUM 1
+/** It is their mean. */
+#define ELMAN_MERGE_MEAN 2
+/** It is their product, element by element. */
+#define ELMAN_MERGE_PRODUCT 3
+
+/**
+ * With ELMAN_OUTPUT_LAST, a reverse direction gives its final state, which has seen the whole sequence (as Keras). The
+ * default.
+ */
+#define ELMAN_LAST_STATE 0
+/** It gives its output at the sequence's last step, which is its first: what y[:, -1] is in PyTorch. */
+#define ELMAN_LAST_STEP 1
+/** n = tanh(x_t W_xn + b_n + r * (h_{t-1} W_hn + q)): PyTorch, cuDNN, Keras. The default. */
+#define ELMAN_RESET_AFTER 0
+
+/**
+ * n = tanh(x_t W_xn + (r * h_{t-1}) W_hn + b_n): Cho et al. 2014, the default of ONNX. Two products a step, one after the
+ * other.
+ */
+#define ELMAN_RESET_BEFORE 1
+/** Sequences that are given no state start from 0. The default. */
+#define ELMAN_INITIAL_ZEROS 0
+/** They start from parameters of the layer, h_0 and c_0, which are 0 at first and which training leaves as they are. */
+#define ELMAN_INITIAL_FIXED 1
+/** They start from parameters of the layer, h_0 and c_0, which are 0 at first and trained like the others. */
+#define ELMAN_INITIAL_TRAINABLE 2
+
+/**
+ * What can be chosen of a recurrent layer. elman_recurrent_options_init() gives every field its default, with which the layer
+ * is PyTorch's. A field that a layer has no use for must have its default. Later versions may add fields at the end, and go
+ * on to accept the size of this one.
+ *
+ * Of fields with an index, [0] is for the forward direction and for the only one of a layer that has one; [1] is for the
+ * reverse direction of a bidirectional layer.
+ */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /** ELMAN_FORWARD (the default), ELMAN_REVERSE or ELMAN_BIDIRECTIONAL. */
+  uint32_t direction;
+  /** What becomes of the two outputs of a bidirectional layer, an ELMAN_MERGE_ constant; by default ELMAN_MERGE_CONCAT. */
+  uint32_t merge;
+  /** What ELMAN_OUTPUT_LAST is of a reverse direction, ELMAN_LAST_STATE (the default) or ELMAN_LAST_STEP. */
+  uint32_t last;
+  /** 1, the default: sums have biases; 0: they have none, and training gives them none. */
+  uint32_t bias;
+  /** GRU: where the reset gate acts, ELMAN_RESET_AFTER (the default) or ELMAN_RESET_BEFORE. */
+  uint32_t reset;
+  /**
+   * LSTM: 1 where the gates see the cell state, unit by unit: a_i and a_f take p_i * c_{t-1} and p_f * c_{t-1}, a_o takes
+   * p_o * c_t (Gers & Schmidhuber 2000). By default 0.
+   */
+  uint32_t peepholes;
+  /** LSTM: 1 where f = 1 - i, without weights of its own (Greff et al. 2017, arXiv 1503.04069). By default 0. */
+  uint32_t coupled;
+  /** The state of sequences that are given none, an ELMAN_INITIAL_ constant; by default ELMAN_INITIAL_ZEROS. */
+  uint32_t initial_state;
+  /** LSTM: elements of h, where it is (o * tanh(c_t)) R (Sak et al. 2014, arXiv 1402.1128). 0, the default: no projection. */
+  size_t projection;
+  /** The largest magnitude of the sums, before their activations; 0, the default: no limit. Beyond it there is no gradient. */
+  double clip_sums;
+  /** LSTM: the largest magnitude of c; 0, the default: no limit. */
+  double clip_state;
+  /**
+   * LSTM: what b of f is when the layer is added, and after elman_initialize(), whatever the scheme has for biases; NAN, the
+   * default: as the scheme has it. Keras and many others take 1 (Jozefowicz et al. 2015).
+   */
+  double forget_bias;
+  /**
+   * In elman_forward() and elman_fit(), each element of h_{t-1} is 0 with this probability where it meets W_h, and else
+   * divided by 1 - recurrent_dropout: the same elements for all gates and all steps of a sequence (Gal & Ghahramani 2016,
+   * arXiv 1512.05287). Elsewhere it does nothing. At least 0, the default, and below 1.
+   */
+  double recurrent_dropout;
+  /**
+   * In elman_forward() and elman_fit(), with this probability each element of h stays what it was at the step before.
+   * Elsewhere the expectation is taken, zoneout * h_{t-1} + (1 - zoneout) * h_t (Krueger et al. 2017, arXiv 1606.01305). At
+   * least 0, the default, and below 1.
+   */
+  double zoneout;
+  /** LSTM: the same for c. */
+  double zoneout_cell;
+  /** GRU and LSTM: the activation of the gates; by default ELMAN_SIGMOID. */
+  uint32_t gates[2];
+  /** GRU and LSTM: that of the candidate, g of an LSTM and n of a GRU; by default ELMAN_TANH. */
+  uint32_t candidate[2];
+  /** LSTM: that of c_t where the gate o meets it; by default ELMAN_TANH. */
+  uint32_t output[2];
+  /**
+   * The parameter alpha of the activation of the gates; NAN, the default: the one that the constant's text names. Not looked
+   * at where the activation has none; so in all of the following.
+   */
+  double gates_alpha[2];
+  /** Its parameter beta. */
+  double gates_beta[2];
+  /** The parameter alpha of the activation of the candidate; by default NAN. */
+  double candidate_alpha[2];
+  /** Its parameter beta. */
+  double candidate_beta[2];
+  /** The parameter alpha of the activation of c_t; by default NAN. */
+  double output_alpha[2];
+  /** Its parameter beta. */
+  double output_beta[2];
+  /** The parameter alpha of the activation of elman_add_recurrent(); by default NAN. */
+  double activation_alpha;
+  /** Its parameter beta. */
+  double activation_beta;
+} elman_recurrent_options;
+
+/**
+ * Gives every field of the options its default.
+ *
+ *   options     receives the defaults
+ *   size        sizeof(elman_recurrent_options)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_recurrent_options_init(elman_recurrent_options *options, size_t size);
+
+/**
+ * Adds a recurrent layer as elman_add_rnn() does, with options.
+ *
+ *   units       at least 1
+ *   activation  as with elman_add_rnn()
+ *   options     NULL for the defaults, with which the layer is that of elman_add_rnn()
+ *
+ * Its parameters are drawn as with elman_add_rnn(). Pointers from elman_gradients() end. The gradients of the new layer are 0.
+ *
+ * Errors: NULL (network), ZERO_SIZE, SIZE_OVERFLOW, UNKNOWN_CONSTANT for `activation` or a field, OUT_OF_RANGE for a number
+ * that is none of its field's; MISMATCH for a struct whose size is that of no version that the library knows, and for a field
+ * that such a layer has no use for; OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_recurrent(elman_network *network,
+                                 size_t units,
+                                 uint32_t activation,
+                                 const elman_recurrent_options *options);
+
+/**
+ * Adds a gated recurrent unit.
+ *
+ *   units       at least 1
+ *   options     NULL for the defaults, with which the layer is PyTorch's nn.GRU
+ *
+ * Arguments, errors and threads as with elman_add_recurrent(). Since 0.1.
+ */
+elman_status elman_add_gru(elman_network *network, size_t units, const elman_recurrent_options *options);
+
+/**
+ * Adds long short-term memory.
+ *
+ *   units       at least 1: elements of c, and of h unless there is a projection
+ *   options     NULL for the defaults, with which the layer is PyTorch's nn.LSTM
+ *
+ * Arguments, errors and threads as with elman_add_recurrent(); MISMATCH also for a forget bias where `coupled` is 1 or `bias`
+ * is 0. Since 0.1.
+ */
+elman_status elman_add_lstm(elman_network *network,
+                            size_t units,
+                            const elman_recurrent_options *options);
+
+/**
+ * Tells the options of a recurrent layer, of one that was loaded as of one that was added. With them, and the units and the
+ * activation, such a layer can be added again.
+ *
+ *   layer       its number, from 0 at the input
+ *   options     receives them
+ *   size        sizeof(elman_recurrent_options)
+ *
+ * Errors: NULL, OUT_OF_RANGE for `layer`; MISMATCH where `size` is that of no version that the library knows, and for a layer
+ * that is not recurrent.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_recurrent_options(const elman_network *network,
+                                         size_t layer,
+                                         elman_recurrent_options *options,
+                                         size_t size);
+
+
+/*
+ * 5. What a network is made of
  * ----------------------------
  *
  * Its layers, counted from 0, with their places in the flat parameters and in a sequence's state: of a network that was
  * loaded as of one that was built.
  */
 
-/** A recurrent layer, of elman_add_rnn(). */
+/** A plain recurrent layer, of elman_add_rnn() or elman_add_recurrent(). */
 #define ELMAN_LAYER_RNN 0
 /** A dense layer, of elman_add_dense(). */
 #define ELMAN_LAYER_DENSE 1
@@ -608,6 +863,10 @@ uint64_t elman_get_passes(const elman_network *network);
 #define ELMAN_LAYER_DROPOUT 2
 /** An activation, of elman_add_activation(). */
 #define ELMAN_LAYER_ACTIVATION 3
+/** A gated recurrent unit, of elman_add_gru(). */
+#define ELMAN_LAYER_GRU 4
+/** Long short-term memory, of elman_add_lstm(). */
+#define ELMAN_LAYER_LSTM 5
 
 /** What a layer is. Later versions may add fields at the end, and kinds. */
 typedef struct {
@@ -615,13 +874,13 @@ typedef struct {
   size_t size;
   /** An ELMAN_LAYER_ constant. */
   uint32_t kind;
-  /** Its activation; ELMAN_LINEAR where it has none. */
+  /** Its activation; ELMAN_LINEAR where it has none, or several, which elman_get_recurrent_options() tells. */
   uint32_t activation;
   /** Of dropout, the probability of zero; else 0. */
   double rate;
   /** Features of a step that it takes. */
   size_t input_size;
-  /** Features of a step that it gives: its units, if it has any. */
+  /** Features of a step that it gives: its units, if it has any; those of both directions where they lie side by side. */
   size_t output_size;
   /** Index of its first parameter, and of its first gradient, in the flat buffers of the network. */
   size_t parameter_offset;
@@ -646,16 +905,20 @@ typedef struct {
   /** Size of the struct in bytes, which is its version. */
   size_t size;
   /**
-   * Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one. It is never
-   * freed.
+   * Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
+   * "h_0" and "c_0" of what only some recurrent layers have. It is never freed.
    */
   const char *name;
   /** Rows; 1 of a bias. */
   size_t rows;
-  /** Columns: the layer's units. */
+  /** Columns: the layer's units, those of all gates side by side. */
   size_t columns;
   /** Index of its first element in the flat parameters of the network. */
   size_t parameter_offset;
+  /** The number of gates that its columns are divided among; 1 where there are none. */
+  uint32_t gates;
+  /** ELMAN_REVERSE where it belongs to a direction from the last step to the first, else ELMAN_FORWARD. */
+  uint32_t direction;
 } elman_tensor_info;
 
 /**
@@ -719,7 +982,7 @@ elman_status elman_set_trainable(elman_network *network,
 
 
 /*
- * 5. Running a network
+ * 6. Running a network
  * --------------------
  *
  * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
@@ -738,7 +1001,8 @@ elman_status elman_set_trainable(elman_network *network,
  *   batch       number of sequences, at least 1
  *   steps       steps of each in `x`, at least 1
  *   lengths     [batch], each 0 to `steps`; NULL where all are `steps` long
- *   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
+ *   state_in    [batch][state_size], the state that each sequence starts from; NULL for the network's own: zeros, or the
+ *               parameters that layers have for it
  *   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
  *               0 behind the end of a sequence, steps before the batch after elman_set_time_major(); may be NULL
  *   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL
@@ -763,7 +1027,7 @@ elman_status elman_predict(const elman_network *network,
 
 
 /*
- * 6. Streams: one step or a block of steps at a time
+ * 7. Streams: one step or a block of steps at a time
  * --------------------------------------------------
  *
  * A session runs one sequence in steps or blocks of steps and keeps the state between the calls. The outputs are those of
@@ -777,15 +1041,18 @@ elman_status elman_predict(const elman_network *network,
 typedef struct elman_session elman_session;
 
 /**
- * Starts a stream from the state 0. It runs the parameters that the network has now; the network may change or be
- * destroyed meanwhile. The session belongs to the caller, who gives it back with elman_session_destroy().
+ * Starts a stream from the network's own state: 0, or the parameters that layers have for it. It runs the parameters that the
+ * network has now; the network may change or be destroyed meanwhile. The session belongs to the caller, who gives it back with
+ * elman_session_destroy().
  *
  *   out         receives the session
  *
- * Errors: NULL, OUT_OF_MEMORY.
+ * Errors: NULL, OUT_OF_MEMORY; MISMATCH for a network that looks ahead, of which a layer goes from the last step to the first:
+ * its outputs need steps that have yet to come (elman_predict() runs it).
  * Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
  */
-elman_status elman_session_create(const elman_network *network, elman_session **out);
+elman_status elman_session_create(const elman_network *network,
+                                  elman_session **out);
 
 /**
  * Frees a session; of NULL, does nothing.
@@ -835,7 +1102,7 @@ elman_status elman_session_run(elman_session *session,
                                float *y);
 
 /**
- * Starts again from the state 0. Real-time safe.
+ * Starts again from the network's own state, as a new session does. Real-time safe.
  *
  * Errors: NULL.
  * Threads: needs the session to itself. Since 0.1.
@@ -896,7 +1163,7 @@ size_t elman_session_get_bytes(const elman_session *session);
 
 
 /*
- * 7. Files
+ * 8. Files
  * --------
  *
  * A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
@@ -967,7 +1234,7 @@ elman_status elman_load_memory(const uint8_t *bytes, size_t size, elman_network 
 
 
 /*
- * 8. Optimizers
+ * 9. Optimizers
  * -------------
  *
  * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
@@ -1168,8 +1435,8 @@ elman_status elman_optimizer_load(const char *path,
 
 
 /*
- * 9. Data sets
- * ------------
+ * 10. Data sets
+ * -------------
  *
  * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
  * and never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
@@ -1489,7 +1756,7 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
 
 
 /*
- * 10. Training and measuring on a data set
+ * 11. Training and measuring on a data set
  * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
@@ -1625,8 +1892,8 @@ typedef struct {
   size_t batch_size;
   /**
    * For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
-   * backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default:
-   * whole sequences.
+   * backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL, and a network that does
+   * not look ahead. 0, the default: whole sequences.
    */
   size_t truncate;
   /** The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1. */
@@ -1779,7 +2046,7 @@ elman_status elman_predict_dataset(const elman_network *network,
 
 
 /*
- * 11. Your own training loop: forward, backward, update
+ * 12. Your own training loop: forward, backward, update
  * -----------------------------------------------------
  *
  * One step of training is elman_forward(), a loss, elman_backward(), elman_update(). elman_backward() adds to the
@@ -1789,11 +2056,12 @@ elman_status elman_predict_dataset(const elman_network *network,
  */
 
 /**
- * Runs a batch as elman_predict() does, but with dropout, and keeps what elman_backward() needs.
+ * Runs a batch as elman_predict() does, but with dropout, recurrent dropout and zoneout, and keeps what elman_backward()
+ * needs.
  *
- * It keeps input_size numbers and the units of all layers for every step of every sequence. elman_backward() needs room
- * for gradients besides, as a rule no more than 0.3 times as much. The room of the largest batch is the network's until
- * elman_destroy().
+ * It keeps input_size numbers and the units of all layers for every step of every sequence; of gated layers what the section
+ * on recurrent layers says. elman_backward() needs room for gradients besides, as a rule no more than 0.3 times as much. The
+ * room of the largest batch is the network's until elman_destroy().
  *
  * Arguments and errors as with elman_predict(). What an earlier call has kept is dropped.
  * Threads: needs the network to itself. Since 0.1.
@@ -1841,7 +2109,7 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
 
 
 /*
- * 12. Losses
+ * 13. Losses
  * ----------
  *
  * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
@@ -2046,7 +2314,7 @@ elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
 
 
 /*
- * 13. CTC: labels without places in time
+ * 14. CTC: labels without places in time
  * --------------------------------------
  *
  * The loss of connectionist temporal classification (Graves et al. 2006), for networks with ELMAN_OUTPUT_ALL and sequences
@@ -2187,11 +2455,12 @@ elman_status elman_ctc_greedy_decode(const float *logits,
 
 
 /*
- * 14. Parameters and gradients
+ * 15. Parameters and gradients
  * ----------------------------
  *
  * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
- * [input][units], b [units] of a dense one; row-major, in the layout of the equations.
+ * [input][units], b [units] of a dense one; row-major, in the layout of the equations. The section on recurrent layers has
+ * those of GRU, LSTM and two directions; elman_get_tensor_info() tells where each tensor lies.
  */
 
 /**
@@ -2272,7 +2541,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 
 
 /*
- * 15. Checking gradients
+ * 16. Checking gradients
  * ----------------------
  */
 
@@ -2304,7 +2573,7 @@ elman_status elman_gradient_check(const elman_network *network,
 
 
 /*
- * 16. Calls that bring their message along
+ * 17. Calls that bring their message along
  * ----------------------------------------
  *
  * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous

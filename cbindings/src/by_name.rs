@@ -19,6 +19,7 @@ use crate::network::*;
 use crate::optimizer::*;
 use crate::parameters::*;
 use crate::pass::*;
+use crate::recurrent::*;
 use crate::run::*;
 use crate::session::*;
 use crate::status::{self, ELMAN_OK, Failure, Result, Status};
@@ -142,6 +143,9 @@ const ENTRIES: &[Entry] = entries! {
     elman_add_activation(network, activation, alpha, beta);
     elman_add_dense(network, units, activation);
     elman_add_dropout(network, rate);
+    elman_add_gru(network, units, options);
+    elman_add_lstm(network, units, options);
+    elman_add_recurrent(network, units, activation, options);
     elman_add_rnn(network, units, activation);
     elman_backward(network, dy, dstate_out, dx, dstate_in);
     elman_binary_cross_entropy_with_logits(logits, targets, count, loss, dlogits);
@@ -178,6 +182,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_get_class_name(network, index, name);
     elman_get_layer_info(network, layer, info, size);
     elman_get_parameters(network, parameters, count);
+    elman_get_recurrent_options(network, layer, options, size);
     elman_get_standardization(network, mean, deviation, count);
     elman_get_tensor_info(network, layer, tensor, info, size);
     elman_gradient_check(network, x, batch, steps, lengths, state_in, dy, dstate_out, relative_error);
@@ -194,6 +199,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_optimizer_set_learning_rate(optimizer, learning_rate);
     elman_predict(network, x, batch, steps, lengths, state_in, y, state_out);
     elman_predict_dataset(network, dataset, batch_size, y);
+    elman_recurrent_options_init(options, size);
     elman_rmsprop_create(learning_rate, alpha, epsilon, momentum, out);
     elman_rprop_create(learning_rate, eta_minus, eta_plus, min_step, max_step, out);
     elman_rprop_unbounded_create(learning_rate, eta_minus, eta_plus, out);

@@ -12,9 +12,10 @@ use elman_engine::{Activation, Error, LayerKind};
 use crate::border::{Versioned, call, get, require};
 use crate::network::{Network, activation_number, activation_parameters};
 use crate::optimizer::flag;
+use crate::recurrent::{ELMAN_FORWARD, ELMAN_REVERSE};
 use crate::status::{Result, Status};
 
-/// A recurrent layer, of elman_add_rnn().
+/// A plain recurrent layer, of elman_add_rnn() or elman_add_recurrent().
 pub const ELMAN_LAYER_RNN: u32 = 0;
 /// A dense layer, of elman_add_dense().
 pub const ELMAN_LAYER_DENSE: u32 = 1;
@@ -22,6 +23,10 @@ pub const ELMAN_LAYER_DENSE: u32 = 1;
 pub const ELMAN_LAYER_DROPOUT: u32 = 2;
 /// An activation, of elman_add_activation().
 pub const ELMAN_LAYER_ACTIVATION: u32 = 3;
+/// A gated recurrent unit, of elman_add_gru().
+pub const ELMAN_LAYER_GRU: u32 = 4;
+/// Long short-term memory, of elman_add_lstm().
+pub const ELMAN_LAYER_LSTM: u32 = 5;
 
 /// What a layer is. Later versions may add fields at the end, and kinds.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +36,13 @@ pub struct LayerInfo {
     pub size: usize,
     /// An ELMAN_LAYER_ constant.
     pub kind: u32,
-    /// Its activation; ELMAN_LINEAR where it has none.
+    /// Its activation; ELMAN_LINEAR where it has none, or several, which elman_get_recurrent_options() tells.
     pub activation: u32,
     /// Of dropout, the probability of zero; else 0.
     pub rate: f64,
     /// Features of a step that it takes.
     pub input_size: usize,
-    /// Features of a step that it gives: its units, if it has any.
+    /// Features of a step that it gives: its units, if it has any; those of both directions where they lie side by side.
     pub output_size: usize,
     /// Index of its first parameter, and of its first gradient, in the flat buffers of the network.
     pub parameter_offset: usize,
@@ -67,19 +72,23 @@ impl Versioned for LayerInfo {
 pub struct TensorInfo {
     /// Size of the struct in bytes, which is its version.
     pub size: usize,
-    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one. It is never
-    /// freed.
+    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
+    /// "h_0" and "c_0" of what only some recurrent layers have. It is never freed.
     pub name: *const c_char,
     /// Rows; 1 of a bias.
     pub rows: usize,
-    /// Columns: the layer's units.
+    /// Columns: the layer's units, those of all gates side by side.
     pub columns: usize,
     /// Index of its first element in the flat parameters of the network.
     pub parameter_offset: usize,
+    /// The number of gates that its columns are divided among; 1 where there are none.
+    pub gates: u32,
+    /// ELMAN_REVERSE where it belongs to a direction from the last step to the first, else ELMAN_FORWARD.
+    pub direction: u32,
 }
 
 impl Versioned for TensorInfo {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, gates);
 }
 
 /// Number of layers; 0 for NULL.
@@ -118,8 +127,10 @@ pub unsafe extern "C" fn elman_get_layer_info(
             LayerKind::Dense { activation } => (ELMAN_LAYER_DENSE, activation, 0.0),
             LayerKind::Dropout { rate } => (ELMAN_LAYER_DROPOUT, Activation::Linear, rate),
             LayerKind::Activation { activation } => (ELMAN_LAYER_ACTIVATION, activation, 0.0),
+            LayerKind::Gru => (ELMAN_LAYER_GRU, Activation::Linear, 0.0),
+            LayerKind::Lstm => (ELMAN_LAYER_LSTM, Activation::Linear, 0.0),
         };
-        let (alpha, beta) = activation_parameters(activation);
+        let [alpha, beta] = activation_parameters(activation).map(|value| value.unwrap_or(0.0));
         info.write(LayerInfo {
             size,
             kind,
@@ -177,6 +188,13 @@ pub unsafe extern "C" fn elman_get_tensor_info(
             rows: tensor.rows,
             columns: tensor.columns,
             parameter_offset: tensor.parameters.start,
+            // Few: each has units of its own.
+            gates: tensor.gates as u32,
+            direction: if tensor.is_reverse {
+                ELMAN_REVERSE
+            } else {
+                ELMAN_FORWARD
+            },
         });
         Ok(())
     })
@@ -212,7 +230,8 @@ pub extern "C" fn elman_set_trainable(
     })
 }
 
-fn layer_of(network: &Network, index: usize) -> Result<elman_engine::LayerInfo<'_>> {
+/// The layer of that number.
+pub(crate) fn layer_of(network: &Network, index: usize) -> Result<elman_engine::LayerInfo<'_>> {
     let mut layers = network.0.layers();
     let count = layers.len();
     let layer = layers.nth(index).ok_or(Error::IndexOutOfRange {
@@ -229,6 +248,11 @@ fn name_of(role: TensorRole) -> &'static CStr {
         TensorRole::InputWeight => c"W_x",
         TensorRole::RecurrentWeight => c"W_h",
         TensorRole::DenseWeight => c"W",
+        TensorRole::CandidateBias => c"q",
+        TensorRole::Peephole => c"p",
+        TensorRole::Projection => c"R",
+        TensorRole::InitialState => c"h_0",
+        TensorRole::InitialCell => c"c_0",
         TensorRole::RecurrentBias | TensorRole::DenseBias => c"b",
     }
 }
@@ -243,6 +267,11 @@ mod tests {
             TensorRole::InputWeight,
             TensorRole::RecurrentWeight,
             TensorRole::RecurrentBias,
+            TensorRole::CandidateBias,
+            TensorRole::Peephole,
+            TensorRole::Projection,
+            TensorRole::InitialState,
+            TensorRole::InitialCell,
             TensorRole::DenseWeight,
             TensorRole::DenseBias,
         ] {

@@ -41,6 +41,8 @@ pub mod parameters;
 #[allow(unsafe_code)]
 pub mod pass;
 #[allow(unsafe_code)]
+pub mod recurrent;
+#[allow(unsafe_code)]
 pub mod run;
 #[allow(unsafe_code)]
 pub mod session;

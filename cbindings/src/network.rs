@@ -159,7 +159,9 @@ pub extern "C" fn elman_add_rnn(
 ) -> Status {
     call(|_| {
         let network = require("network", network)?;
-        Ok(network.0.add_rnn(units, activation_named(activation)?)?)
+        Ok(network
+            .0
+            .add_rnn(units, activation_named("activation", activation)?)?)
     })
 }
 
@@ -174,7 +176,9 @@ pub extern "C" fn elman_add_dense(
 ) -> Status {
     call(|_| {
         let network = require("network", network)?;
-        Ok(network.0.add_dense(units, activation_named(activation)?)?)
+        Ok(network
+            .0
+            .add_dense(units, activation_named("activation", activation)?)?)
     })
 }
 
@@ -217,7 +221,7 @@ pub extern "C" fn elman_add_activation(
 ) -> Status {
     call(|_| {
         let network = require("network", network)?;
-        let activation = activation_with(activation, alpha.into(), beta.into())?;
+        let activation = activation_with("activation", activation, alpha.into(), beta.into())?;
         Ok(network.0.add_activation(activation)?)
     })
 }
@@ -492,7 +496,7 @@ pub extern "C" fn elman_input_size(network: Option<&Network>) -> usize {
     get("network", network, 0, |network| network.0.input_size())
 }
 
-/// Features of a step of the output: the units of the last layer that has any, else the input size; 0 for NULL.
+/// Features of a step of the output: those of the last layer, else the input size; 0 for NULL.
 ///
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]
@@ -500,7 +504,8 @@ pub extern "C" fn elman_output_size(network: Option<&Network>) -> usize {
     get("network", network, 0, |network| network.0.output_size())
 }
 
-/// Elements of a sequence's state: the units of all recurrent layers, in layer order; 0 for NULL.
+/// Elements of a sequence's state: h of all recurrent layers, in layer order, of an LSTM h and then c, of two directions the
+/// forward one's and then the reverse one's; 0 for NULL.
 ///
 /// Threads: any number on one network. Since 0.1.
 #[unsafe(no_mangle)]
@@ -569,19 +574,24 @@ pub extern "C" fn elman_get_passes(network: Option<&Network>) -> u64 {
 }
 
 /// An activation with its default parameters.
-fn activation_named(value: u32) -> Result<Activation> {
+pub(crate) fn activation_named(name: &'static str, value: u32) -> Result<Activation> {
     let mut all = Activation::ALL.into_iter();
     let named = all.find(|&activation| activation_number(activation) == value);
     Ok(named.ok_or(Error::UnknownConstant {
-        name: "activation",
+        name,
         value,
         known: "ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)",
     })?)
 }
 
 /// An activation with the parameters that it takes of these, not checked.
-pub(crate) fn activation_with(value: u32, alpha: f64, beta: f64) -> Result<Activation> {
-    Ok(match activation_named(value)? {
+pub(crate) fn activation_with(
+    name: &'static str,
+    value: u32,
+    alpha: f64,
+    beta: f64,
+) -> Result<Activation> {
+    Ok(match activation_named(name, value)? {
         Activation::HardSigmoid { .. } => Activation::HardSigmoid { alpha, beta },
         Activation::LeakyRelu { .. } => Activation::LeakyRelu { alpha },
         Activation::Elu { .. } => Activation::Elu { alpha },
@@ -598,22 +608,22 @@ pub(crate) fn activation_with(value: u32, alpha: f64, beta: f64) -> Result<Activ
     })
 }
 
-/// The parameters of an activation, alpha and beta; 0 where it has no such.
-pub(crate) fn activation_parameters(activation: Activation) -> (f64, f64) {
+/// The parameters of an activation, alpha and beta, where it has such.
+pub(crate) fn activation_parameters(activation: Activation) -> [Option<f64>; 2] {
     match activation {
         Activation::HardSigmoid { alpha, beta }
         | Activation::Affine { alpha, beta }
-        | Activation::ScaledTanh { alpha, beta } => (alpha, beta),
+        | Activation::ScaledTanh { alpha, beta } => [Some(alpha), Some(beta)],
         Activation::LeakyRelu { alpha }
         | Activation::Elu { alpha }
-        | Activation::ThresholdedRelu { alpha } => (alpha, 0.0),
+        | Activation::ThresholdedRelu { alpha } => [Some(alpha), None],
         Activation::Tanh
         | Activation::Relu
         | Activation::Sigmoid
         | Activation::Linear
         | Activation::HardTanh
         | Activation::Softsign
-        | Activation::Softplus => (0.0, 0.0),
+        | Activation::Softplus => [None; 2],
     }
 }
 

@@ -1,7 +1,8 @@
 //! Parameters and gradients
 //!
 //! Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
-//! [input][units], b [units] of a dense one; row-major, in the layout of the equations.
+//! [input][units], b [units] of a dense one; row-major, in the layout of the equations. The section on recurrent layers has
+//! those of GRU, LSTM and two directions; elman_get_tensor_info() tells where each tensor lies.
 
 use elman_engine::optimizer::{clip_by_norm, clip_by_value};
 

@@ -11,11 +11,12 @@ use crate::optimizer::Optimizer;
 use crate::run::{batch_of, ends_of};
 use crate::status::Status;
 
-/// Runs a batch as elman_predict() does, but with dropout, and keeps what elman_backward() needs.
+/// Runs a batch as elman_predict() does, but with dropout, recurrent dropout and zoneout, and keeps what elman_backward()
+/// needs.
 ///
-/// It keeps input_size numbers and the units of all layers for every step of every sequence. elman_backward() needs room
-/// for gradients besides, as a rule no more than 0.3 times as much. The room of the largest batch is the network's until
-/// elman_destroy().
+/// It keeps input_size numbers and the units of all layers for every step of every sequence; of gated layers what the section
+/// on recurrent layers says. elman_backward() needs room for gradients besides, as a rule no more than 0.3 times as much. The
+/// room of the largest batch is the network's until elman_destroy().
 ///
 /// Arguments and errors as with elman_predict(). What an earlier call has kept is dropped.
 /// Threads: needs the network to itself. Since 0.1.

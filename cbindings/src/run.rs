@@ -20,7 +20,8 @@ use crate::status::{Result, Status};
 ///   batch       number of sequences, at least 1
 ///   steps       steps of each in `x`, at least 1
 ///   lengths     [batch], each 0 to `steps`; NULL where all are `steps` long
-///   state_in    [batch][state_size], the state that each sequence starts from; NULL for zeros
+///   state_in    [batch][state_size], the state that each sequence starts from; NULL for the network's own: zeros, or the
+///               parameters that layers have for it
 ///   y           receives the outputs, [batch][output_size] or, with ELMAN_OUTPUT_ALL, [batch][steps][output_size] with
 ///               0 behind the end of a sequence, steps before the batch after elman_set_time_major(); may be NULL
 ///   state_out   receives the state of each sequence after its own last step, [batch][state_size]; may be NULL

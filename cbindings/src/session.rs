@@ -14,12 +14,14 @@ use crate::status::Status;
 #[derive(Debug)]
 pub struct Session(elman_engine::Session<f32>);
 
-/// Starts a stream from the state 0. It runs the parameters that the network has now; the network may change or be
-/// destroyed meanwhile. The session belongs to the caller, who gives it back with elman_session_destroy().
+/// Starts a stream from the network's own state: 0, or the parameters that layers have for it. It runs the parameters that the
+/// network has now; the network may change or be destroyed meanwhile. The session belongs to the caller, who gives it back with
+/// elman_session_destroy().
 ///
 ///   out         receives the session
 ///
-/// Errors: NULL, OUT_OF_MEMORY.
+/// Errors: NULL, OUT_OF_MEMORY; MISMATCH for a network that looks ahead, of which a layer goes from the last step to the first:
+/// its outputs need steps that have yet to come (elman_predict() runs it).
 /// Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
 ///
 /// # Safety
@@ -136,7 +138,7 @@ pub unsafe extern "C" fn elman_session_run(
     })
 }
 
-/// Starts again from the state 0. Real-time safe.
+/// Starts again from the network's own state, as a new session does. Real-time safe.
 ///
 /// Errors: NULL.
 /// Threads: needs the session to itself. Since 0.1.

@@ -148,8 +148,8 @@ pub struct Options {
     /// Sequences that are run at a time, for one update, at least 1; by default 16.
     pub batch_size: usize,
     /// For truncated backpropagation through time: mini-batches are run this many steps at a time, each time with a
-    /// backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL. 0, the default:
-    /// whole sequences.
+    /// backward pass and an update; states are carried on, gradients are not. Needs ELMAN_OUTPUT_ALL, and a network that does
+    /// not look ahead. 0, the default: whole sequences.
     pub truncate: usize,
     /// The limit on the gradients of an update, above 0; not read with ELMAN_CLIP_NONE. By default 1.
     pub clip_limit: f64,

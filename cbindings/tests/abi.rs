@@ -199,7 +199,8 @@ fn structs(header: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
         let (body, rest) = text.split_once("\n} ").unwrap();
         let (name, _) = rest.split_once(';').unwrap();
         let fields = body.lines().filter_map(|line| line.strip_suffix(';'));
-        let fields = fields.map(|field| field.rsplit([' ', '*']).next().unwrap());
+        let names = fields.map(|field| field.rsplit([' ', '*']).next().unwrap());
+        let fields = names.map(|name| name.split('[').next().unwrap());
         (name, fields.collect())
     })
 }

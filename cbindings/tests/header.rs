@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config};
 
 /// The sections of the header: the files of `src`, in the order of a manual.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "status",
     "version",
     "network",
+    "recurrent",
     "layer",
     "run",
     "session",

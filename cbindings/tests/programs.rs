@@ -36,6 +36,11 @@ fn every_part_works() {
     check("every_part.c", &[data.to_str().unwrap()]);
 }
 
+#[test]
+fn every_cell_gives_the_same_bits_in_every_way() {
+    check("cells.c", &[]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_that_do_not_start_are_an_error_and_leave_nothing_behind() {

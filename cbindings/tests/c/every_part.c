@@ -168,6 +168,107 @@ static void activations(void) {
     }
 }
 
+static void expect_parameters(const elman_network *network, const elman_network *other) {
+    const size_t count = elman_parameter_count(network);
+    float *left = floats(count), *right = floats(count);
+    OK(elman_get_parameters(network, left, count));
+    OK(elman_get_parameters(other, right, count));
+    SAME(left, right, count);
+    free(left), free(right);
+}
+
+/* Recurrent layers with options tell them, and what their tensors are. */
+static void recurrent_layers(void) {
+    elman_network *network, *plain;
+    elman_recurrent_options options, found;
+    memset(&options, 0xee, sizeof options);
+    OK(elman_recurrent_options_init(&options, sizeof options));
+    CHECK(options.size == sizeof options && options.direction == ELMAN_FORWARD && options.bias == 1);
+    CHECK(options.merge == ELMAN_MERGE_CONCAT && options.last == ELMAN_LAST_STATE);
+    CHECK(options.reset == ELMAN_RESET_AFTER && options.initial_state == ELMAN_INITIAL_ZEROS);
+    CHECK(options.peepholes == 0 && options.coupled == 0 && options.projection == 0);
+    CHECK(options.clip_sums == 0.0 && options.clip_state == 0.0 && isnan(options.forget_bias));
+    CHECK(options.recurrent_dropout == 0.0 && options.zoneout == 0.0 && options.zoneout_cell == 0.0);
+    for (size_t way = 0; way < 2; way++) {
+        CHECK(options.gates[way] == ELMAN_SIGMOID && options.candidate[way] == ELMAN_TANH);
+        CHECK(options.output[way] == ELMAN_TANH && isnan(options.gates_alpha[way]) && isnan(options.output_beta[way]));
+    }
+
+    /* With the defaults, and with NULL, elman_add_recurrent() is elman_add_rnn(). */
+    OK(elman_create(INPUT, &network));
+    OK(elman_create(INPUT, &plain));
+    OK(elman_add_recurrent(network, 4, ELMAN_RELU, NULL));
+    OK(elman_add_recurrent(network, 3, ELMAN_TANH, &options));
+    OK(elman_add_rnn(plain, 4, ELMAN_RELU));
+    OK(elman_add_rnn(plain, 3, ELMAN_TANH));
+    expect_parameters(network, plain);
+    elman_destroy(plain);
+
+    OK(elman_add_gru(network, 5, NULL));
+    options.direction = ELMAN_BIDIRECTIONAL;
+    options.merge = ELMAN_MERGE_SUM;
+    options.last = ELMAN_LAST_STEP;
+    options.peepholes = 1;
+    options.projection = 2;
+    options.initial_state = ELMAN_INITIAL_TRAINABLE;
+    options.clip_sums = 50.0;
+    options.clip_state = 40.0;
+    options.recurrent_dropout = 0.25;
+    options.zoneout = 0.125;
+    options.zoneout_cell = 0.5;
+    options.gates[1] = ELMAN_TANH;
+    options.candidate[0] = ELMAN_RELU;
+    options.output[1] = ELMAN_LINEAR;
+    OK(elman_add_lstm(network, 6, &options));
+    CHECK(elman_output_size(network) == 2 && elman_state_size(network) == 4 + 3 + 5 + 2 * (2 + 6));
+
+    OK(elman_get_recurrent_options(network, 3, &found, sizeof found));
+    CHECK(found.size == sizeof found && found.direction == ELMAN_BIDIRECTIONAL && found.merge == ELMAN_MERGE_SUM);
+    CHECK(found.last == ELMAN_LAST_STEP && found.bias == 1 && found.peepholes == 1 && found.projection == 2);
+    CHECK(found.initial_state == ELMAN_INITIAL_TRAINABLE && found.clip_sums == 50.0 && found.clip_state == 40.0);
+    CHECK(found.recurrent_dropout == 0.25 && found.zoneout == 0.125 && found.zoneout_cell == 0.5);
+    CHECK(isnan(found.forget_bias) && found.gates[0] == ELMAN_SIGMOID && found.gates[1] == ELMAN_TANH);
+    CHECK(found.candidate[0] == ELMAN_RELU && found.candidate[1] == ELMAN_TANH);
+    CHECK(found.output[0] == ELMAN_TANH && found.output[1] == ELMAN_LINEAR && found.coupled == 0);
+
+    static const struct {
+        const char *name;
+        size_t rows, columns, gates;
+    } gru[] = {{"W_x", 3, 15, 3}, {"W_h", 5, 15, 3}, {"b", 1, 15, 3}, {"q", 1, 5, 1}},
+      lstm[] = {{"W_x", 5, 24, 4}, {"W_h", 2, 24, 4}, {"b", 1, 24, 4},  {"p", 3, 6, 1},
+                {"R", 6, 2, 1},    {"h_0", 1, 2, 1},  {"c_0", 1, 6, 1}};
+    elman_layer_info info;
+    elman_tensor_info tensor;
+    OK(elman_get_layer_info(network, 2, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_GRU && info.activation == ELMAN_LINEAR && info.output_size == 5);
+    CHECK(info.state_size == 5 && info.tensor_count == COUNT(gru));
+    size_t offset = info.parameter_offset;
+    for (size_t i = 0; i < COUNT(gru); i++) {
+        OK(elman_get_tensor_info(network, 2, i, &tensor, sizeof tensor));
+        CHECK(strcmp(tensor.name, gru[i].name) == 0 && tensor.rows == gru[i].rows && tensor.columns == gru[i].columns);
+        CHECK(tensor.gates == gru[i].gates && tensor.direction == ELMAN_FORWARD && tensor.parameter_offset == offset);
+        offset += tensor.rows * tensor.columns;
+    }
+    OK(elman_get_layer_info(network, 3, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_LSTM && info.state_size == 16 && info.tensor_count == 2 * COUNT(lstm));
+    for (size_t i = 0; i < info.tensor_count; i++) {
+        const size_t at = i % COUNT(lstm);
+        const uint32_t direction = i < COUNT(lstm) ? ELMAN_FORWARD : ELMAN_REVERSE;
+        OK(elman_get_tensor_info(network, 3, i, &tensor, sizeof tensor));
+        CHECK(strcmp(tensor.name, lstm[at].name) == 0 && tensor.rows == lstm[at].rows);
+        CHECK(tensor.columns == lstm[at].columns && tensor.gates == lstm[at].gates);
+        CHECK(tensor.direction == direction && tensor.parameter_offset == offset);
+        offset += tensor.rows * tensor.columns;
+    }
+    CHECK(offset == elman_parameter_count(network));
+
+    /* A program with the header of the first version of the struct for tensors. */
+    memset(&tensor, 0xee, sizeof tensor);
+    OK(elman_get_tensor_info(network, 3, 0, &tensor, offsetof(elman_tensor_info, gates)));
+    CHECK(tensor.rows == 5 && tensor.gates == 0xeeeeeeee && tensor.direction == 0xeeeeeeee);
+    elman_destroy(network);
+}
+
 /* The same bits whether a batch is run as a whole, on threads, in pieces, or step by step; loaded or not. */
 static void same_bits(void) {
     elman_network *network = network_of(ELMAN_OUTPUT_ALL), *loaded;
@@ -648,15 +749,6 @@ static uint32_t best_so_far(void *user, elman_progress *progress, const elman_ne
     return ELMAN_CONTINUE;
 }
 
-static void expect_parameters(const elman_network *network, const elman_network *other) {
-    const size_t count = elman_parameter_count(network);
-    float *left = floats(count), *right = floats(count);
-    OK(elman_get_parameters(network, left, count));
-    OK(elman_get_parameters(other, right, count));
-    SAME(left, right, count);
-    free(left), free(right);
-}
-
 /* Six epochs in one call, with a callback before each update; in calls of one epoch, with a stop in between after which
    everything is loaded; and cut short. */
 static void long_training(void) {
@@ -1040,6 +1132,7 @@ int main(int argc, char **argv) {
     settings();
     layers();
     activations();
+    recurrent_layers();
     same_bits();
     batches();
     frozen_layers();

@@ -60,6 +60,129 @@ static float *misaligned(void) {
         FAILS(call, ALIGNMENT, message);                                                                               \
     } while (0)
 
+static elman_recurrent_options recurrent_options(void) {
+    elman_recurrent_options options;
+    OK(elman_recurrent_options_init(&options, sizeof options));
+    return options;
+}
+
+/* Options of which one field is wrong. */
+#define WRONG_OPTION(add, field, value, status, message)                                                               \
+    do {                                                                                                               \
+        elman_recurrent_options options = recurrent_options();                                                         \
+        options.field = value;                                                                                         \
+        FAILS(add(network, 2, &options), status, message);                                                             \
+    } while (0)
+
+static void recurrent_layers(void) {
+    char text[200];
+    elman_recurrent_options options = {0};
+    snprintf(text, sizeof text, "size is 0, expected %zu, as in the header of this version", sizeof options);
+    FAILS(elman_recurrent_options_init(&options, 0), MISMATCH, text);
+    FAILS(elman_recurrent_options_init(NULL, sizeof options), NULL, "options is NULL");
+    snprintf(text, sizeof text, "the size field of options is 0, expected %zu, as in the header of this version",
+             sizeof options);
+    FAILS(elman_add_gru(network, 2, &options), MISMATCH, text);
+    FAILS(elman_add_lstm(network, 2, &options), MISMATCH, text);
+    FAILS(elman_add_recurrent(network, 2, ELMAN_TANH, &options), MISMATCH, text);
+    options = recurrent_options();
+    FAILS(elman_add_recurrent(NULL, 2, ELMAN_TANH, &options), NULL, "network is NULL");
+    FAILS(elman_add_recurrent(network, 0, ELMAN_TANH, &options), ZERO_SIZE, "units is 0, expected at least 1");
+    FAILS(elman_add_recurrent(network, 2, 99, &options), UNKNOWN_CONSTANT,
+          "activation is 99, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
+    FAILS(elman_add_gru(NULL, 2, NULL), NULL, "network is NULL");
+    FAILS(elman_add_gru(network, 0, NULL), ZERO_SIZE, "units is 0, expected at least 1");
+    FAILS(elman_add_gru(network, HUGE_SIZE, NULL), SIZE_OVERFLOW, "the size of the parameters of a layer overflows");
+    FAILS(elman_add_lstm(NULL, 2, NULL), NULL, "network is NULL");
+    FAILS(elman_add_lstm(network, 0, NULL), ZERO_SIZE, "units is 0, expected at least 1");
+    FAILS(elman_add_lstm(network, SIZE_MAX, NULL), SIZE_OVERFLOW, "the size of the parameters of a layer overflows");
+
+    WRONG_OPTION(elman_add_gru, direction, 3, UNKNOWN_CONSTANT,
+                 "direction is 3, which names nothing; known are ELMAN_FORWARD, ELMAN_REVERSE and ELMAN_BIDIRECTIONAL "
+                 "(0 to 2)");
+    WRONG_OPTION(elman_add_gru, merge, 4, UNKNOWN_CONSTANT,
+                 "merge is 4, which names nothing; known are the ELMAN_MERGE_ constants (0 to 3)");
+    WRONG_OPTION(elman_add_gru, last, 2, UNKNOWN_CONSTANT,
+                 "last is 2, which names nothing; known are ELMAN_LAST_STATE and ELMAN_LAST_STEP (0 and 1)");
+    WRONG_OPTION(elman_add_gru, bias, 2, UNKNOWN_CONSTANT, "bias is 2, which names nothing; known are 0 and 1");
+    WRONG_OPTION(elman_add_gru, reset, 2, UNKNOWN_CONSTANT,
+                 "reset is 2, which names nothing; known are ELMAN_RESET_AFTER and ELMAN_RESET_BEFORE (0 and 1)");
+    WRONG_OPTION(elman_add_gru, initial_state, 3, UNKNOWN_CONSTANT,
+                 "initial_state is 3, which names nothing; known are the ELMAN_INITIAL_ constants (0 to 2)");
+    WRONG_OPTION(elman_add_lstm, peepholes, 2, UNKNOWN_CONSTANT,
+                 "peepholes is 2, which names nothing; known are 0 and 1");
+    WRONG_OPTION(elman_add_lstm, coupled, UINT32_MAX, UNKNOWN_CONSTANT,
+                 "coupled is 4294967295, which names nothing; known are 0 and 1");
+    WRONG_OPTION(elman_add_lstm, gates[0], 99, UNKNOWN_CONSTANT,
+                 "gates[0] is 99, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
+    WRONG_OPTION(elman_add_lstm, candidate[1], 99, UNKNOWN_CONSTANT,
+                 "candidate[1] is 99, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
+    WRONG_OPTION(elman_add_lstm, output[1], 99, UNKNOWN_CONSTANT,
+                 "output[1] is 99, which names nothing; known are ELMAN_TANH to ELMAN_THRESHOLDED_RELU (0 to 12)");
+    options.gates[0] = options.candidate[1] = ELMAN_ELU;
+    options.gates_alpha[0] = -1.0;
+    FAILS(elman_add_gru(network, 2, &options), OUT_OF_RANGE,
+          "gates_alpha[0] is -1, expected a finite f32 of at least 0");
+    options.gates_alpha[0] = 1.0;
+    options.candidate_alpha[1] = INFINITY;
+    FAILS(elman_add_gru(network, 2, &options), OUT_OF_RANGE,
+          "candidate_alpha[1] is inf, expected a finite f32 of at least 0");
+    options = recurrent_options();
+    options.activation_beta = -INFINITY;
+    FAILS(elman_add_recurrent(network, 2, ELMAN_AFFINE, &options), OUT_OF_RANGE,
+          "activation_beta is -inf, expected a finite f32");
+    options = recurrent_options();
+    WRONG_OPTION(elman_add_lstm, clip_sums, -1.0, OUT_OF_RANGE,
+                 "clip_sums is -1, expected at least 0, which is none, and finite as f32");
+    WRONG_OPTION(elman_add_lstm, clip_state, NAN, OUT_OF_RANGE,
+                 "clip_state is NaN, expected at least 0, which is none, and finite as f32");
+    WRONG_OPTION(elman_add_lstm, forget_bias, INFINITY, OUT_OF_RANGE, "forget_bias is inf, expected finite as f32");
+    WRONG_OPTION(elman_add_gru, recurrent_dropout, 1.0, OUT_OF_RANGE,
+                 "recurrent_dropout is 1, expected at least 0 and below 1");
+    WRONG_OPTION(elman_add_gru, zoneout, -0.5, OUT_OF_RANGE, "zoneout is -0.5, expected at least 0 and below 1");
+    WRONG_OPTION(elman_add_lstm, zoneout_cell, NAN, OUT_OF_RANGE,
+                 "zoneout_cell is NaN, expected at least 0 and below 1");
+    WRONG_OPTION(elman_add_lstm, projection, HUGE_SIZE, SIZE_OVERFLOW,
+                 "the size of the parameters of a layer overflows");
+    WRONG_OPTION(elman_add_gru, peepholes, 1, MISMATCH,
+                 "peepholes is set, what a GRU has no use for, expected its default");
+    WRONG_OPTION(elman_add_lstm, reset, ELMAN_RESET_BEFORE, MISMATCH,
+                 "reset is set, what an LSTM has no use for, expected its default");
+    options.gates[0] = ELMAN_TANH;
+    FAILS(elman_add_recurrent(network, 2, ELMAN_TANH, &options), MISMATCH,
+          "activations (gates, candidate, output) is set, what a plain recurrent layer has no use for, expected its "
+          "default");
+
+    elman_recurrent_options before = options;
+    FAILS(elman_get_recurrent_options(NULL, 0, &options, sizeof options), NULL, "network is NULL");
+    FAILS(elman_get_recurrent_options(network, 0, NULL, sizeof options), NULL, "options is NULL");
+    FAILS(elman_get_recurrent_options(network, 2, &options, sizeof options), OUT_OF_RANGE,
+          "layer is 2, expected less than 2");
+    FAILS(elman_get_recurrent_options(network, 1, &options, sizeof options), MISMATCH,
+          "layer is 1, which is not recurrent, expected the number of a recurrent layer");
+    CHECK(elman_get_recurrent_options(network, 0, &options, sizeof options - 1) == ELMAN_ERROR_MISMATCH);
+    CHECK(memcmp(&before, &options, sizeof options) == 0);
+
+    /* Steps that have yet to come. */
+    elman_network *ahead;
+    elman_session *none = NULL;
+    elman_fit_options fit;
+    OK(elman_create(2, &ahead));
+    options = recurrent_options();
+    options.direction = ELMAN_REVERSE;
+    OK(elman_add_gru(ahead, 2, &options));
+    FAILS(elman_session_create(ahead, &none), MISMATCH,
+          "the network is one that looks ahead: a layer goes from the last step to the first, expected one whose outputs "
+          "follow from the steps so far (predict runs others)");
+    CHECK(none == NULL);
+    OK(elman_fit_options_init(&fit, sizeof fit));
+    fit.truncate = 2;
+    FAILS(elman_fit(ahead, dataset, optimizer, &fit), MISMATCH,
+          "the network is one that looks ahead: a layer goes from the last step to the first, expected one whose outputs "
+          "follow from the steps so far, to train on some of them at a time");
+    elman_destroy(ahead);
+}
+
 static void networks(void) {
     elman_network *out = network;
     FAILS(elman_create(2, NULL), NULL, "out is NULL");
@@ -118,6 +241,7 @@ static void networks(void) {
     FAILS(elman_add_activation(network, ELMAN_SCALED_TANH, 0.0f, 1.0f), OUT_OF_RANGE,
           "alpha is 0, expected a finite f32 of at least 1.2e-38 in magnitude");
 
+    recurrent_layers();
     FAILS(elman_set_output(NULL, ELMAN_OUTPUT_ALL), NULL, "network is NULL");
     FAILS(elman_set_output(network, 2), UNKNOWN_CONSTANT,
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");

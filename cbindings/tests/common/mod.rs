@@ -336,7 +336,8 @@ pub fn declarations() -> Vec<Declaration> {
         .filter_map(|(comment, declaration)| {
             let (before, behind) = declaration.split_once('(')?;
             let (result, name) = before.rsplit_once([' ', '*'])?;
-            let function = name.starts_with("elman_") && !before.starts_with("#define");
+            // Text in a comment of a struct's field or of a constant is no declaration.
+            let function = name.starts_with("elman_") && !before.contains('\n');
             function.then(|| Declaration {
                 name: name.to_string(),
                 comment: comment.to_string(),

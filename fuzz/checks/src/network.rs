@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use elman_abi::layer::*;
 use elman_abi::network::*;
 use elman_abi::parameters::*;
+use elman_abi::recurrent::*;
 use elman_abi::status::*;
 
 use crate::call::{Argument, Call, Done, LIMIT, Record, adopt, c, given, must, same, text};
@@ -18,11 +19,13 @@ pub const WIDTHS: [usize; 16] = [1, 2, 3, 2, 1, 4, 5, 2, 3, 8, 1, 16, 7, 17, 33,
 
 /// A layer, as it was asked for.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant)] // there are few, and they are copied
 pub enum Layer {
     Rnn {
         units: usize,
         activation: u32,
     },
+    Recurrent(Recurrent),
     Dense {
         units: usize,
         activation: u32,
@@ -68,6 +71,7 @@ impl Model {
     pub fn output_size(&self) -> usize {
         let units = self.layers.iter().rev().find_map(|layer| match *layer {
             Layer::Rnn { units, .. } | Layer::Dense { units, .. } => Some(units),
+            Layer::Recurrent(layer) => Some(layer.outputs()),
             Layer::Dropout { .. } | Layer::Activation { .. } => None,
         });
         units.unwrap_or(self.input)
@@ -76,9 +80,58 @@ impl Model {
     pub fn state_size(&self) -> usize {
         let units = self.layers.iter().map(|layer| match *layer {
             Layer::Rnn { units, .. } => units,
+            Layer::Recurrent(layer) => layer.state_size(),
             Layer::Dense { .. } | Layer::Dropout { .. } | Layer::Activation { .. } => 0,
         });
         units.sum()
+    }
+
+    /// The recurrent layers with options.
+    fn recurrent(&self) -> impl Iterator<Item = &Recurrent> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Recurrent(layer) => Some(layer),
+            _ => None,
+        })
+    }
+
+    /// Whether an output depends on later steps.
+    pub fn looks_ahead(&self) -> bool {
+        let ahead = |layer: &Recurrent| layer.options.direction != ELMAN_FORWARD;
+        self.recurrent().any(ahead)
+    }
+
+    /// Whether sequences that are given no state start from one of the network's own.
+    pub fn has_own_start(&self) -> bool {
+        let own = |layer: &Recurrent| layer.options.initial_state != ELMAN_INITIAL_ZEROS;
+        self.recurrent().any(own)
+    }
+
+    /// The state that sequences start from which are given none.
+    pub fn start(&self, parameters: &[f32]) -> Vec<f32> {
+        let mut state = Vec::new();
+        let (mut inputs, mut first) = (self.input as u128, 0);
+        for layer in &self.layers {
+            let count = layer.parameter_count(inputs) as usize;
+            match layer {
+                Layer::Rnn { units, .. } => state.resize(state.len() + units, 0.0),
+                Layer::Recurrent(layer) => {
+                    let ways = layer.ways();
+                    let size = layer.state_size() / ways;
+                    for way in 1..=ways {
+                        let end = first + count / ways * way;
+                        match layer.options.initial_state {
+                            ELMAN_INITIAL_ZEROS => state.resize(state.len() + size, 0.0),
+                            _ => state.extend(&parameters[end - size..end]),
+                        }
+                    }
+                }
+                Layer::Dense { .. } | Layer::Dropout { .. } | Layer::Activation { .. } => {}
+            }
+            first += count;
+            inputs = layer.units().unwrap_or(inputs);
+        }
+        // What is 0 for the library is so here.
+        state
     }
 
     pub fn parameter_count(&self) -> usize {
@@ -93,7 +146,18 @@ impl Model {
 
     /// Whether training drops elements.
     pub fn drops(&self) -> bool {
-        let drops = |layer: &Layer| matches!(*layer, Layer::Dropout { rate } if rate > 0.0);
+        let drops = |layer: &Layer| match *layer {
+            Layer::Dropout { rate } => rate > 0.0,
+            Layer::Recurrent(Recurrent { options, .. }) => {
+                let rates = [
+                    options.recurrent_dropout,
+                    options.zoneout,
+                    options.zoneout_cell,
+                ];
+                rates != [0.0; 3]
+            }
+            Layer::Rnn { .. } | Layer::Dense { .. } | Layer::Activation { .. } => false,
+        };
         self.layers.iter().any(drops)
     }
 
@@ -142,15 +206,19 @@ impl Layer {
     fn units(self) -> Option<u128> {
         match self {
             Self::Rnn { units, .. } | Self::Dense { units, .. } => Some(units as u128),
-            Self::Dropout { .. } => None,
+            Self::Recurrent(layer) => Some(layer.outputs() as u128),
+            Self::Dropout { .. } | Self::Activation { .. } => None,
         }
     }
 
     fn parameter_count(self, inputs: u128) -> u128 {
         let units = self.units().unwrap_or(0);
         let recurrent = match self {
+            Self::Recurrent(layer) => {
+                return layer.parameter_count(inputs).unwrap_or(u128::MAX);
+            }
             Self::Rnn { .. } => units,
-            Self::Dense { .. } | Self::Dropout { .. } => 0,
+            Self::Dense { .. } | Self::Dropout { .. } | Self::Activation { .. } => 0,
         };
         inputs
             .checked_add(recurrent)
@@ -161,15 +229,21 @@ impl Layer {
     /// The bound of the numbers that its parameters start with.
     fn largest_start(self, inputs: usize) -> f32 {
         let count = match self {
-            Self::Rnn { units, .. } => units,
+            Self::Rnn { units, .. } | Self::Recurrent(Recurrent { units, .. }) => units,
             Self::Dense { .. } | Self::Dropout { .. } | Self::Activation { .. } => inputs,
         };
-        (count as f32).sqrt().recip()
+        let bound = (count as f32).sqrt().recip();
+        match self {
+            // The largest of both, where it has a bias of its own.
+            Self::Recurrent(layer) => bound.max(layer.options.forget_bias.abs() as f32),
+            _ => bound,
+        }
     }
 
     fn add(self, network: Option<&mut Network>) -> Status {
         match self {
             Self::Rnn { units, activation } => elman_add_rnn(network, units, activation),
+            Self::Recurrent(layer) => layer.add(network, &raw const layer.options),
             Self::Dense { units, activation } => elman_add_dense(network, units, activation),
             Self::Dropout { rate } => elman_add_dropout(network, rate),
             Self::Activation {
@@ -183,11 +257,314 @@ impl Layer {
     fn function(self) -> &'static str {
         match self {
             Self::Rnn { .. } => "elman_add_rnn",
+            Self::Recurrent(layer) => match layer.cell {
+                Cell::Rnn { .. } => "elman_add_recurrent",
+                Cell::Gru => "elman_add_gru",
+                Cell::Lstm => "elman_add_lstm",
+            },
             Self::Dense { .. } => "elman_add_dense",
             Self::Dropout { .. } => "elman_add_dropout",
             Self::Activation { .. } => "elman_add_activation",
         }
     }
+}
+
+/// A cell, with what only this one has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell {
+    Rnn { activation: u32 },
+    Gru,
+    Lstm,
+}
+
+/// A recurrent layer with options.
+#[derive(Clone, Copy, Debug)]
+pub struct Recurrent {
+    pub cell: Cell,
+    pub units: usize,
+    pub options: RecurrentOptions,
+}
+
+impl Recurrent {
+    /// One of usual sizes or, to `add`, one that may be wrong. In most of them most options are the defaults.
+    fn draw(source: &mut Source<'_>, units: usize, is_right: bool) -> Self {
+        let cell = match source.below(7) {
+            0..3 => Cell::Lstm,
+            3..5 => Cell::Gru,
+            _ => Cell::Rnn {
+                activation: source.below(13) as u32,
+            },
+        };
+        let mut options = default_options();
+        // An option that the cell has no use for is wrong.
+        let misfits = !is_right && source.rarely(32);
+        let constant = |source: &mut Source<'_>, known: u32| match is_right {
+            true => source.below(known as usize) as u32,
+            false => source.constant(known),
+        };
+        let rate = |source: &mut Source<'_>, usual: &[f64]| match is_right {
+            true => source.pick(usual),
+            false => source.double(usual),
+        };
+        if source.rarely(2) {
+            options.direction = constant(source, 3);
+            options.merge = constant(source, 4);
+            options.last = constant(source, 2);
+        }
+        if source.rarely(2) {
+            options.bias = constant(source, 2);
+            options.initial_state = constant(source, 3);
+            options.clip_sums = rate(source, &[0.0, 0.5, 3.0]);
+        }
+        if source.rarely(3) {
+            options.recurrent_dropout = rate(source, &[0.0, 0.25, 0.5]);
+            options.zoneout = rate(source, &[0.0, 0.25, 0.5]);
+        }
+        if cell == Cell::Gru || misfits {
+            options.reset = constant(source, 2);
+        }
+        if !matches!(cell, Cell::Rnn { .. }) && source.rarely(3) || misfits {
+            for way in 0..2 {
+                options.gates[way] = constant(source, 13);
+                options.candidate[way] = constant(source, 13);
+                options.output[way] = constant(source, 13);
+            }
+        }
+        if cell == Cell::Lstm && source.rarely(2) || misfits {
+            options.peepholes = constant(source, 2);
+            options.coupled = constant(source, 2);
+            options.projection = source.pick(&[0, 1, 2, 3, 17]);
+            options.clip_state = rate(source, &[0.0, 0.5, 3.0]);
+            options.zoneout_cell = rate(source, &[0.0, 0.25]);
+            if options.coupled == 0 && options.bias == 1 || misfits {
+                options.forget_bias = rate(source, &[f64::NAN, 1.0]);
+            }
+        }
+        if misfits {
+            options.size = source.pick(&[options.size, 0, 8, options.size + 8]);
+            options.projection = source.pick(&[0, 1 << 40, usize::MAX]);
+        }
+        Self {
+            cell,
+            units,
+            options,
+        }
+    }
+
+    /// Names what is wrong with it, given the options that the call reads.
+    fn judge(&self, call: &mut Call, options: &RecurrentOptions) {
+        let default = default_options();
+        call.wrong(ELMAN_ERROR_ZERO_SIZE, self.units == 0);
+        if let Cell::Rnn { activation } = self.cell {
+            call.wrong(
+                ELMAN_ERROR_UNKNOWN_CONSTANT,
+                activation > ELMAN_THRESHOLDED_RELU,
+            );
+        }
+        let functions = [options.gates, options.candidate, options.output];
+        let unknown = options.direction > 2
+            || options.merge > 3
+            || options.initial_state > 2
+            || [options.last, options.bias, options.reset]
+                .iter()
+                .any(|&value| value > 1)
+            || [options.peepholes, options.coupled]
+                .iter()
+                .any(|&value| value > 1)
+            || functions
+                .iter()
+                .flatten()
+                .any(|&function| function > ELMAN_THRESHOLDED_RELU);
+        call.wrong(ELMAN_ERROR_UNKNOWN_CONSTANT, unknown);
+        let rates = [
+            options.recurrent_dropout,
+            options.zoneout,
+            options.zoneout_cell,
+        ];
+        let clips = [options.clip_sums, options.clip_state];
+        let most = f64::from(f32::MAX);
+        let out_of_range = rates.iter().any(|rate| !(0.0..1.0).contains(rate))
+            || clips.iter().any(|clip| !(0.0..=most).contains(clip))
+            || options.forget_bias.abs() > most;
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, out_of_range);
+        let has_forget_bias = !options.forget_bias.is_nan();
+        let lstm_only = options.peepholes != 0
+            || options.coupled != 0
+            || options.projection != 0
+            || options.clip_state != 0.0
+            || options.zoneout_cell != 0.0
+            || has_forget_bias;
+        let gated = functions != [default.gates, default.candidate, default.output];
+        let misfits = match self.cell {
+            Cell::Rnn { .. } => lstm_only || gated || options.reset != 0,
+            Cell::Gru => lstm_only,
+            Cell::Lstm => options.reset != 0,
+        };
+        let gate = options.coupled == 0 && options.bias != 0;
+        call.wrong(
+            ELMAN_ERROR_MISMATCH,
+            options.size != default.size || misfits || has_forget_bias && !gate,
+        );
+    }
+
+    /// Adds it, with its options at that place.
+    fn add(&self, network: Option<&mut Network>, options: *const RecurrentOptions) -> Status {
+        let units = self.units;
+        match self.cell {
+            Cell::Rnn { activation } => {
+                c!(elman_add_recurrent(network, units, activation, options))
+            }
+            Cell::Gru => c!(elman_add_gru(network, units, options)),
+            Cell::Lstm => c!(elman_add_lstm(network, units, options)),
+        }
+    }
+
+    fn ways(&self) -> usize {
+        if self.options.direction == ELMAN_BIDIRECTIONAL {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// Elements of h.
+    fn size(&self) -> usize {
+        match self.options.projection {
+            0 => self.units,
+            size => size,
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        match self.options.merge {
+            ELMAN_MERGE_CONCAT => self.size().saturating_mul(self.ways()),
+            _ => self.size(),
+        }
+    }
+
+    fn state_size(&self) -> usize {
+        let cells = if self.cell == Cell::Lstm {
+            self.units
+        } else {
+            0
+        };
+        self.size()
+            .saturating_add(cells)
+            .saturating_mul(self.ways())
+    }
+
+    /// None where it is more than any number.
+    fn parameter_count(&self, inputs: u128) -> Option<u128> {
+        let options = &self.options;
+        let gates = match self.cell {
+            Cell::Rnn { .. } => 1,
+            Cell::Gru => 3,
+            Cell::Lstm => 4 - u128::from(options.coupled),
+        };
+        let (units, size) = (self.units as u128, self.size() as u128);
+        let rows = inputs.checked_add(size)?.checked_add(options.bias.into())?;
+        let mut count = rows.checked_mul(units.checked_mul(gates)?)?;
+        let mut add = |rows: u128, columns: u128| {
+            count = count.checked_add(rows.checked_mul(columns)?)?;
+            Some(())
+        };
+        let after = self.cell == Cell::Gru && options.reset == ELMAN_RESET_AFTER;
+        add(u128::from(after && options.bias == 1), units)?;
+        add(u128::from(options.peepholes) * (gates - 1), units)?;
+        if options.projection > 0 {
+            add(units, size)?;
+        }
+        if options.initial_state != ELMAN_INITIAL_ZEROS {
+            add(1, size)?;
+            add(u128::from(self.cell == Cell::Lstm), units)?;
+        }
+        count.checked_mul(self.ways() as u128)
+    }
+
+    /// Whether its gradients are those of a smooth function.
+    pub fn is_smooth(&self) -> bool {
+        let options = &self.options;
+        let smooth = |function: &u32| [ELMAN_TANH, ELMAN_SIGMOID].contains(function);
+        let own = match &self.cell {
+            Cell::Rnn { activation } => smooth(activation),
+            Cell::Gru | Cell::Lstm => true,
+        };
+        let functions = [options.gates, options.candidate, options.output];
+        let rates = [
+            options.recurrent_dropout,
+            options.zoneout,
+            options.zoneout_cell,
+        ];
+        own && functions.iter().flatten().all(smooth)
+            && [options.clip_sums, options.clip_state] == [0.0; 2]
+            && rates.iter().all(|&rate| rate <= 0.5)
+    }
+}
+
+/// The options that a caller has not changed.
+fn default_options() -> RecurrentOptions {
+    let mut options = MaybeUninit::<RecurrentOptions>::uninit();
+    let status = c!(elman_recurrent_options_init(
+        options.as_mut_ptr(),
+        size_of::<RecurrentOptions>()
+    ));
+    must("elman_recurrent_options_init", status);
+    // SAFETY: the call says that it has written it.
+    unsafe { options.assume_init() }
+}
+
+/// The numbers of options, to compare.
+fn numbers_of(options: &RecurrentOptions) -> ([usize; 2], [u32; 14], [u64; 6]) {
+    let [gates, candidate, output] = [options.gates, options.candidate, options.output];
+    (
+        [options.size, options.projection],
+        [
+            options.direction,
+            options.merge,
+            options.last,
+            options.bias,
+            options.reset,
+            options.peepholes,
+            options.coupled,
+            options.initial_state,
+            gates[0],
+            gates[1],
+            candidate[0],
+            candidate[1],
+            output[0],
+            output[1],
+        ],
+        [
+            options.clip_sums,
+            options.clip_state,
+            options.forget_bias,
+            options.recurrent_dropout,
+            options.zoneout,
+            options.zoneout_cell,
+        ]
+        // 0 is 0, with a sign or without.
+        .map(|number| {
+            if number.is_nan() {
+                f64::NAN
+            } else {
+                number + 0.0
+            }
+            .to_bits()
+        }),
+    )
+}
+
+/// The options of a layer of a network.
+fn options_of(network: &Network, layer: usize) -> RecurrentOptions {
+    let mut options = default_options();
+    let status = c!(elman_get_recurrent_options(
+        Some(network),
+        layer,
+        &raw mut options,
+        size_of::<RecurrentOptions>()
+    ));
+    must("elman_get_recurrent_options", status);
+    options
 }
 
 /// The forward pass that a backward pass goes back through.
@@ -302,6 +679,16 @@ impl Net {
             let info = unsafe { info.assume_init() };
             let expected = match *layer {
                 Layer::Rnn { units, activation } => (ELMAN_LAYER_RNN, activation, 0.0, units),
+                Layer::Recurrent(layer) => {
+                    let options = options_of(&self.handle, index);
+                    assert_eq!(numbers_of(&options), numbers_of(&layer.options));
+                    let (kind, activation) = match layer.cell {
+                        Cell::Rnn { activation } => (ELMAN_LAYER_RNN, activation),
+                        Cell::Gru => (ELMAN_LAYER_GRU, ELMAN_LINEAR),
+                        Cell::Lstm => (ELMAN_LAYER_LSTM, ELMAN_LINEAR),
+                    };
+                    (kind, activation, 0.0, layer.state_size())
+                }
                 Layer::Dense { activation, .. } => (ELMAN_LAYER_DENSE, activation, 0.0, 0),
                 Layer::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate.into(), 0),
                 Layer::Activation { activation, .. } => {
@@ -311,8 +698,8 @@ impl Net {
             let found = (info.kind, info.activation, info.rate, info.state_size);
             assert_eq!(found, expected);
             if let Layer::Activation { alpha, beta, .. } = *layer {
-                assert!(info.alpha == 0.0 || info.alpha == alpha.into());
-                assert!(info.beta == 0.0 || info.beta == beta.into());
+                assert!(info.alpha == 0.0 || info.alpha == f64::from(alpha));
+                assert!(info.beta == 0.0 || info.beta == f64::from(beta));
             }
             assert_eq!((info.size, info.input_size), (size, inputs));
             let trainable = !model.frozen.contains(&index);
@@ -504,7 +891,11 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
         let units = source.pick(&WIDTHS);
         let activation = source.below(4) as u32;
         model.layers.push(match source.below(6) {
-            0..3 => Layer::Rnn { units, activation },
+            // There were no others once.
+            0..3 => match source.ahead().below(2) {
+                0 => Layer::Rnn { units, activation },
+                _ => Layer::Recurrent(Recurrent::draw(&mut source.ahead(), units, true)),
+            },
             3..5 => Layer::Dense { units, activation },
             _ => Layer::Dropout {
                 rate: source.pick(&[0.5, 0.1, 0.9]),
@@ -548,10 +939,14 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
         }
     };
     let layer = match source.below(8) {
-        0..3 => Layer::Rnn {
-            units: source.size_to_make(&WIDTHS),
-            activation: activation(source),
-        },
+        0..3 => {
+            let (units, activation) = (source.size_to_make(&WIDTHS), activation(source));
+            // There were no others once.
+            match source.ahead().below(3) {
+                0 => Layer::Rnn { units, activation },
+                _ => Layer::Recurrent(Recurrent::draw(&mut source.ahead(), units, false)),
+            }
+        }
         3..6 => Layer::Dense {
             units: source.size_to_make(&WIDTHS),
             activation: activation(source),
@@ -576,18 +971,32 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
         return;
     }
     call.handle(net.as_ref());
-    match layer {
-        Layer::Rnn { units, activation } | Layer::Dense { units, activation } => {
+    let mut given = None;
+    let mut layer = layer;
+    let mut own = match layer {
+        Layer::Recurrent(layer) => layer.options,
+        _ => default_options(),
+    };
+    match &mut layer {
+        Layer::Recurrent(layer) => {
+            let options = call.structure(Some(&mut own));
+            if !call.gives(options) {
+                layer.options = default_options();
+            }
+            layer.judge(&mut call, &layer.options);
+            given = Some(options);
+        }
+        &mut Layer::Rnn { units, activation } | &mut Layer::Dense { units, activation } => {
             call.wrong(ELMAN_ERROR_ZERO_SIZE, units == 0);
             call.wrong(
                 ELMAN_ERROR_UNKNOWN_CONSTANT,
                 activation > ELMAN_THRESHOLDED_RELU,
             );
         }
-        Layer::Dropout { rate } => {
+        &mut Layer::Dropout { rate } => {
             call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !(0.0..1.0).contains(&rate));
         }
-        Layer::Activation {
+        &mut Layer::Activation {
             activation,
             alpha,
             beta,
@@ -609,7 +1018,10 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
     let count = layer.parameter_count(inputs as u128);
     call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, count > LIMIT);
     let handle = net.as_mut().map(|net| &mut *net.handle);
-    let done = call.run(&mut world.record, |_| layer.add(handle));
+    let done = call.run(&mut world.record, |p| match (layer, given) {
+        (Layer::Recurrent(layer), Some(options)) => layer.add(handle, p.get(options)),
+        _ => layer.add(handle),
+    });
     if let (Some(net), Some(true)) = (net, done.map(|done| done.is_ok())) {
         let (parameters, gradients) = (parameters(&net.twin), gradients(&mut net.twin));
         net.model.layers.push(layer);
@@ -944,6 +1356,14 @@ fn check_copy(network: &Network, record: &mut Record) {
     }
     assert_eq!(end, elman_parameter_count(Some(&copy)));
     elman_destroy(Some(copy));
+    for (layer, size) in [(0, size_of::<RecurrentOptions>()), (usize::MAX, 0)] {
+        let mut options = default_options();
+        let to = &raw mut options;
+        let found = c!(elman_get_recurrent_options(Some(network), layer, to, size));
+        note("elman_get_recurrent_options", found);
+        let status = c!(elman_recurrent_options_init(to, size));
+        note("elman_recurrent_options_init", status);
+    }
     let nowhere = std::ptr::null_mut();
     note("elman_clone", c!(elman_clone(None, nowhere)));
     let nowhere = std::ptr::null_mut();

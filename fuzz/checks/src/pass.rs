@@ -98,10 +98,16 @@ impl Sequences {
         (0..self.batch).map(|index| self.length(index)).collect()
     }
 
-    /// What each sequence starts from.
-    fn states(&self) -> Vec<f32> {
-        let zeros = || vec![0.0; self.batch * self.state];
-        self.state_in.clone().unwrap_or_else(zeros)
+    /// What each sequence starts from in this network.
+    fn states(&self, network: &Network, model: &Model) -> Vec<f32> {
+        let own = || model.start(&parameters(network)).repeat(self.batch);
+        self.state_in.clone().unwrap_or_else(own)
+    }
+
+    /// The same, to hand to the twin: nothing where that is not the same, because there is a state to be trained.
+    fn given_states(&self, network: &Network, model: &Model) -> Option<Vec<f32>> {
+        let own = self.state_in.is_none() && model.has_own_start();
+        (!own).then(|| self.states(network, model))
     }
 
     /// The inputs, with zeros behind the end of each sequence.
@@ -167,7 +173,7 @@ fn predict_apart(network: &Network, model: &Model, sequences: &Sequences) -> (Ve
     let (mut outputs, mut ends) = (Vec::new(), Vec::new());
     let width = model.output_size();
     let (input, state) = (sequences.input, sequences.state);
-    let states = sequences.states();
+    let states = sequences.states(network, model);
     for index in 0..sequences.batch {
         let x = &sequences.x[index * sequences.steps * input..];
         let length = sequences.length(index);
@@ -275,10 +281,14 @@ fn forward_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     let sizes = net.model.output_sizes(batch, steps);
     let mut y = vec![f32::NAN; sizes.iter().product()];
     let mut ends = vec![f32::NAN; batch * sequences.state];
-    let (x, states) = (sequences.clean(), sequences.states());
+    let x = sequences.clean();
+    let states = sequences.given_states(&net.twin, &net.model);
     let (to_y, to_ends) = (y.as_mut_ptr(), ends.as_mut_ptr());
     let twin = Some(net.twin_to_train());
-    let (x, from, state_in) = (x.as_ptr(), lengths.as_ptr(), states.as_ptr());
+    let state_in = states
+        .as_ref()
+        .map_or(ptr::null(), |states| states.as_ptr());
+    let (x, from) = (x.as_ptr(), lengths.as_ptr());
     let status = c!(elman_forward(
         twin, x, batch, steps, from, state_in, to_y, to_ends
     ));
@@ -439,6 +449,13 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
     if sequences.x.len() > 40 {
         return;
     }
+    // Without a step and without parameters there is nothing to change.
+    let empty = sequences
+        .lengths
+        .iter()
+        .flatten()
+        .all(|&length| length == 0);
+    call.possible(ELMAN_ERROR_ZERO_SIZE, sequences.lengths.is_some() && empty);
     let Sequences { batch, steps, .. } = sequences;
     let sizes = model
         .as_ref()
@@ -495,13 +512,16 @@ pub fn check_gradients(world: &mut World, source: &mut Source<'_>) {
         .expect("a result of a call that has succeeded");
     assert!(found >= 0.0);
     let weights = [dy.filter(|_| given[0]), dstate_out.filter(|_| given[1])];
-    let (lengths, clean, states) = (sequences.lengths(), sequences.clean(), sequences.states());
+    let (lengths, clean) = (sequences.lengths(), sequences.clean());
+    let states = sequences.states(&net.twin, &net.model);
+    let given = sequences.given_states(&net.twin, &net.model);
     let [dy, dstate_out] = weights.each_ref().map(|values| match values {
         Some(values) => values.as_ptr(),
         None => ptr::null(),
     });
     let mut again = f64::NAN;
-    let (x, lengths, state_in) = (clean.as_ptr(), lengths.as_ptr(), states.as_ptr());
+    let state_in = given.as_ref().map_or(ptr::null(), |states| states.as_ptr());
+    let (x, lengths) = (clean.as_ptr(), lengths.as_ptr());
     let twin = Some(&*net.twin_to_train());
     let to = &raw mut again;
     let status = c!(elman_gradient_check(
@@ -525,6 +545,7 @@ fn is_smooth(model: &Model) -> bool {
         | Layer::Activation { activation, .. } => {
             activation == ELMAN_TANH || activation == ELMAN_SIGMOID
         }
+        Layer::Recurrent(layer) => layer.is_smooth(),
         Layer::Dropout { rate } => rate <= 0.5,
     };
     model.standardization.is_none() && model.layers.iter().all(smooth)

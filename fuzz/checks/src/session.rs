@@ -101,6 +101,10 @@ pub fn make_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     // What it keeps of a step must have a size, too.
     let input = net.map_or(1, |net| net.model.input);
     call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, input >= (1 << 60) - 15);
+    call.wrong(
+        ELMAN_ERROR_MISMATCH,
+        net.is_some_and(|net| net.model.looks_ahead()),
+    );
     let out = call.write(1);
     let done = call.run(&mut world.record, |p| {
         c!(elman_session_create(network, p.get(out)))
@@ -113,7 +117,7 @@ pub fn make_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
             output: ELMAN_OUTPUT_ALL,
             ..net.model.clone()
         };
-        let state = vec![0.0; model.state_size()];
+        let state = model.start(&parameters(&net.twin));
         let stream = Stream {
             handle,
             frozen: model.build(&parameters(&net.twin)),
@@ -183,7 +187,7 @@ pub fn reset(world: &mut World, source: &mut Source<'_>) {
     let session = stream.as_mut().map(|stream| &mut *stream.handle);
     let done = call.run(&mut world.record, |_| elman_session_reset(session));
     if let (Some(stream), Some(_)) = (stream, done.filter(Done::is_ok)) {
-        stream.restart(vec![0.0; stream.model.state_size()]);
+        stream.restart(stream.model.start(&parameters(&stream.frozen)));
     }
 }
 

@@ -298,7 +298,8 @@ fn fit_unless(world: &mut World, source: &mut Source<'_>, cancellation: Option<&
     let all = model
         .as_ref()
         .is_some_and(|model| model.output == ELMAN_OUTPUT_ALL);
-    call.wrong(ELMAN_ERROR_MISMATCH, read.truncate > 0 && !all);
+    let ahead = model.as_ref().is_some_and(Model::looks_ahead);
+    call.wrong(ELMAN_ERROR_MISMATCH, read.truncate > 0 && (!all || ahead));
     let may_train = call.is_sound();
     let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
     let started_finite = (net.as_ref()).is_some_and(|net| is_finite(&parameters(&net.handle)));
@@ -476,7 +477,7 @@ pub fn init_options(world: &mut World, source: &mut Source<'_>) {
 
 /// The outputs of a network for each row of a data set: of each sequence by itself.
 fn outputs(network: &Network, model: &Model, content: &Content) -> Vec<f32> {
-    let state = vec![0.0; model.state_size()];
+    let state = model.start(&parameters(network));
     let one = |x| predict_one(network, x, &state).0;
     content.sequences().flat_map(one).collect()
 }
@@ -549,7 +550,8 @@ pub fn evaluate(world: &mut World, source: &mut Source<'_>) {
     };
     let loss = call.write_optional(1, !source.rarely(4));
     let accuracy = call.write_optional(1, !source.rarely(4));
-    let confusion = call.write_optional(classes * classes, !source.rarely(4));
+    let cells = call.len(&[classes, classes]);
+    let confusion = call.write_optional(cells, !source.rarely(4));
     let done = call.run(&mut world.record, |p| {
         let (loss, accuracy, confusion) = (p.get(loss), p.get(accuracy), p.get(confusion));
         c!(elman_evaluate(
