@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Language, Linkage, build, compile, compile_with, package, rpath, run};
+use common::{Language, Linkage, build, compile, compile_with, package, rpath, run, run_with};
 
 fn example(name: &str) -> PathBuf {
     package().join("examples").join(name)
@@ -18,20 +18,88 @@ fn number_after(output: &str, label: &str) -> f64 {
     rest.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+fn japanese_vowels() -> PathBuf {
+    let source = example("japanese_vowels.c");
+    compile(&source, Language::C11, Linkage::Static)
+}
+
+/// One run after the other: they write the same file.
 #[test]
 fn japanese_vowels_learns_and_streams_the_same_bits() {
-    let program = compile(
-        &example("japanese_vowels.c"),
-        Language::C11,
-        Linkage::Static,
-    );
     let data = package().join("../tests/data/japanese_vowels");
-    let output = run(&program, &["7", data.to_str().unwrap()]);
-    assert!(number_after(&output, "test accuracy: ") > 0.95, "{output}");
-    assert!(
-        output.ends_with("370 of 370 answers have the same bits\n"),
-        "{output}"
-    );
+    let arguments = ["7", data.to_str().unwrap()];
+    for (cell, direction, end) in [
+        ("", "", "streamed"),
+        ("rnn", "bidirectional", "run one by one"),
+        ("gru", "reverse", "run one by one"),
+        ("lstm", "forward", "streamed"),
+        ("lstm", "bidirectional", "run one by one"),
+    ] {
+        let program = japanese_vowels();
+        let mut command = Command::new(&program);
+        command.env("CELL", cell).env("DIRECTION", direction);
+        let output = run_with(&program, command.args(arguments));
+        assert!(number_after(&output, "test accuracy: ") > 0.95, "{output}");
+        let end = format!("loaded and {end}: 370 of 370 answers have the same bits\n");
+        assert!(output.ends_with(&end), "{output}");
+    }
+}
+
+#[test]
+fn japanese_vowels_names_a_cell_and_a_direction_that_are_none() {
+    for (variable, message) in [
+        ("CELL", "CELL is 'lsmt', expected rnn, gru or lstm\n"),
+        (
+            "DIRECTION",
+            "DIRECTION is 'lsmt', expected forward, reverse or bidirectional\n",
+        ),
+    ] {
+        let program = japanese_vowels();
+        let output = Command::new(&program)
+            .env(variable, "lsmt")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), message);
+        fs::remove_file(program).unwrap();
+    }
+}
+
+#[test]
+fn characters_learns_to_write_like_the_documents() {
+    let mut documents: Vec<_> = fs::read_dir(package().join("../docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    documents.sort();
+    let program = compile(&example("characters.c"), Language::C11, Linkage::Static);
+    let output = run_with(&program, Command::new(&program).args(documents));
+    let last = output.rfind(": loss ").unwrap();
+    assert!(number_after(&output[last..], ": loss ") < 1.9, "{output}");
+    let held_out = number_after(&output[last..], "on the held-out tenth ");
+    assert!(held_out < 2.2, "{output}");
+    let (_, sample) = output.split_once("it writes:\n\n").unwrap();
+    assert!(sample.split_whitespace().count() > 30, "{output}");
+}
+
+#[test]
+fn forecast_is_better_than_as_yesterday() {
+    let program = compile(&example("forecast.c"), Language::C11, Linkage::Shared);
+    let output = run(&program, &["7"]);
+    let (_, end) = output.split_once("all 24 hours").unwrap();
+    let error = number_after(end, ": ");
+    let naive = number_after(end, "by the network, ");
+    assert!(error < 0.8 * naive, "{output}");
+}
+
+#[test]
+fn tagger_needs_both_directions() {
+    let program = compile(&example("tagger.c"), Language::C11, Linkage::Shared);
+    let output = run(&program, &["7"]);
+    let [forward, both] = ["\nforward", "\nbidirectional"]
+        .map(|name| number_after(&output, &format!("{name}: accuracy ")));
+    assert!(both > 0.99 && forward < 0.97, "{output}");
 }
 
 #[test]
