@@ -6,6 +6,7 @@
 
 mod pack;
 mod product;
+mod recurrence;
 mod rows;
 
 use std::collections::BTreeSet;
