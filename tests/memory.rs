@@ -14,7 +14,7 @@ use elman::init::Initializer;
 use elman::loss::{CtcLabels, CtcOptions, CtcWorkspace, Loss, ctc};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{EarlyStopping, FitOptions, evaluate, fit, predict};
-use elman::{Activation, Batch, Error, Network, Output, Result, Session};
+use elman::{Activation, Batch, Error, Network, Output, RecurrentOptions, Result, Session};
 
 /// Smaller allocations are those of an object itself and of the header of a file: they never fail here, unless they are
 /// buffers of elements.
@@ -169,9 +169,27 @@ fn ramp(len: usize) -> Vec<f32> {
     (0..len).map(value).collect()
 }
 
+/// Both draw numbers in training.
+fn gru() -> RecurrentOptions {
+    RecurrentOptions {
+        zoneout: 0.1,
+        ..RecurrentOptions::default()
+    }
+}
+
+fn lstm() -> RecurrentOptions {
+    RecurrentOptions {
+        projection: 12,
+        recurrent_dropout: 0.1,
+        ..RecurrentOptions::default()
+    }
+}
+
 fn add_layers(network: &mut Network) -> Result<()> {
     network.add_rnn(40, Activation::Tanh)?;
     network.add_dropout(0.1)?;
+    network.add_gru(30, &gru())?;
+    network.add_lstm(20, &lstm())?;
     network.add_rnn(30, Activation::Relu)?;
     network.add_dense(OUTPUTS, Activation::Linear)
 }
@@ -358,8 +376,10 @@ fn names(count: usize) -> Vec<String> {
 
 type Change = fn(&mut Network) -> Result<()>;
 
-const CHANGES: [(&str, Change); 9] = [
+const CHANGES: [(&str, Change); 11] = [
     ("add_rnn", |network| network.add_rnn(30, Activation::Relu)),
+    ("add_gru", |network| network.add_gru(30, &gru())),
+    ("add_lstm", |network| network.add_lstm(30, &lstm())),
     ("add_dense", |network| {
         network.add_dense(30, Activation::Relu)
     }),

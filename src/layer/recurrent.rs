@@ -89,7 +89,7 @@ pub fn build<E: Element, C: Cell<E>>(
         Direction::Bidirectional => &[false, true],
     };
     let merge = (reverses.len() == 2).then_some(options.merge);
-    let mut directions = Vec::new();
+    let mut directions = Vec::with_capacity(reverses.len());
     let (mut region, mut first, mut packs, mut first_state) =
         (usize::from(merge.is_some()), 0_usize, [0, 0], 0_usize);
     for &is_reverse in reverses {
