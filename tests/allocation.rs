@@ -12,7 +12,10 @@ use elman::init::{Initializer, Rng};
 use elman::loss::{CtcLabels, CtcOptions, CtcWorkspace, Loss, NO_LABEL, Padding, ctc};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{BatchProgress, Callbacks, EarlyStopping, FitOptions, Progress, fit_with};
-use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
+use elman::{
+    Activation, Batch, Direction, Element, InitialState, Network, Output, RecurrentOptions, Reset,
+    Session, Tier,
+};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,13 +52,46 @@ fn expect_none(what: &str, work: impl FnOnce()) {
     assert!(allocations == 0, "{what}: {allocations} allocations");
 }
 
-/// Every kind of layer, on 3 features.
+/// Every kind of layer that sees no later step, on 3 features.
 fn network<E: Element>(tier: Tier, output: Output, threads: usize) -> Network<E> {
     let mut network = Network::with_tier(3, tier).unwrap();
     network.add_dense(7, Activation::Relu).unwrap();
     network.add_rnn(40, Activation::Tanh).unwrap();
     network.add_dropout(0.1).unwrap();
-    network.add_rnn(10, Activation::Sigmoid).unwrap();
+    network.add_gru(10, &RecurrentOptions::default()).unwrap();
+    let lstm = RecurrentOptions {
+        peepholes: true,
+        projection: 9,
+        ..RecurrentOptions::default()
+    };
+    network.add_lstm(12, &lstm).unwrap();
+    network.add_lstm(8, &RecurrentOptions::default()).unwrap();
+    finished(network, output, threads)
+}
+
+/// Layers in both directions, with what is drawn in training.
+fn both_ways<E: Element>(tier: Tier, output: Output, threads: usize) -> Network<E> {
+    let mut network = Network::with_tier(3, tier).unwrap();
+    let options = RecurrentOptions {
+        direction: Direction::Bidirectional,
+        recurrent_dropout: 0.1,
+        zoneout: 0.1,
+        initial_state: InitialState::Trainable,
+        ..RecurrentOptions::default()
+    };
+    let before = RecurrentOptions {
+        reset: Reset::Before,
+        ..options.clone()
+    };
+    network.add_lstm(8, &options).unwrap();
+    network.add_gru(7, &before).unwrap();
+    network
+        .add_recurrent(5, Activation::Tanh, &options)
+        .unwrap();
+    finished(network, output, threads)
+}
+
+fn finished<E: Element>(mut network: Network<E>, output: Output, threads: usize) -> Network<E> {
     network.add_dense(2, Activation::Linear).unwrap();
     network.set_output(output).unwrap();
     let initializer = Initializer::GlorotUniform { gain: 1.0 };
@@ -152,12 +188,14 @@ fn a_session_allocates_nothing() {
 fn repeat<E: Element>(threads: usize) {
     for tier in common::tiers() {
         for output in [Output::Last, Output::All] {
-            let mut caller = Caller::<E>::new(network(tier, output, threads), Rule::ADAM);
-            for (batch, steps) in [(2, 3), (9, 4), (MOST_SEQUENCES, MOST_STEPS)] {
-                let lengths = vec![steps; batch];
-                caller.run(&lengths, steps);
-                let what = format!("{tier:?} {}, {output:?}, B {batch}, T {steps}", E::NAME);
-                expect_none(&what, || (0..30).for_each(|_| caller.run(&lengths, steps)));
+            for network in [network::<E>, both_ways::<E>] {
+                let mut caller = Caller::<E>::new(network(tier, output, threads), Rule::ADAM);
+                for (batch, steps) in [(2, 3), (9, 4), (MOST_SEQUENCES, MOST_STEPS)] {
+                    let lengths = vec![steps; batch];
+                    caller.run(&lengths, steps);
+                    let what = format!("{tier:?} {}, {output:?}, B {batch}, T {steps}", E::NAME);
+                    expect_none(&what, || (0..30).for_each(|_| caller.run(&lengths, steps)));
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use elman::train::{
     BatchProgress, Callbacks, Clip, EarlyStopping, FitOptions, Progress, evaluate, fit, fit_with,
     predict,
 };
-use elman::{Activation, Batch, Element, Network, Output, Session, Tier, math};
+use elman::{Activation, Batch, Element, Network, Output, RecurrentOptions, Session, Tier, math};
 use mode::{MODES, USUAL, under};
 
 const INPUT: usize = 3;
@@ -146,6 +146,9 @@ fn networks<E: Bits>(input: &Input<E>, mode: u32, threads: usize, tier: Tier, re
         network.add_rnn(UNITS, Activation::Tanh).unwrap();
         network.add_dropout(0.3).unwrap();
         network.add_rnn(UNITS, Activation::Sigmoid).unwrap();
+        let options = RecurrentOptions::default();
+        network.add_gru(UNITS, &options).unwrap();
+        network.add_lstm(UNITS, &options).unwrap();
         network.add_rnn(UNITS, Activation::Relu).unwrap();
         network.add_dense(CLASSES, Activation::Linear).unwrap();
         network.set_output(Output::All).unwrap();

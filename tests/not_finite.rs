@@ -5,7 +5,10 @@ mod common;
 use common::tiers;
 use elman::init::Initializer;
 use elman::optimizer::{clip_by_norm, clip_by_value};
-use elman::{Activation, Batch, Element, Error, Network, Output, Session, Tier};
+use elman::{
+    Activation, Batch, Element, Error, Network, Output, RecurrentOptions, Reset, Result, Session,
+    Tier,
+};
 
 const INPUT: usize = 3;
 const UNITS: usize = 21;
@@ -14,9 +17,13 @@ const STEPS: usize = 6;
 /// Where the number is: a sequence, one of its steps, a feature.
 const PLACE: (usize, usize, usize) = (4, 2, 1);
 
-fn network<E: Element>(tier: Tier, activation: Activation, threads: usize) -> Network<E> {
+fn network<E: Element>(
+    tier: Tier,
+    threads: usize,
+    add: impl FnOnce(&mut Network<E>) -> Result<()>,
+) -> Network<E> {
     let mut network = Network::with_tier(INPUT, tier).unwrap();
-    network.add_rnn(UNITS, activation).unwrap();
+    add(&mut network).unwrap();
     network.set_output(Output::All).unwrap();
     let initializer = Initializer::GlorotUniform { gain: 1.0 };
     network.initialize(initializer, 1).unwrap();
@@ -67,48 +74,78 @@ fn each_network<E: Element>(test: impl Fn(&mut Network<E>, Activation)) {
                 Activation::Tanh,
                 Activation::Sigmoid,
             ] {
-                test(&mut network(tier, activation, threads), activation);
+                let add = |network: &mut Network<E>| network.add_rnn(UNITS, activation);
+                test(&mut network(tier, threads, add), activation);
             }
         }
     }
 }
 
-fn nan_in_an_input<E: Element>() {
-    each_network::<E>(|network, _| {
-        let (mut x, dy) = (ramp(BATCH * STEPS * INPUT), ramp(BATCH * STEPS * UNITS));
-        let [y, dx, _] = run(network, &x, &dy);
-        let (sequence, step, feature) = PLACE;
-        x[(sequence * STEPS + step) * INPUT + feature] = E::from_f64(f64::NAN);
-        let [broken_y, broken_dx, gradients] = run(network, &x, &dy);
-        for other in (0..BATCH).filter(|&other| other != sequence) {
-            assert!(steps(&y, other).eq(steps(&broken_y, other)));
-            assert!(steps(&dx, other).eq(steps(&broken_dx, other)));
+/// A gated cell, in a network of its own.
+fn each_gated_network<E: Element>(test: impl Fn(&mut Network<E>)) {
+    let before = RecurrentOptions {
+        reset: Reset::Before,
+        ..RecurrentOptions::default()
+    };
+    let peepholes = RecurrentOptions {
+        peepholes: true,
+        clip_sums: 50.0,
+        clip_state: 50.0,
+        ..RecurrentOptions::default()
+    };
+    let plain = RecurrentOptions::default();
+    for tier in tiers() {
+        for threads in [1, 2] {
+            for options in [&plain, &before] {
+                test(&mut network(tier, threads, |network| {
+                    network.add_gru(UNITS, options)
+                }));
+            }
+            for options in [&plain, &peepholes] {
+                test(&mut network(tier, threads, |network| {
+                    network.add_lstm(UNITS, options)
+                }));
+            }
         }
-        let before = steps(&y, sequence).zip(steps(&broken_y, sequence));
-        assert!(before.take(step).all(|(expected, y)| expected == y));
-        assert!(steps(&broken_y, sequence).skip(step).all(is_nan));
-        assert!(gradients.iter().any(|value| value.to_f64().is_nan()));
-        // The gradients of another batch are whole again.
-        x[(sequence * STEPS + step) * INPUT + feature] = E::ZERO;
-        let [_, _, gradients] = run(network, &x, &dy);
-        assert!(gradients.iter().all(|value| value.is_finite()));
+    }
+}
 
-        let mut session = Session::new(network).unwrap();
-        let mut y = vec![E::ZERO; UNITS];
-        session
-            .step(&[E::from_f64(f64::NAN); INPUT], &mut y)
-            .unwrap();
-        assert!(is_nan(&y));
-        session.reset();
-        session.step(&[E::ZERO; INPUT], &mut y).unwrap();
-        assert!(y.iter().all(|value| value.is_finite()));
-    });
+fn nan_in_an_input<E: Element>(network: &mut Network<E>) {
+    let (mut x, dy) = (ramp(BATCH * STEPS * INPUT), ramp(BATCH * STEPS * UNITS));
+    let [y, dx, _] = run(network, &x, &dy);
+    let (sequence, step, feature) = PLACE;
+    x[(sequence * STEPS + step) * INPUT + feature] = E::from_f64(f64::NAN);
+    let [broken_y, broken_dx, gradients] = run(network, &x, &dy);
+    for other in (0..BATCH).filter(|&other| other != sequence) {
+        assert!(steps(&y, other).eq(steps(&broken_y, other)));
+        assert!(steps(&dx, other).eq(steps(&broken_dx, other)));
+    }
+    let before = steps(&y, sequence).zip(steps(&broken_y, sequence));
+    assert!(before.take(step).all(|(expected, y)| expected == y));
+    assert!(steps(&broken_y, sequence).skip(step).all(is_nan));
+    assert!(gradients.iter().any(|value| value.to_f64().is_nan()));
+    // The gradients of another batch are whole again.
+    x[(sequence * STEPS + step) * INPUT + feature] = E::ZERO;
+    let [_, _, gradients] = run(network, &x, &dy);
+    assert!(gradients.iter().all(|value| value.is_finite()));
+
+    let mut session = Session::new(network).unwrap();
+    let mut y = vec![E::ZERO; UNITS];
+    session
+        .step(&[E::from_f64(f64::NAN); INPUT], &mut y)
+        .unwrap();
+    assert!(is_nan(&y));
+    session.reset();
+    session.step(&[E::ZERO; INPUT], &mut y).unwrap();
+    assert!(y.iter().all(|value| value.is_finite()));
 }
 
 #[test]
 fn a_nan_in_an_input_reaches_what_follows_in_its_sequence() {
-    nan_in_an_input::<f32>();
-    nan_in_an_input::<f64>();
+    each_network::<f32>(|network, _| nan_in_an_input(network));
+    each_network::<f64>(|network, _| nan_in_an_input(network));
+    each_gated_network::<f32>(nan_in_an_input);
+    each_gated_network::<f64>(nan_in_an_input);
 }
 
 fn infinity_in_an_input<E: Element>() {
@@ -125,6 +162,7 @@ fn infinity_in_an_input<E: Element>() {
                 Activation::Sigmoid => (0.0, 1.0),
                 Activation::Relu => (0.0, f64::INFINITY),
                 Activation::Linear => (f64::NEG_INFINITY, f64::INFINITY),
+                _ => unreachable!("{activation:?} is none of those above"),
             };
             let expected = if weight.to_f64() < 0.0 { low } else { high };
             assert_eq!(y.to_f64(), expected, "{activation:?}");

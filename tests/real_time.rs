@@ -5,7 +5,7 @@
 mod common;
 
 use elman::init::Initializer;
-use elman::{Activation, Element, Network, Session, Tier};
+use elman::{Activation, Element, Network, RecurrentOptions, Reset, Session, Tier};
 
 /// The signal that has ended a process which did `work` after it had given up all system calls but read, write and exit.
 fn ended_by(work: impl FnOnce()) -> Option<i32> {
@@ -34,13 +34,28 @@ fn ended_by(work: impl FnOnce()) -> Option<i32> {
 const STEPS: usize = 150;
 
 fn steps<E: Element>(tier: Tier) {
-    for layers in 1..=4 {
+    let plain = RecurrentOptions::default();
+    let before = RecurrentOptions {
+        reset: Reset::Before,
+        zoneout: 0.1,
+        ..plain.clone()
+    };
+    let projected = RecurrentOptions {
+        projection: 7,
+        peepholes: true,
+        recurrent_dropout: 0.1,
+        ..plain.clone()
+    };
+    for layers in 1..=7 {
         let mut network = Network::<E>::with_tier(5, tier).unwrap();
         for layer in 0..layers {
             match layer {
                 0 => network.add_rnn(33, Activation::Tanh).unwrap(),
                 1 => network.add_dropout(0.5).unwrap(),
-                2 => network.add_rnn(16, Activation::Sigmoid).unwrap(),
+                2 => network.add_gru(16, &plain).unwrap(),
+                3 => network.add_lstm(16, &plain).unwrap(),
+                4 => network.add_gru(9, &before).unwrap(),
+                5 => network.add_lstm(9, &projected).unwrap(),
                 _ => network.add_dense(150, Activation::Relu).unwrap(),
             }
         }
@@ -52,7 +67,7 @@ fn steps<E: Element>(tier: Tier) {
         let mut state = vec![E::ZERO; network.state_size()];
         let (many, mut ys) = ([E::ONE; 5 * STEPS], vec![E::ZERO; y.len() * STEPS]);
         let ended = ended_by(|| {
-            for _ in 0..100_000 {
+            for _ in 0..20_000 {
                 session.step(&x, &mut y).unwrap();
             }
             for _ in 0..100 {
