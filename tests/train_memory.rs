@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elman::init::Initializer;
 use elman::optimizer::{Optimizer, Rule};
-use elman::{Activation, Batch, Network, Output};
+use elman::{Activation, Batch, Network, Output, RecurrentOptions, Reset};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -38,13 +38,96 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// A recurrent layer of so many units.
+#[derive(Clone, Copy, Debug)]
+enum Cell {
+    Rnn(usize),
+    GruAfter(usize),
+    GruBefore(usize),
+    Lstm(usize),
+    Coupled(usize),
+    /// With the elements of its projection.
+    Projected(usize, usize),
+}
+
+/// Elements of rows.
+#[derive(Debug)]
+struct Widths {
+    /// The state: kept, and one row more for each sequence.
+    state: usize,
+    /// What else is kept.
+    gates: usize,
+    /// What each sequence has once.
+    sequence: usize,
+    /// Of gradients: those of the outputs, where they have rows of their own, and of the sums.
+    outputs: usize,
+    sums: usize,
+    /// Of the widest matrix.
+    columns: usize,
+}
+
+impl Cell {
+    fn widths(self) -> Widths {
+        let row = |state, gates, sequence, outputs, sums, columns| Widths {
+            state,
+            gates,
+            sequence,
+            outputs,
+            sums,
+            columns,
+        };
+        match self {
+            Self::Rnn(h) => row(h, 0, 0, 0, h, h),
+            Self::GruAfter(h) => row(h, 4 * h, 0, h, 5 * h, 3 * h),
+            Self::GruBefore(h) => row(h, 3 * h, h, h, 5 * h, 3 * h),
+            Self::Lstm(h) => row(2 * h, 4 * h, 0, h, 5 * h, 4 * h),
+            Self::Coupled(h) => row(2 * h, 3 * h, 0, h, 4 * h, 3 * h),
+            Self::Projected(h, p) => row(p + h, 4 * h, h, p, 6 * h + p, 4 * h),
+        }
+    }
+
+    /// Elements of its output.
+    fn outputs(self) -> usize {
+        match self {
+            Self::Projected(_, p) => p,
+            Self::Rnn(h)
+            | Self::GruAfter(h)
+            | Self::GruBefore(h)
+            | Self::Lstm(h)
+            | Self::Coupled(h) => h,
+        }
+    }
+
+    fn add(self, network: &mut Network) {
+        let mut options = RecurrentOptions::default();
+        match self {
+            Self::Rnn(h) => network.add_rnn(h, Activation::Tanh),
+            Self::GruAfter(h) => network.add_gru(h, &options),
+            Self::GruBefore(h) => {
+                options.reset = Reset::Before;
+                network.add_gru(h, &options)
+            }
+            Self::Lstm(h) => network.add_lstm(h, &options),
+            Self::Coupled(h) => {
+                options.coupled = true;
+                network.add_lstm(h, &options)
+            }
+            Self::Projected(h, p) => {
+                options.projection = p;
+                network.add_lstm(h, &options)
+            }
+        }
+        .unwrap();
+    }
+}
+
 /// A network and the lengths of the sequences that it is trained on.
 struct Case {
     name: &'static str,
     lengths: Vec<usize>,
     input: usize,
-    /// Units of its recurrent layers.
-    recurrent: Vec<usize>,
+    /// Its recurrent layers.
+    recurrent: Vec<Cell>,
     /// Units of the dense layer behind them.
     dense: Option<usize>,
     output: Output,
@@ -53,17 +136,27 @@ struct Case {
 }
 
 impl Case {
-    /// One recurrent layer, sequences of one length.
+    /// One plain recurrent layer, sequences of one length.
     fn layer(
         name: &'static str,
         [steps, batch, input, units]: [usize; 4],
+        percent: [usize; 2],
+    ) -> Self {
+        Self::cell(name, [steps, batch, input], Cell::Rnn(units), percent)
+    }
+
+    /// One recurrent layer.
+    fn cell(
+        name: &'static str,
+        [steps, batch, input]: [usize; 3],
+        cell: Cell,
         percent: [usize; 2],
     ) -> Self {
         Self {
             name,
             lengths: vec![steps; batch],
             input,
-            recurrent: vec![units],
+            recurrent: vec![cell],
             dense: None,
             output: Output::All,
             percent,
@@ -85,8 +178,8 @@ impl Case {
 
     fn network(&self, threads: usize) -> Network {
         let mut network = Network::new(self.input).unwrap();
-        for &units in &self.recurrent {
-            network.add_rnn(units, Activation::Tanh).unwrap();
+        for cell in &self.recurrent {
+            cell.add(&mut network);
         }
         if let Some(units) = self.dense {
             network.add_dense(units, Activation::Linear).unwrap();
@@ -99,20 +192,38 @@ impl Case {
         network
     }
 
-    /// Elements of `rows` rows of the input and of every layer's output, and of the states that the sequences start from;
-    /// `width` gives what an element of a row takes.
-    fn sequences(&self, rows: usize, width: impl Fn(usize) -> usize) -> usize {
-        let recurrent: usize = self.recurrent.iter().map(|&units| width(units)).sum();
-        let dense = match (self.dense, self.output) {
+    /// Elements of a row of a dense layer over all steps.
+    fn dense_row(&self, width: impl Fn(usize) -> usize) -> usize {
+        match (self.dense, self.output) {
             (Some(units), Output::All) => width(units),
             _ => 0,
-        };
-        rows * (width(self.input) + recurrent + dense) + self.batch() * recurrent
+        }
+    }
+
+    /// Elements of rows of the input, of the layers' states, gates and outputs, and of the states that the sequences start
+    /// from; `width` gives what an element of a row takes.
+    fn activations(&self, width: impl Fn(usize) -> usize) -> usize {
+        let (mut row, mut lead) = (width(self.input) + self.dense_row(&width), 0);
+        for widths in self.recurrent.iter().map(|cell| cell.widths()) {
+            row += width(widths.state) + width(widths.gates);
+            lead += width(widths.state);
+        }
+        self.rows() * row + self.batch() * lead
+    }
+
+    /// Elements of the gradients of `rows` rows, and of those that cross from window to window and lead to the states' own.
+    fn gradients(&self, rows: usize, width: impl Fn(usize) -> usize) -> usize {
+        let (mut row, mut lead) = (width(self.input) + self.dense_row(&width), 0);
+        for widths in self.recurrent.iter().map(|cell| cell.widths()) {
+            row += width(widths.outputs) + width(widths.sums);
+            lead += width(widths.sums) + width(widths.state);
+        }
+        rows * row + self.batch() * lead
     }
 
     /// Elements of the dense layer's input and output at the last step.
     fn head(&self, width: impl Fn(usize) -> usize) -> usize {
-        let last = *self.recurrent.last().unwrap();
+        let last = self.recurrent.last().unwrap().outputs();
         match self.output {
             Output::All => 0,
             Output::Last => self.batch() * (width(last) + self.dense.map_or(0, width)),
@@ -125,19 +236,17 @@ impl Case {
             Output::All => 0,
             Output::Last => self.batch() * self.dense.unwrap_or(0),
         };
-        self.sequences(self.rows(), |width| width) + outputs
+        self.activations(|width| width) + outputs
     }
 
     /// Elements that a step holds at most.
     fn formula(&self, network: &Network) -> usize {
         let (batch, rows) = (self.batch(), self.rows());
         let (threads, parameters) = (network.threads(), network.parameter_count());
-        let units = || self.recurrent.iter().copied().chain(self.dense);
-        let columns: usize = units().sum();
-        let (least, most) = (
-            16384.max(parameters / 2) / columns,
-            512.max(32768 / columns),
-        );
+        let widths = || self.recurrent.iter().map(|cell| cell.widths());
+        let columns = || widths().map(|widths| widths.columns).chain(self.dense);
+        let all: usize = columns().sum();
+        let (least, most) = (16384.max(parameters / 2) / all, 512.max(32768 / all));
         let limit = (rows / 10).clamp(least.min(512), most);
         let is_ragged = self.lengths.iter().any(|&length| length != self.steps());
         let is_shared = threads > 1 && batch >= 8;
@@ -149,15 +258,18 @@ impl Case {
         let window = window.min(64 * batch).min(rows);
         let parts = if is_ragged { threads } else { 1 };
         // Rows that would be a multiple of 1 KiB apart get a cache line more. A panel is two vectors wide.
-        let stride = |width: usize| width + if width.is_multiple_of(256) { 16 } else { 0 };
+        let is_apart = |width: usize| width > 0 && width.is_multiple_of(256);
+        let stride = |width: usize| width + if is_apart(width) { 16 } else { 0 };
         let panel = if network.tier().name() == "avx512" {
             32
         } else {
             16
         };
-        let packed = units().max().unwrap().next_multiple_of(panel);
-        self.sequences(rows, stride)
-            + self.sequences(window * parts, stride)
+        let packed = columns().max().unwrap().next_multiple_of(panel);
+        let sequences: usize = widths().map(|widths| stride(widths.sequence)).sum();
+        self.activations(stride)
+            + batch * sequences
+            + self.gradients(window * parts, stride)
             + 2 * self.head(stride)
             + threads * window * packed
     }
@@ -197,34 +309,59 @@ fn a_step_holds_no_more_than_the_formula_says() {
             .collect()
     };
     let cases = [
-        Case::layer("rows", [28, 128, 28, 128], [121, 122]),
-        Case::layer("small", [50, 32, 64, 256], [125, 133]),
-        Case::layer("medium", [100, 64, 256, 512], [119, 124]),
+        Case::layer("rows", [28, 128, 28, 128], [124, 125]),
+        Case::layer("small", [50, 32, 64, 256], [127, 135]),
+        Case::layer("medium", [100, 64, 256, 512], [120, 125]),
         Case::layer("long", [1000, 16, 32, 64], [106, 108]),
         Case {
             name: "two layers, ragged",
             lengths: ragged(64, 100),
             input: 40,
-            recurrent: vec![96, 64],
+            recurrent: vec![Cell::Rnn(96), Cell::Rnn(64)],
             dense: Some(10),
             output: Output::Last,
-            percent: [118, 128],
+            percent: [120, 134],
         },
         Case {
             name: "dense outputs, ragged",
             lengths: ragged(50, 200),
             input: 12,
-            recurrent: vec![80],
+            recurrent: vec![Cell::Rnn(80)],
             dense: Some(30),
             output: Output::All,
-            percent: [119, 133],
+            percent: [120, 137],
         },
         // Windows are not made smaller than pays, nor than a step.
-        Case::layer("one vector", [100, 8, 3, 16], [274, 382]),
-        Case::layer("stream", [100, 1, 64, 128], [205, 247]),
-        Case::layer("few steps", [5, 100, 3, 100], [177, 176]),
-        Case::layer("three hundred", [30, 5, 3, 300], [300, 401]),
-        Case::layer("five hundred", [20, 17, 784, 500], [239, 278]),
+        Case::layer("one vector", [100, 8, 3, 16], [273, 379]),
+        Case::layer("stream", [100, 1, 64, 128], [208, 250]),
+        Case::layer("few steps", [5, 100, 3, 100], [194, 191]),
+        Case::layer("three hundred", [30, 5, 3, 300], [306, 408]),
+        Case::layer("five hundred", [20, 17, 784, 500], [242, 281]),
+        // Of a cell no more than what cells need.
+        Case::cell("LSTM", [100, 64, 40], Cell::Lstm(128), [119, 124]),
+        Case::cell("coupled", [100, 64, 40], Cell::Coupled(128), [117, 121]),
+        Case::cell(
+            "projected",
+            [100, 64, 40],
+            Cell::Projected(128, 50),
+            [120, 125],
+        ),
+        Case::cell("GRU", [100, 64, 40], Cell::GruAfter(128), [118, 122]),
+        Case::cell(
+            "GRU, reset before",
+            [100, 64, 40],
+            Cell::GruBefore(128),
+            [119, 125],
+        ),
+        Case {
+            name: "gated layers, ragged",
+            lengths: ragged(64, 100),
+            input: 40,
+            recurrent: vec![Cell::Lstm(96), Cell::GruAfter(64)],
+            dense: Some(10),
+            output: Output::Last,
+            percent: [119, 134],
+        },
     ];
     for case in &cases {
         for (threads, percent) in [1, 2].into_iter().zip(case.percent) {
