@@ -231,6 +231,9 @@ impl<E: Element> Model<E> {
         start(&slot.tensors, &mut values)?;
         let mut weights = Vec::new();
         slot.pack_forward(self.tier, &values, &mut weights)?;
+        let layers = self.places.len() + 1;
+        try_reserve("the layers", &mut self.places, layers)?;
+        try_reserve(PACKED, &mut self.weights, layers)?;
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].copy_from_slice(&values);
         self.weights.push(weights);
@@ -380,13 +383,14 @@ impl<E: Element> Model<E> {
             tier: self.tier,
             input_size: self.input_size,
             output: self.output,
-            places: self.places.clone(),
+            places: try_vec("the layers", self.places.len())?,
             state_size: self.state_size,
             parameters: self.parameters.try_clone("the parameters")?,
-            weights: try_vec("the packed weights", self.places.len())?,
+            weights: try_vec(PACKED, self.places.len())?,
             standardization: self.copy_standardization()?,
             class_names: Arc::clone(&self.class_names),
         };
+        copy.places.extend(self.places.iter().cloned());
         copy.weights.resize_with(self.places.len(), Vec::new);
         copy.pack()?;
         Ok(copy)

@@ -256,7 +256,7 @@ fn a_smaller_shape_allocates_nothing() {
 
 fn a_ctc_loss_allocates_in_its_first_call_alone() {
     fn check<E: Element>() {
-        let logits = vec![E::ONE; 3 * 20 * 5];
+        let logits = [E::ONE; 3 * 20 * 5];
         let mut gradient = vec![E::ZERO; logits.len()];
         let mut workspace = CtcWorkspace::new();
         let options = CtcOptions::default();
