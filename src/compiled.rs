@@ -20,7 +20,7 @@ use crate::{Element, Result};
 /// See the module's documentation. The part of [`Element`] that is implemented type by type.
 pub trait Compiled: Sized {
     /// [`LayerSpec::build_here`]: the layer and all that it computes.
-    fn layer(spec: &LayerSpec, inputs: usize) -> Box<dyn Layer<Self>>
+    fn layer(spec: &LayerSpec, inputs: &[usize]) -> Box<dyn Layer<Self>>
     where
         Self: Element;
 
@@ -72,7 +72,7 @@ pub trait Compiled: Sized {
 macro_rules! compiled {
     ($($element:ident)*) => {$(
         impl Compiled for $element {
-            fn layer(spec: &LayerSpec, inputs: usize) -> Box<dyn Layer<Self>> {
+            fn layer(spec: &LayerSpec, inputs: &[usize]) -> Box<dyn Layer<Self>> {
                 spec.build_here(inputs)
             }
             fn forward(

@@ -71,6 +71,23 @@ pub enum Error {
         /// Number of things it can name.
         count: usize,
     },
+    /// An element of the input that is an index names no class.
+    #[error(
+        "x of sequence {sequence} at step {step} in column {column} is {value}, expected an integer of at least 0 and less \
+         than {classes}"
+    )]
+    Index {
+        /// Its sequence; 0 in a session.
+        sequence: usize,
+        /// Its step, counted from the first one of the call.
+        step: usize,
+        /// Its column of the network's input.
+        column: usize,
+        /// Its value.
+        value: f64,
+        /// Number of classes.
+        classes: usize,
+    },
     /// A label names no class.
     #[error("labels[{index}] is {label}, expected less than {classes}, the number of classes")]
     Label {
@@ -232,6 +249,7 @@ impl Error {
             | Self::EmptySequence { .. }
             | Self::OutOfRange { .. }
             | Self::IndexOutOfRange { .. }
+            | Self::Index { .. }
             | Self::Label { .. }
             | Self::BlankLabel { .. }
             | Self::TooFewSteps { .. } => ErrorKind::OutOfRange,

@@ -115,8 +115,8 @@ const STEPS: [f64; 3] = [1e-5, 1e-6, 1e-7];
 const CLOSE: f64 = 1e-7;
 
 /// Compares the gradients of the network's backward pass with central difference quotients, for every parameter that is not
-/// [frozen](Network::set_trainable), every element of `x` that is read, and every element of the states that the sequences
-/// start from (`state_in` `[batch][state_size]`, None for zeros).
+/// [frozen](Network::set_trainable), every element of `x` that is read and no index of an embedding, and every element of the
+/// states that the sequences start from (`state_in` `[batch][state_size]`, None for zeros).
 ///
 /// `loss` gets outputs and final states, stores its gradients of either (or leaves them 0) and returns its value: one of
 /// [`crate::loss`], or any function that is smooth almost everywhere.
@@ -334,8 +334,8 @@ impl<F: FnMut(Outputs<'_>) -> Result<f64>> Check<'_, F> {
         Ok(best)
     }
 
-    /// What stands at `index` of the parameters, of `x` or of the states; None for padding, and for frozen parameters, which
-    /// have no gradients.
+    /// What stands at `index` of the parameters, of `x` or of the states; None for padding, for indices of embeddings, and for
+    /// frozen parameters, which have no gradients.
     fn variable(&self, set: usize, index: usize) -> Option<Variable> {
         match set {
             0 => {
@@ -359,7 +359,9 @@ impl<F: FnMut(Outputs<'_>) -> Result<f64>> Check<'_, F> {
                     false => (row / steps, row % steps),
                 };
                 let length = self.batch.lengths.map_or(self.batch.steps, |l| l[sequence]);
-                (step < length).then_some(Variable::Input {
+                let indices = &self.network.model().indices;
+                let is_index = indices.iter().any(|index| index.column == feature);
+                (step < length && !is_index).then_some(Variable::Input {
                     sequence,
                     step,
                     feature,

@@ -22,11 +22,12 @@ use crate::{Element, Error, Result, in_engine_mode, shape};
 
 pub use random::{Rng, shuffle};
 
-/// How parameters start. Biases start at 0 except where a scheme says otherwise.
+/// How parameters start. Biases start at 0 except where a scheme says otherwise, the factors of a layer norm at 1.
 ///
-/// A weight tensor has `fan_in` rows and `units` columns: `W[i][j]` leads from input i to unit j. In a layer with gates each
-/// gate has matrices of its own, drawn one after the other, unless the scheme says otherwise. Every scheme has one number to
-/// scale it by; a `gain` of 1 gives the scheme of its source. The initial state of a layer that has one starts at 0, but for
+/// A weight tensor has `fan_in` rows and `units` columns: `W[i][j]` leads from input i to unit j; the table of an embedding is
+/// one, with as many rows as there are classes. In a layer with gates each gate has matrices of its own, drawn one after the
+/// other, unless the scheme says otherwise. Every scheme has one number to scale it by; a `gain` of 1 gives the scheme of its
+/// source. The initial state of a layer that has one starts at 0, but for
 /// [`Constant`](Self::Constant); a [forget bias](crate::RecurrentOptions::forget_bias) that was chosen holds for all schemes.
 ///
 /// Which one to take: [`PyTorch`](Self::PyTorch), with which layers start when they are added, or
@@ -69,7 +70,8 @@ pub enum Initializer {
         gain: f64,
     },
     /// Weights and biases from the uniform distribution over ±`gain` / √n, as PyTorch starts its layers: n is the number
-    /// of units for all the tensors of a recurrent layer, and fan_in for both tensors of a dense one.
+    /// of units for all the tensors of a recurrent layer, and fan_in for both tensors of a dense one. The table of an embedding
+    /// is from the normal distribution with mean 0 and σ = `gain`.
     PyTorch {
         /// Factor, at least 0.
         gain: f64,
@@ -150,16 +152,25 @@ pub enum TensorRole {
     DenseWeight,
     /// b of a dense layer, `[units]`.
     DenseBias,
+    /// E of an embedding, `[classes][size]`.
+    Embedding,
+    /// g of a layer norm, `[features]`: the factors, which start at 1.
+    NormGain,
+    /// b of a layer norm, `[features]`, which starts at 0.
+    NormBias,
 }
 
 impl TensorRole {
-    /// The name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one.
+    /// The name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one, "g" and "b"
+    /// of a layer norm, "E" of an embedding.
     pub fn name(self) -> &'static str {
         match self {
             Self::InputWeight => "W_x",
             Self::RecurrentWeight => "W_h",
             Self::DenseWeight => "W",
-            Self::RecurrentBias | Self::DenseBias => "b",
+            Self::RecurrentBias | Self::DenseBias | Self::NormBias => "b",
+            Self::NormGain => "g",
+            Self::Embedding => "E",
             Self::CandidateBias => "q",
             Self::Peephole => "p",
             Self::Projection => "R",
@@ -207,6 +218,8 @@ fn draw<E: Element>(
             | TensorRole::DenseBias
             | TensorRole::InitialState
             | TensorRole::InitialCell
+            | TensorRole::NormGain
+            | TensorRole::NormBias
     );
     let len = shape::product("the tensor", &[if bias { 1 } else { fan_in }, units])?;
     shape::expect_len("values", values.len(), len)?;
@@ -218,6 +231,11 @@ fn draw<E: Element>(
         Initializer::Constant { value } => values.fill(E::from_f64(value)),
         _ if matches!(role, TensorRole::InitialState | TensorRole::InitialCell) => {
             values.fill(E::ZERO);
+        }
+        _ if role == TensorRole::NormGain => values.fill(E::ONE),
+        _ if role == TensorRole::NormBias => values.fill(E::ZERO),
+        Initializer::PyTorch { gain } if role == TensorRole::Embedding => {
+            fill_normal(values, gain, rng);
         }
         Initializer::PyTorch { gain } => {
             // A projection starts from the units that it reduces.

@@ -7,11 +7,15 @@
 
 mod activation;
 mod cell;
+mod concat;
 mod dense;
 mod dropout;
+pub mod embedding;
 pub mod gradients;
+mod norm;
 pub mod options;
 mod recurrent;
+mod residual;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -29,9 +33,13 @@ use crate::kernels::product::SumStart;
 use crate::parallel::Crew;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 use crate::simd::Tier;
-use crate::{Element, Result, shape};
+use crate::{Element, Error, Result, shape};
 use cell::{Elman, Gru, Lstm};
+use concat::Concat;
+use embedding::Embedding;
+use norm::LayerNorm;
 use options::RecurrentOptions;
+use residual::Residual;
 
 /// A layer's kind and settings, as written to files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +88,30 @@ pub enum LayerSpec {
         /// The function.
         activation: Activation,
     },
+    /// Takes the mean from the features of a step, divides by their deviation, and scales and shifts each.
+    LayerNorm {
+        /// What is added to the variance.
+        epsilon: f64,
+    },
+    /// Puts rows of a table in the place of their indices.
+    Embedding {
+        /// The columns of the layer's input that are indices.
+        columns: Vec<usize>,
+        /// Rows of the table.
+        classes: usize,
+        /// Elements of each.
+        size: usize,
+    },
+    /// Outputs of earlier layers side by side.
+    Concat {
+        /// Which: 0 is the network's input, i the output of the i-th layer.
+        layers: Vec<usize>,
+    },
+    /// Adds the output of an earlier layer.
+    Residual {
+        /// Which, as with a concatenation.
+        layer: usize,
+    },
 }
 
 fn is_default(options: &RecurrentOptions) -> bool {
@@ -116,6 +148,14 @@ impl LayerSpec {
             }
             Self::Dropout { rate } => options::check_rate("rate", *rate),
             Self::Activation { activation } => activation.check(),
+            Self::LayerNorm { epsilon } => norm::check_epsilon(*epsilon),
+            Self::Embedding {
+                columns,
+                classes,
+                size,
+            } => embedding::check(columns, *classes, *size),
+            Self::Concat { layers } => shape::expect_nonzero("count", layers.len()).map(|_| ()),
+            Self::Residual { .. } => Ok(()),
         }
     }
 
@@ -127,14 +167,118 @@ impl LayerSpec {
         }
     }
 
-    /// The layer, on `inputs` features. The spec has been checked. Where the size of a tensor is too large for a number, it is
-    /// the largest there is, which no memory can hold.
-    pub fn build<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
+    /// The values that it reads where so many layers come before it: 0 is the network's input, i the output of the i-th layer.
+    pub fn inputs(&self, before: usize) -> Vec<usize> {
+        match self {
+            Self::Concat { layers } => layers.clone(),
+            Self::Residual { layer } => vec![before, *layer],
+            _ => vec![before],
+        }
+    }
+
+    /// Checks whether it can follow values of these sizes: the network's input, and the outputs of the layers before it, which
+    /// are these.
+    ///
+    /// # Errors
+    /// [`IndexOutOfRange`](Error::IndexOutOfRange) for a value that is not there, [`Mismatch`](Error::Mismatch) for one of
+    /// the wrong size, [`SizeOverflow`](Error::SizeOverflow)
+    pub fn check_place<'a>(
+        &self,
+        sizes: &[usize],
+        layers: impl DoubleEndedIterator<Item = &'a Self> + Clone,
+    ) -> Result<()> {
+        let before = sizes.len() - 1;
+        let is_there = |name, index| match index <= before {
+            true => Ok(sizes[index]),
+            false => Err(Error::IndexOutOfRange {
+                name,
+                index,
+                count: sizes.len(),
+            }),
+        };
+        match self {
+            Self::Embedding { columns, size, .. } => {
+                let inputs = sizes[before];
+                let vectors = shape::product("an embedding", &[columns.len(), *size])?;
+                shape::sum("an embedding", &[inputs, vectors])?;
+                columns.iter().try_for_each(|&column| {
+                    Self::input_column(layers.clone(), inputs, column).map(|_| ())
+                })
+            }
+            Self::Concat { layers } => {
+                let mut total = 0;
+                for &layer in layers {
+                    let size = is_there("a layer of the concatenation", layer)?;
+                    total = shape::sum("a concatenation", &[total, size])?;
+                }
+                Ok(())
+            }
+            &Self::Residual { layer } => {
+                let (size, present) = (is_there("layer", layer)?, sizes[before]);
+                if size == present {
+                    return Ok(());
+                }
+                Err(Error::Mismatch {
+                    name: "the output that a residual layer adds",
+                    actual: format!("of {size} features"),
+                    expected: format!("{present} features, as it is added to"),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The column of the network's input that a column of an embedding's input is, which has so many and stands behind these
+    /// layers.
+    ///
+    /// # Errors
+    /// [`IndexOutOfRange`](Error::IndexOutOfRange) for a column that is not there, [`Mismatch`](Error::Mismatch) for one that
+    /// has another origin
+    pub fn input_column<'a>(
+        layers: impl DoubleEndedIterator<Item = &'a Self>,
+        inputs: usize,
+        column: usize,
+    ) -> Result<usize> {
+        if column >= inputs {
+            return Err(Error::IndexOutOfRange {
+                name: "a column of the embedding",
+                index: column,
+                count: inputs,
+            });
+        }
+        layers.rev().try_fold(column, |origin, layer| {
+            let Self::Embedding { columns, size, .. } = layer else {
+                return Err(Error::Mismatch {
+                    name: "what stands before an embedding",
+                    actual: "a layer of another kind".to_owned(),
+                    expected: "nothing but embeddings: indices are columns of the network's input"
+                        .to_owned(),
+                });
+            };
+            embedding::passed(columns, *size, origin).ok_or_else(|| Error::Mismatch {
+                name: "a column of the embedding",
+                actual: format!("{column}, which an embedding before has made"),
+                expected: "a column of the network's input that has passed".to_owned(),
+            })
+        })
+    }
+
+    /// The layer, on inputs of so many features. The spec has been checked. Where the size of a tensor is too large for a
+    /// number, it is the largest there is, which no memory can hold.
+    pub fn build<E: Element>(&self, inputs: &[usize]) -> Box<dyn Layer<E>> {
         E::layer(self, inputs)
     }
 
+    /// [`Self::build`], behind the values of these sizes, among which it has a place.
+    pub fn build_among<E: Element>(&self, sizes: &[usize]) -> Box<dyn Layer<E>> {
+        let inputs = self.inputs(sizes.len() - 1).into_iter();
+        let inputs: Vec<usize> = inputs.map(|input| sizes[input]).collect();
+        self.build(&inputs)
+    }
+
     /// [`Self::build`], compiled where it is called.
-    pub fn build_here<E: Element>(&self, inputs: usize) -> Box<dyn Layer<E>> {
+    pub fn build_here<E: Element>(&self, sizes: &[usize]) -> Box<dyn Layer<E>> {
+        let inputs = sizes[0];
         match self {
             Self::Rnn {
                 units,
@@ -156,6 +300,14 @@ impl LayerSpec {
             Self::Activation { activation } => {
                 Box::new(activation::Activation::new(inputs, *activation))
             }
+            Self::LayerNorm { epsilon } => Box::new(LayerNorm::new(inputs, *epsilon)),
+            Self::Embedding {
+                columns,
+                classes,
+                size,
+            } => Box::new(Embedding::new(inputs, columns, *classes, *size)),
+            Self::Concat { .. } => Box::new(Concat::new(sizes)),
+            Self::Residual { .. } => Box::new(Residual::new(inputs)),
         }
     }
 }
@@ -289,8 +441,10 @@ pub struct Forward<'a, E: Element> {
     pub tier: Tier,
     /// The threads.
     pub crew: Crew<'a>,
-    /// Region of the layer's input.
+    /// Region of the layer's input, the first of them.
     pub input: usize,
+    /// Regions of all its inputs.
+    pub inputs: &'a [usize],
     /// Region of its output, the first of its regions.
     pub output: usize,
     /// Its parameters.
@@ -308,8 +462,12 @@ pub struct Backward<'a, E: Element> {
     pub tier: Tier,
     /// The threads.
     pub crew: Crew<'a>,
-    /// Region of the layer's input, and of its gradient.
+    /// Region of the layer's input, the first of them, and of its gradient.
     pub input: usize,
+    /// All its inputs.
+    pub inputs: &'a [Input],
+    /// Their regions.
+    pub regions: &'a [usize],
     /// Region of its output, and of its gradient, the first of its regions.
     pub output: usize,
     /// Its parameters.
@@ -324,7 +482,9 @@ pub struct Backward<'a, E: Element> {
     /// Gradient of what [`Layer::gather_last`] has gathered, which is to be added to that of the output: a row for each
     /// sequence, and from one to the next.
     pub last_gradient: Option<(&'a [E], usize)>,
-    /// Whether the gradient of the input is wanted.
+    /// The first input of which the gradient is wanted: layers before have nothing to compute.
+    pub first_wanted: usize,
+    /// Whether the gradient of the first input is wanted.
     pub input_gradient: bool,
     /// Whether it is to be added to what its region holds.
     pub accumulate: bool,
@@ -336,7 +496,25 @@ pub struct Backward<'a, E: Element> {
     pub training: DropoutKey,
 }
 
+/// An input of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// 0 is the network's input, i the output of the i-th layer.
+    pub value: usize,
+    /// Whether a layer that runs backward before has stored a gradient of it, to which that of this layer is added.
+    pub adds: bool,
+}
+
 impl<E: Element> Backward<'_, E> {
+    /// The inputs whose gradients are wanted: the index of each, its region, and whether its gradient is to be added to what
+    /// that holds.
+    pub fn wanted(&self) -> impl Iterator<Item = (usize, usize, bool)> {
+        let inputs = self.inputs.iter().zip(self.regions).enumerate();
+        inputs.filter_map(|(index, (input, &region))| {
+            (input.value >= self.first_wanted).then_some((index, region, input.adds))
+        })
+    }
+
     /// Where the sums of the input's gradient start.
     pub fn input_start(&self) -> SumStart<'_, E> {
         if self.accumulate {

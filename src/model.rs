@@ -8,11 +8,12 @@ use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::kernels::pack::{Packed, Part};
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
+use crate::layer::embedding::is_index;
 use crate::layer::gradients::GradientPart;
-use crate::layer::{Layer, LayerSpec, Pack, StatePart, Tensor};
+use crate::layer::{Input, Layer, LayerSpec, Pack, StatePart, Tensor};
 use crate::regions::RegionShape;
 use crate::simd::Tier;
-use crate::{Element, Result, shape};
+use crate::{Element, Error, Result, shape};
 
 /// What a network gives for a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +48,10 @@ pub struct LayerSlot<E: Element> {
     pub regions: Vec<RegionShape>,
     /// As many in that of a backward pass.
     pub gradient_regions: Vec<RegionShape>,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+    /// The regions of that.
+    pub input_regions: InputRegions,
     /// Index of its first region.
     pub region: usize,
     /// Index of its first parameter.
@@ -57,6 +62,17 @@ pub struct LayerSlot<E: Element> {
     pub first_state: usize,
     /// Whether training changes its parameters.
     pub trainable: bool,
+}
+
+/// The regions of a layer's inputs.
+#[derive(Clone, Debug, Default)]
+pub struct InputRegions {
+    /// In passes that train.
+    pub training: Vec<usize>,
+    /// In those that don't, where layers that only train are left out.
+    pub predict: Vec<usize>,
+    /// In sessions, where moreover all layers run over all steps.
+    pub session: Vec<usize>,
 }
 
 impl<E: Element> Clone for LayerSlot<E> {
@@ -70,6 +86,8 @@ impl<E: Element> Clone for LayerSlot<E> {
             state: self.state.clone(),
             regions: self.regions.clone(),
             gradient_regions: self.gradient_regions.clone(),
+            inputs: self.inputs.clone(),
+            input_regions: self.input_regions.clone(),
             ..*self
         }
     }
@@ -132,18 +150,50 @@ impl<E: Element> LayerSlot<E> {
     }
 }
 
+/// What layers read: the network's input, or the output of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Value {
+    /// Features of a step.
+    pub size: usize,
+    /// Its region.
+    pub region: usize,
+    /// Whether a layer reads it that runs over as many steps.
+    pub is_read: bool,
+    /// Whether a layer reads what is gathered of it: the last steps.
+    pub is_gathered: bool,
+}
+
+/// A column of the input that is an index.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexColumn {
+    /// The column.
+    pub column: usize,
+    /// The index is below.
+    pub classes: usize,
+}
+
 /// See the module's documentation. Networks share it with their sessions, and copy it before they change it.
 #[derive(Debug)]
 pub struct Model<E: Element> {
     pub tier: Tier,
     pub input_size: usize,
+    /// To be set by [`Self::set_output`].
     pub output: Output,
     pub places: Vec<LayerSlot<E>>,
+    /// The input, then the output of each layer.
+    pub values: Vec<Value>,
+    /// The columns of the input that are indices.
+    pub indices: Vec<IndexColumn>,
+    /// Number of the parameters that steps look up instead of multiplying by them.
+    table_parameters: usize,
     pub state_size: usize,
     pub parameters: Buffer<E>,
     /// What each layer reads to run forward.
     pub weights: Vec<Vec<Packed<E>>>,
+    /// To be set by [`Self::set_standardization`].
     pub standardization: Option<Standardization<E>>,
+    /// The same without the columns that are indices, where there are such.
+    standardization_beside: Option<Standardization<E>>,
     /// Of as many classes as there are outputs, or none. Copies share them, so that they stay where they are.
     pub class_names: Arc<ClassNames>,
 }
@@ -152,24 +202,87 @@ impl<E: Element> Model<E> {
     pub fn new(tier: Tier, input_size: usize) -> Result<Self> {
         shape::expect_nonzero("input_size", input_size)?;
         shape::product("an input", &[input_size])?;
+        let mut values = try_vec("the layers", 1)?;
+        values.push(Value {
+            size: input_size,
+            region: 0,
+            is_read: false,
+            is_gathered: true,
+        });
         Ok(Self {
             tier,
             input_size,
             output: Output::default(),
             places: Vec::new(),
+            values,
+            indices: Vec::new(),
+            table_parameters: 0,
             state_size: 0,
             parameters: Buffer::new(),
             weights: Vec::new(),
             standardization: None,
+            standardization_beside: None,
             class_names: Arc::default(),
         })
     }
 
     /// Features of the output.
     pub fn output_size(&self) -> usize {
-        self.places
-            .last()
-            .map_or(self.input_size, |place| place.layer.outputs())
+        self.values[self.places.len()].size
+    }
+
+    /// The sizes of all values.
+    fn sizes(&self) -> Vec<usize> {
+        self.values.iter().map(|value| value.size).collect()
+    }
+
+    /// Features of all inputs of a layer together. Those that a residual layer adds count once.
+    pub fn input_size_of(&self, place: &LayerSlot<E>) -> usize {
+        match place.spec {
+            LayerSpec::Concat { .. } => place.layer.outputs(),
+            _ => self.values[place.inputs[0].value].size,
+        }
+    }
+
+    /// Makes the network standardise its inputs, but for the columns that are indices. On an error the model is as it was.
+    pub fn set_standardization(
+        &mut self,
+        standardization: Option<Standardization<E>>,
+    ) -> Result<()> {
+        self.standardization_beside = beside(standardization.as_ref(), &self.indices)?;
+        self.standardization = standardization;
+        Ok(())
+    }
+
+    /// What is done to the inputs.
+    pub fn input_map(&self) -> Option<&Standardization<E>> {
+        let beside = self.standardization_beside.as_ref();
+        beside.or(self.standardization.as_ref())
+    }
+
+    /// Checks the indices in a step of the network's input.
+    ///
+    /// # Errors
+    /// [`Error::Index`]
+    pub fn check_indices(&self, row: &[E], sequence: usize, step: usize) -> Result<()> {
+        for &IndexColumn { column, classes } in &self.indices {
+            if !is_index(row[column], classes) {
+                return Err(Error::Index {
+                    sequence,
+                    step,
+                    column,
+                    value: row[column].to_f64(),
+                    classes,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets what the network gives for a sequence.
+    pub fn set_output(&mut self, output: Output) {
+        self.output = output;
+        self.connect();
     }
 
     /// Number of layers that run over whole sequences: those behind them, if any, need the last step only.
@@ -184,10 +297,12 @@ impl<E: Element> Model<E> {
         }
     }
 
-    /// Number of parameters once a layer of this kind is added.
+    /// Number of parameters once a layer is added whose settings have been checked.
     pub fn parameter_count_with(&self, spec: &LayerSpec) -> Result<usize> {
+        let sizes = self.sizes();
+        spec.check_place(&sizes, self.places.iter().map(|place| &place.spec))?;
         let mut total = self.parameters.len();
-        for tensor in spec.build::<E>(self.output_size()).tensors() {
+        for tensor in spec.build_among::<E>(&sizes).tensors() {
             let what = "the parameters of a layer";
             let len = shape::product(what, &[tensor.rows, tensor.columns])?;
             total = shape::sum(what, &[total, len])?;
@@ -207,7 +322,8 @@ impl<E: Element> Model<E> {
         start: impl FnOnce(&[Tensor], &mut [E]) -> Result<()>,
     ) -> Result<()> {
         let total = self.parameter_count_with(&spec)?;
-        let layer: Arc<dyn Layer<E>> = Arc::from(spec.build(self.output_size()));
+        let layer: Arc<dyn Layer<E>> = Arc::from(spec.build_among(&self.sizes()));
+        let inputs = spec.inputs(self.places.len());
         let first_parameter = self.parameters.len();
         let slot = LayerSlot {
             tensors: layer.tensors(),
@@ -216,6 +332,15 @@ impl<E: Element> Model<E> {
             state: layer.state(),
             regions: layer.regions(),
             gradient_regions: layer.gradient_regions(),
+            input_regions: InputRegions {
+                training: inputs.clone(),
+                predict: inputs.clone(),
+                session: inputs.clone(),
+            },
+            inputs: inputs
+                .into_iter()
+                .map(|value| Input { value, adds: false })
+                .collect(),
             region: self.region_count(),
             first_parameter,
             parameter_count: total - first_parameter,
@@ -234,11 +359,40 @@ impl<E: Element> Model<E> {
         let layers = self.places.len() + 1;
         try_reserve("the layers", &mut self.places, layers)?;
         try_reserve(PACKED, &mut self.weights, layers)?;
+        let count = self.values.len() + 1;
+        try_reserve("the layers", &mut self.values, count)?;
+        let mut indices = self.indices.clone();
+        let mut table_parameters = self.table_parameters;
+        if let LayerSpec::Embedding {
+            columns, classes, ..
+        } = &slot.spec
+        {
+            let specs = self.places.iter().map(|place| &place.spec);
+            for &column in columns {
+                let column = LayerSpec::input_column(specs.clone(), self.output_size(), column)?;
+                indices.push(IndexColumn {
+                    column,
+                    classes: *classes,
+                });
+            }
+            table_parameters += slot.parameter_count;
+        }
+        let standardization_beside = beside(self.standardization.as_ref(), &indices)?;
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].copy_from_slice(&values);
         self.weights.push(weights);
+        self.values.push(Value {
+            size: slot.layer.outputs(),
+            region: slot.region,
+            is_read: false,
+            is_gathered: false,
+        });
         self.places.push(slot);
+        self.connect();
         self.state_size = state_size;
+        self.indices = indices;
+        self.standardization_beside = standardization_beside;
+        self.table_parameters = table_parameters;
         if self.class_names.len() != self.output_size() {
             self.class_names = Arc::default();
         }
@@ -286,20 +440,67 @@ impl<E: Element> Model<E> {
         Regions::new(input, layers, |place| &place.gradient_regions)
     }
 
-    /// The region of a layer's input.
-    pub fn input_region(&self, layer: usize) -> usize {
-        match layer.checked_sub(1) {
-            None => 0,
-            Some(before) => self.places[before].region,
+    /// Finds out who reads what, which depends on the layers and on whether some of them see the last step only.
+    fn connect(&mut self) {
+        let layers = self.sequence_layers();
+        for value in &mut self.values {
+            (value.is_read, value.is_gathered) = (false, false);
+        }
+        if self.output == Output::Last && layers == self.places.len() {
+            self.values[layers].is_gathered = true;
+        }
+        // Backward, the last layer that reads a value is the first to store a gradient of it.
+        for index in (0..self.places.len()).rev() {
+            for input in 0..self.places[index].inputs.len() {
+                let number = self.places[index].inputs[input].value;
+                let across = index >= layers && number <= layers;
+                let seen = self.resolved(number, if index < layers { 0 } else { layers });
+                let predict_region = self.values[seen].region;
+                let session_region = self.values[self.resolved(number, 0)].region;
+                let value = &mut self.values[number];
+                let region = value.region;
+                let is_seen = if across {
+                    &mut value.is_gathered
+                } else {
+                    &mut value.is_read
+                };
+                let adds = std::mem::replace(is_seen, true);
+                let place = &mut self.places[index];
+                place.inputs[input].adds = adds;
+                place.input_regions.training[input] = region;
+                place.input_regions.predict[input] = predict_region;
+                place.input_regions.session[input] = session_region;
+            }
         }
     }
 
-    /// The first region of the layers behind the last one that runs over whole sequences: that of its output.
-    pub fn head_region(&self) -> usize {
-        match self.sequence_layers().checked_sub(1) {
-            None => 0,
-            Some(last) => self.places[last].region,
+    /// The value that a value is where layers that only train are left out: of those behind the first `floor`.
+    pub fn resolved(&self, mut value: usize, floor: usize) -> usize {
+        while value > floor && self.places[value - 1].layer.trains_only() {
+            value = self.places[value - 1].inputs[0].value;
         }
+        value
+    }
+
+    /// The region of the last output in a pass.
+    pub fn output_region(&self, trains: bool) -> usize {
+        let floor = match self.output {
+            Output::Last => self.sequence_layers(),
+            Output::All => 0,
+        };
+        let last = self.places.len();
+        let value = if trains {
+            last
+        } else {
+            self.resolved(last, floor)
+        };
+        self.values[value].region
+    }
+
+    /// The values of which the layers behind the last one that runs over whole sequences read the last step.
+    pub fn gathered(&self) -> impl Iterator<Item = usize> {
+        let values = self.values.iter().enumerate();
+        values.filter_map(|(value, kept)| kept.is_gathered.then_some(value))
     }
 
     /// Whether an output depends on later steps.
@@ -321,13 +522,21 @@ impl<E: Element> Model<E> {
     /// Whether threads share the units of the largest layer that runs over whole sequences.
     pub fn splits_units(&self, batch: usize, threads: usize) -> bool {
         let places = self.places[..self.sequence_layers()].iter();
-        let largest = places.max_by_key(|place| place.parameter_count);
+        let largest = places.max_by_key(|place| match place.spec {
+            LayerSpec::Embedding { .. } => 0,
+            _ => place.parameter_count,
+        });
         largest.is_some_and(|place| place.layer.splits_units(batch, threads))
     }
 
     /// Floating-point operations of one step of one sequence, forward.
     pub fn operations(&self) -> usize {
-        self.parameters.len().saturating_mul(2)
+        self.multiplied_parameters().saturating_mul(2)
+    }
+
+    /// Number of the parameters that each step needs: all but those that are looked up.
+    pub fn multiplied_parameters(&self) -> usize {
+        self.parameters.len() - self.table_parameters
     }
 
     /// The first layer that has parameters to be trained; their number where none has.
@@ -365,16 +574,11 @@ impl<E: Element> Model<E> {
         for (to, from) in copy.places.iter_mut().zip(&self.places) {
             to.trainable = from.trainable;
         }
-        copy.output = self.output;
-        copy.standardization = self.copy_standardization()?;
+        copy.set_output(self.output);
+        copy.set_standardization(copied(self.standardization.as_ref())?)?;
         copy.class_names = Arc::clone(&self.class_names);
         copy.pack()?;
         Ok(copy)
-    }
-
-    fn copy_standardization<F: Element>(&self) -> Result<Option<Standardization<F>>> {
-        let standardization = self.standardization.as_ref();
-        standardization.map(Standardization::try_clone).transpose()
     }
 
     /// A copy that shares nothing that changes.
@@ -384,10 +588,14 @@ impl<E: Element> Model<E> {
             input_size: self.input_size,
             output: self.output,
             places: try_vec("the layers", self.places.len())?,
+            values: self.values.clone(),
+            indices: self.indices.clone(),
+            table_parameters: self.table_parameters,
             state_size: self.state_size,
             parameters: self.parameters.try_clone("the parameters")?,
             weights: try_vec(PACKED, self.places.len())?,
-            standardization: self.copy_standardization()?,
+            standardization: copied(self.standardization.as_ref())?,
+            standardization_beside: copied(self.standardization_beside.as_ref())?,
             class_names: Arc::clone(&self.class_names),
         };
         copy.places.extend(self.places.iter().cloned());
@@ -414,6 +622,24 @@ impl<E: Element> LayerSlot<E> {
             self.pack(pack, parameters, packed.part());
         }
         Ok(())
+    }
+}
+
+fn copied<E: Element, F: Element>(
+    standardization: Option<&Standardization<E>>,
+) -> Result<Option<Standardization<F>>> {
+    standardization.map(Standardization::try_clone).transpose()
+}
+
+/// A standardization that leaves these columns as they are; None where there are no such, or there is none.
+fn beside<E: Element>(
+    standardization: Option<&Standardization<E>>,
+    indices: &[IndexColumn],
+) -> Result<Option<Standardization<E>>> {
+    let columns = indices.iter().map(|index| index.column);
+    match standardization {
+        Some(all) if !indices.is_empty() => all.without(columns).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -122,7 +122,7 @@ impl<E: Element> Network<E> {
     /// [`Error::OutOfMemory`]
     pub fn set_output(&mut self, output: Output) -> Result<()> {
         self.change(|model| {
-            model.output = output;
+            model.set_output(output);
             Ok(())
         })
     }
@@ -159,10 +159,7 @@ impl<E: Element> Network<E> {
             let size = standardization.size();
             shape::expect_len("standardization", size, self.model.input_size)?;
         }
-        self.change(|model| {
-            model.standardization = standardization;
-            Ok(())
-        })
+        self.change(|model| model.set_standardization(standardization))
     }
 
     /// The standardisation of the inputs.

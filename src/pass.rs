@@ -68,7 +68,7 @@ pub struct Workspace<E: Element> {
 const WINDOW_ROWS: usize = 512;
 
 impl<E: Element> Workspace<E> {
-    /// Checks the sizes of a forward pass's arguments against the model.
+    /// Checks the sizes of a forward pass's arguments against the model, and the indices among its inputs.
     pub fn check(model: &Model<E>, call: &ForwardArguments<'_, E>) -> Result<()> {
         let batch = &call.batch;
         Layout::check(batch.batch, batch.steps, batch.lengths)?;
@@ -83,6 +83,17 @@ impl<E: Element> Workspace<E> {
         ] {
             if let Some(buffer) = buffer {
                 shape::expect_len(name, buffer.len(), expected)?;
+            }
+        }
+        if model.indices.is_empty() {
+            return Ok(());
+        }
+        let strides = Strides::new(call.order, batch.batch, batch.steps, model.input_size);
+        for sequence in 0..batch.batch {
+            let length = batch.lengths.map_or(batch.steps, |all| all[sequence]);
+            for step in 0..length {
+                let row = &batch.x[strides.index(sequence, step)..][..model.input_size];
+                model.check_indices(row, sequence, step)?;
             }
         }
         Ok(())
@@ -180,29 +191,25 @@ impl<E: Element> Workspace<E> {
 }
 
 /// The regions of the layers that only see the last step, behind those of the layers before them, which are empty but for
-/// the one that the last outputs are gathered in. None where there is no such thing.
+/// those that last outputs are gathered in. None where there is no such thing.
 fn head_regions<E: Element>(
     model: &Model<E>,
 ) -> impl ExactSizeIterator<Item = RegionShape> + Clone {
-    let input = model.head_region();
-    let layers = &model.places[model.sequence_layers()..];
+    let (before, layers) = model.places.split_at(model.sequence_layers());
     let behind = layers
         .first()
         .map_or(model.region_count(), |first| first.region);
-    let width = match model.sequence_layers().checked_sub(1) {
-        None => model.input_size,
-        Some(last) => model.places[last].layer.outputs(),
-    };
+    let values = &model.values[..=before.len()];
     let count = match model.output {
         crate::Output::Last => model.region_count(),
         crate::Output::All => 0,
     };
     (0..count).map(move |region| {
-        if region == input {
-            return RegionShape::window(width);
-        }
         if region < behind {
-            return RegionShape::window(0);
+            let value = values.binary_search_by_key(&region, |value| value.region);
+            let gathered = value.map(|value| values[value]).ok();
+            let gathered = gathered.filter(|value| value.is_gathered);
+            return RegionShape::window(gathered.map_or(0, |value| value.size));
         }
         let after = layers.partition_point(|place| place.region <= region);
         let place = &layers[after - 1];

@@ -31,8 +31,9 @@ impl<E: Element> Network<E> {
     /// `weight_hh_l{k}` `[gates * units][units]`, `bias_ih_l{k}` `[gates * units]` and `bias_hh_l{k}`, which is 0 but for the
     /// candidate of a GRU; of the reverse direction with `_reverse` behind the name, and what only some cells have as
     /// `weight_hr_l{k}`, `peephole_l{k}`, `h0_l{k}`, `c0_l{k}`. The k-th dense layer has
-    /// those of a `torch.nn.Linear`: `linear{k}.weight` `[units][input]` and `linear{k}.bias` `[units]`. The
-    /// standardization is `standardization.mean` and `standardization.deviation` `[input_size]`. Elements are `F32` or
+    /// those of a `torch.nn.Linear`: `linear{k}.weight` `[units][input]` and `linear{k}.bias` `[units]`, the k-th layer norm
+    /// those of a `torch.nn.LayerNorm`: `norm{k}.weight` and `norm{k}.bias` `[features]`, the k-th embedding that of a
+    /// `torch.nn.Embedding`: `embedding{k}.weight` `[classes][size]`. The standardization is `standardization.mean` and `standardization.deviation` `[input_size]`. Elements are `F32` or
     /// `F64`, as in the network. What the tensors don't tell is JSON under the key `elman` of the metadata.
     ///
     /// The same network gives the same bytes. A file that is already there is replaced as a whole or, after an error or
@@ -189,7 +190,7 @@ struct Version {
     version: u32,
 }
 
-/// What the file has of a tensor: its transpose.
+/// What the file has of a tensor: its transpose, but for that of an embedding.
 struct Entry {
     /// What it does in its layer; None outside layers.
     role: Option<TensorRole>,
@@ -222,6 +223,12 @@ impl Entry {
             TensorRole::InitialCell => (format!("c0_{k}"), vector),
             TensorRole::DenseWeight => (format!("linear{}.weight", &k[1..]), matrix),
             TensorRole::DenseBias => (format!("linear{}.bias", &k[1..]), vector),
+            TensorRole::Embedding => (
+                format!("embedding{}.weight", &k[1..]),
+                vec![tensor.rows, tensor.columns],
+            ),
+            TensorRole::NormGain => (format!("norm{}.weight", &k[1..]), vector),
+            TensorRole::NormBias => (format!("norm{}.bias", &k[1..]), vector),
         };
         let addend = match tensor.role {
             TensorRole::RecurrentBias if !has_candidate_bias => Some(format!("bias_hh_{k}")),
@@ -233,6 +240,14 @@ impl Entry {
             addend,
             shape,
             padding,
+        }
+    }
+
+    /// Columns that the tensor in memory has, where that of the file is its transpose; else 1.
+    fn columns(&self) -> usize {
+        match self.role {
+            Some(TensorRole::Embedding) => 1,
+            _ => self.shape[0] - self.padding,
         }
     }
 
@@ -276,17 +291,18 @@ impl Architecture {
     /// The tensors: the parameters in their flat order, then the standardization.
     fn entries<E: Element>(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
-        let mut inputs = self.input_size;
-        let (mut recurrent, mut others) = (0, 0);
+        let mut sizes = vec![self.input_size];
+        let (mut recurrent, mut dense, mut norms, mut embeddings) = (0, 0, 0, 0);
         for spec in &self.layers {
-            let layer: Box<dyn Layer<E>> = spec.build(inputs);
-            inputs = layer.outputs();
-            let k = if layer.state().is_empty() {
-                &mut others
-            } else {
-                &mut recurrent
-            };
+            let layer: Box<dyn Layer<E>> = spec.build_among(&sizes);
+            sizes.push(layer.outputs());
             let tensors = layer.tensors();
+            let k = match tensors.first().map(|tensor| tensor.role) {
+                Some(TensorRole::DenseWeight) => &mut dense,
+                Some(TensorRole::NormGain) => &mut norms,
+                Some(TensorRole::Embedding) => &mut embeddings,
+                _ => &mut recurrent,
+            };
             let is_candidate_bias = |tensor: &Tensor| tensor.role == TensorRole::CandidateBias;
             let two = tensors.iter().any(is_candidate_bias);
             entries.extend(tensors.iter().map(|tensor| Entry::new(tensor, *k, two)));

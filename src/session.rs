@@ -91,10 +91,11 @@ impl<E: Element> Session<E> {
     /// Runs one step. `x` `[input_size]` is its input, `y` `[output_size]` receives the output of the last layer.
     ///
     /// # Errors
-    /// [`crate::Error::Length`]; the state is then as it was.
+    /// [`crate::Error::Length`], [`crate::Error::Index`]; the state is then as it was.
     pub fn step(&mut self, x: &[E], y: &mut [E]) -> Result<()> {
         shape::expect_len("x", x.len(), self.input_size())?;
         shape::expect_len("y", y.len(), self.output_size())?;
+        self.model.check_indices(x, 0, 0)?;
         in_engine_mode(|| {
             let output = self.advance(x, 1);
             self.give(output, 1, y);
@@ -107,11 +108,12 @@ impl<E: Element> Session<E> {
     /// those of as many calls of [`Self::step`], which take longer: layers run over up to 64 steps at a time.
     ///
     /// # Errors
-    /// [`crate::Error::Length`], [`crate::Error::SizeOverflow`]; the state is then as it was.
+    /// [`crate::Error::Length`], [`crate::Error::SizeOverflow`], [`crate::Error::Index`]; the state is then as it was.
     pub fn run(&mut self, x: &[E], steps: usize, y: &mut [E]) -> Result<()> {
         let (input, output) = (self.input_size(), self.output_size());
         shape::expect_len("x", x.len(), shape::product("x", &[steps, input])?)?;
         shape::expect_len("y", y.len(), shape::product("y", &[steps, output])?)?;
+        self.check_indices(x)?;
         in_engine_mode(|| {
             for block in self.blocks(steps) {
                 let region = self.advance(&x[block.start * input..block.end * input], block.len());
@@ -133,6 +135,7 @@ impl<E: Element> Session<E> {
             let expected = shape::product("values", &[steps, size])?;
             shape::expect_len("values", values.len(), expected)?;
         }
+        self.check_indices(values)?;
         in_engine_mode(|| {
             for block in self.blocks(steps) {
                 let values = &mut values[block.start * size..block.end * size];
@@ -141,6 +144,11 @@ impl<E: Element> Session<E> {
             }
         });
         Ok(())
+    }
+
+    fn check_indices(&self, x: &[E]) -> Result<()> {
+        let mut rows = x.chunks(self.input_size()).enumerate();
+        rows.try_for_each(|(step, row)| self.model.check_indices(row, 0, step))
     }
 
     /// Some steps, cut into blocks that there is room for.
@@ -160,21 +168,21 @@ impl<E: Element> Session<E> {
         for step in 0..steps {
             let row = &mut rows[step * stride..][..size];
             row.copy_from_slice(&x[step * size..][..size]);
-            if let Some(standardization) = &model.standardization {
+            if let Some(standardization) = model.input_map() {
                 standardization.apply_row(row);
             }
         }
-        let mut input = 0;
         for (index, place) in model.places.iter().enumerate() {
             if place.layer.trains_only() {
                 continue;
             }
-            let output = place.region;
+            let inputs = &place.input_regions.session[..];
             let pass = Forward {
                 tier: model.tier,
                 crew: Crew::ALONE,
-                input,
-                output,
+                input: inputs[0],
+                inputs,
+                output: place.region,
                 parameters: &model.parameters[place.parameters()],
                 weights: &model.weights[index],
                 training: None,
@@ -185,9 +193,8 @@ impl<E: Element> Session<E> {
                 let ([row], state) = window.split([(region, last)], (region, Span::Lead));
                 state[..part.len()].copy_from_slice(&row[..part.len()]);
             }
-            input = output;
         }
-        input
+        model.values[model.resolved(model.places.len(), 0)].region
     }
 
     /// Copies the outputs of the block that has just run.

@@ -51,7 +51,7 @@ use crate::{Batch, Element, Error, Network, Output, Result, in_engine_mode, shap
 pub use callbacks::{BatchProgress, Callbacks};
 pub use early_stopping::{EarlyStopping, Watch};
 pub use fit::{Clip, FitOptions, Progress, fit, fit_with};
-use objective::{Objective, Tally, expect_input_size};
+use objective::{Objective, Tally, expect_inputs};
 
 /// How well a network does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,7 +134,7 @@ pub fn predict<E: Element>(
     batch_size: usize,
 ) -> Result<Vec<E>> {
     const WHAT: &str = "the outputs";
-    expect_input_size(network, dataset)?;
+    expect_inputs(network, dataset)?;
     let rows = match network.output() {
         Output::Last => dataset.len(),
         Output::All => dataset.total_steps(),

@@ -56,6 +56,7 @@ fn expect_none(what: &str, work: impl FnOnce()) {
 fn network<E: Element>(tier: Tier, output: Output, threads: usize) -> Network<E> {
     let mut network = Network::with_tier(3, tier).unwrap();
     network.add_dense(7, Activation::Relu).unwrap();
+    network.add_layer_norm(1e-5).unwrap();
     network.add_rnn(40, Activation::Tanh).unwrap();
     network.add_dropout(0.1).unwrap();
     network.add_gru(10, &RecurrentOptions::default()).unwrap();
@@ -66,6 +67,9 @@ fn network<E: Element>(tier: Tier, output: Output, threads: usize) -> Network<E>
     };
     network.add_lstm(12, &lstm).unwrap();
     network.add_lstm(8, &RecurrentOptions::default()).unwrap();
+    network.add_layer_norm(1e-5).unwrap();
+    network.add_residual(7).unwrap();
+    network.add_concat(&[0, 9, 3]).unwrap();
     finished(network, output, threads)
 }
 

@@ -103,6 +103,17 @@ impl<E: Element> Standardization<E> {
         Standardization::new(convert(&self.mean)?, convert(&self.deviation)?)
     }
 
+    /// A copy that leaves some columns as they are.
+    pub(crate) fn without(&self, columns: impl Iterator<Item = usize>) -> Result<Self> {
+        let mut copy = self.try_clone::<E>()?;
+        for column in columns {
+            copy.mean[column] = E::ZERO;
+            copy.deviation[column] = E::ONE;
+            copy.inverse[column] = E::ONE;
+        }
+        Ok(copy)
+    }
+
     /// Number of features.
     pub fn size(&self) -> usize {
         self.mean.len()

@@ -4,7 +4,9 @@
 pub mod activate;
 pub mod copy;
 pub mod dropout;
+pub mod embed;
 pub mod map;
+pub mod norm;
 pub mod pack;
 pub mod product;
 pub mod recurrence;

@@ -183,3 +183,45 @@ impl<E: Element> Kernel<E> for AddProductsBackwards<'_, E> {
         }
     }
 }
+
+/// Copies the first `width` elements of each row, one every so many elements.
+///
+/// # Panics
+/// Where a row is too short.
+pub fn copy_rows<E: Element>(
+    width: usize,
+    (from, from_stride): (&[E], usize),
+    (to, to_stride): (&mut [E], usize),
+) {
+    for (from, to) in from.chunks(from_stride).zip(to.chunks_mut(to_stride)) {
+        to[..width].copy_from_slice(&from[..width]);
+    }
+}
+
+/// Adds the first `width` elements of each row, one every so many elements, to those of another.
+///
+/// # Panics
+/// Where a row is too short.
+pub fn add_rows<E: Element>(tier: Tier, width: usize, from: (&[E], usize), to: (&mut [E], usize)) {
+    tier.run(AddRows { width, from, to });
+}
+
+struct AddRows<'a, E> {
+    width: usize,
+    from: (&'a [E], usize),
+    to: (&'a mut [E], usize),
+}
+
+impl<E: Element> Kernel<E> for AddRows<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) {
+        let from = self.from.0.chunks(self.from.1);
+        for (from, to) in from.zip(self.to.0.chunks_mut(self.to.1)) {
+            for (to, &from) in to[..self.width].iter_mut().zip(&from[..self.width]) {
+                *to += from;
+            }
+        }
+    }
+}

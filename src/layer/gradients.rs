@@ -76,7 +76,7 @@ impl<'a, E: Element> Gradients<'a, E> {
     }
 
     /// The rows of the window, the last one first.
-    fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
         pieces_backwards(self.shards, self.held.clone(), self.window.clone())
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Network, parameters};
 use crate::activation::Activation;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, try_vec};
 use crate::init::{Initializer, TensorRole};
 use crate::layer::LayerSpec;
 use crate::layer::options::RecurrentOptions;
@@ -96,6 +96,77 @@ impl<E: Element> Network<E> {
         self.add(LayerSpec::Activation { activation })
     }
 
+    /// Adds layer normalisation (Ba et al. 2016): of the features x of each step, y = (x - m) / sqrt(v + epsilon) ∘ g + b, where
+    /// m is their mean and v their (population) variance, as PyTorch's `LayerNorm` has it, whose epsilon is 1e-5. The
+    /// parameters are g and b, `[features]` each, which start at 1 and 0.
+    ///
+    /// Sums over the features are 16 chains, whose elements are 16 apart, added from the first chain to the last.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where `epsilon` is below the smallest normal `f32` or not finite as
+    /// one; [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn add_layer_norm(&mut self, epsilon: f64) -> Result<()> {
+        self.add(LayerSpec::LayerNorm { epsilon })
+    }
+
+    /// Adds an embedding: some `columns` of the network's input are indices, and each is replaced by its row of a table
+    /// `[classes][size]`, as with PyTorch's `Embedding`; the other columns pass as they are. The order stays: the row stands
+    /// where its index stood, so an input a, i, b with column 1 an index becomes a, E\[i\], b, of `2 + size` features. All
+    /// columns share the table; further embeddings, behind this one and before all other layers, have tables of their own for
+    /// columns that have passed, counted in what they get. The parameters are the table, which starts with numbers from the
+    /// normal distribution.
+    ///
+    /// An index is an integer of at least 0 and less than `classes`, as a floating-point number. Each call that takes
+    /// inputs checks the indices of all steps that count before it changes anything. A standardisation leaves them as they
+    /// are, and their gradient is 0. The gradient of a row of the table is the sum over the steps that name it, from the last
+    /// step to the first, within a step from the shortest sequence to the longest, and within a row from the last column to
+    /// the first; rows that no step names are not touched.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`](crate::Error::ZeroSize); [`Error::OutOfRange`](crate::Error::OutOfRange) for more than 2^24
+    /// classes; [`Error::IndexOutOfRange`](crate::Error::IndexOutOfRange) for a column that is not there;
+    /// [`Error::Mismatch`](crate::Error::Mismatch) for one that is named twice or part of another embedding's row, and where
+    /// the network has layers that are no embeddings; [`Error::SizeOverflow`](crate::Error::SizeOverflow),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn add_embedding(&mut self, columns: &[usize], classes: usize, size: usize) -> Result<()> {
+        let mut own = try_vec("the columns", columns.len())?;
+        own.extend_from_slice(columns);
+        self.add(LayerSpec::Embedding {
+            columns: own,
+            classes,
+            size,
+        })
+    }
+
+    /// Adds a layer whose output is those of earlier layers side by side, in the order of `layers`: 0 is the network's input
+    /// (standardised, if it is), i the output of the i-th layer that was added, dropout and activations counted. Some may be
+    /// there twice. Only what `layers` names is passed on, so as a rule the layer before is one of them.
+    ///
+    /// With [`Output::Last`](crate::Output::Last) the layers behind the last recurrent one run over the last step of each
+    /// sequence alone; what they read of earlier layers is then the last of these, which of a bidirectional layer is what
+    /// [`LastOutput`](crate::LastOutput) has it.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`](crate::Error::ZeroSize) for no layers,
+    /// [`Error::IndexOutOfRange`](crate::Error::IndexOutOfRange) for one that has not been added,
+    /// [`Error::SizeOverflow`](crate::Error::SizeOverflow), [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn add_concat(&mut self, layers: &[usize]) -> Result<()> {
+        let mut own = try_vec("the layers", layers.len())?;
+        own.extend_from_slice(layers);
+        self.add(LayerSpec::Concat { layers: own })
+    }
+
+    /// Adds a layer that adds the output of an earlier layer, counted as in [`Self::add_concat`], to that of the layer before
+    /// (He et al. 2015, arXiv 1512.03385): a layer that is to learn what its input lacks is followed by one that adds its
+    /// input.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`](crate::Error::IndexOutOfRange) for a layer that has not been added,
+    /// [`Error::Mismatch`](crate::Error::Mismatch) for one of another size, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn add_residual(&mut self, layer: usize) -> Result<()> {
+        self.add(LayerSpec::Residual { layer })
+    }
+
     fn add(&mut self, spec: LayerSpec) -> Result<()> {
         spec.check()?;
         let model = Self::unshared(&mut self.model)?;
@@ -150,12 +221,11 @@ impl<E: Element> Network<E> {
 
     /// What each layer is, from the input on.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo<'_>> {
-        let mut inputs = self.model.input_size;
-        self.model.places.iter().map(move |place| {
-            let outputs = place.layer.outputs();
-            let inputs = std::mem::replace(&mut inputs, outputs);
-            LayerInfo::new(place, inputs)
-        })
+        let model = &*self.model;
+        model
+            .places
+            .iter()
+            .map(move |place| LayerInfo::new(place, model.input_size_of(place)))
     }
 }
 
@@ -164,7 +234,7 @@ impl<E: Element> Network<E> {
 #[non_exhaustive]
 pub struct LayerInfo<'a> {
     /// Its kind, with the settings that only this kind has.
-    pub kind: LayerKind,
+    pub kind: LayerKind<'a>,
     /// The options of a recurrent layer.
     pub options: Option<&'a RecurrentOptions>,
     /// Features of a step that it takes.
@@ -182,7 +252,7 @@ pub struct LayerInfo<'a> {
 
 /// A kind of layer and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LayerKind {
+pub enum LayerKind<'a> {
     /// h_t = f(x_t W_x + h_{t-1} W_h + b)
     Rnn {
         /// f
@@ -206,6 +276,30 @@ pub enum LayerKind {
     Activation {
         /// The function.
         activation: Activation,
+    },
+    /// Layer normalisation.
+    LayerNorm {
+        /// What is added to the variance.
+        epsilon: f64,
+    },
+    /// Rows of a table in the place of their indices.
+    Embedding {
+        /// The columns of the layer's input that are indices.
+        columns: &'a [usize],
+        /// Rows of the table.
+        classes: usize,
+        /// Elements of each.
+        size: usize,
+    },
+    /// Outputs of earlier layers side by side.
+    Concat {
+        /// Which: 0 is the network's input, i the output of the i-th layer.
+        layers: &'a [usize],
+    },
+    /// The output of an earlier layer, added to that of the layer before.
+    Residual {
+        /// Which: 0 is the network's input, i the output of the i-th layer.
+        layer: usize,
     },
 }
 
@@ -250,6 +344,18 @@ impl<'a> LayerInfo<'a> {
             &LayerSpec::Dense { activation, .. } => LayerKind::Dense { activation },
             &LayerSpec::Dropout { rate } => LayerKind::Dropout { rate },
             &LayerSpec::Activation { activation } => LayerKind::Activation { activation },
+            &LayerSpec::LayerNorm { epsilon } => LayerKind::LayerNorm { epsilon },
+            LayerSpec::Embedding {
+                columns,
+                classes,
+                size,
+            } => LayerKind::Embedding {
+                columns,
+                classes: *classes,
+                size: *size,
+            },
+            LayerSpec::Concat { layers } => LayerKind::Concat { layers },
+            &LayerSpec::Residual { layer } => LayerKind::Residual { layer },
         };
         Self {
             kind,
@@ -282,8 +388,8 @@ impl<'a> LayerInfo<'a> {
 }
 
 impl TensorInfo {
-    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
-    /// "h_0" and "c_0" of what only some recurrent layers have.
+    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one, "g" and "b" of a
+    /// layer norm; "q", "p", "R", "h_0" and "c_0" of what only some recurrent layers have.
     pub fn name(&self) -> &'static str {
         self.role.name()
     }

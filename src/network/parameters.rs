@@ -106,7 +106,7 @@ pub(super) fn draw<E: Element>(
         (own, rest) = rest.split_at_mut(tensor.len());
         let fan_in = match tensor.role {
             _ if tensor.is_matrix() => tensor.rows,
-            TensorRole::Peephole => tensor.rows,
+            TensorRole::Peephole | TensorRole::Embedding => tensor.rows,
             _ => inputs,
         };
         let (gates, units) = (tensor.gates, tensor.columns / tensor.gates);

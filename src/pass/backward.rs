@@ -280,12 +280,8 @@ impl<E: Element> BackwardPass<'_, E> {
         let layers = first..model.places.len();
         let activations = head.activations.rows(&head.layout, 0..1);
         let mut deltas = head.deltas.rows_mut(&head.layout, 0..1);
-        let output = model.places[layers.clone()]
-            .last()
-            .map(|place| place.region);
-        let output = output.unwrap_or(model.head_region());
-        self.read(&mut deltas, output);
-        self.layers(layers, &activations, &mut deltas, first > 0, None);
+        self.read(&mut deltas, model.output_region(true));
+        self.layers(layers, &activations, &mut deltas, None);
     }
 
     /// Runs a window of the only shard of a task.
@@ -300,24 +296,17 @@ impl<E: Element> BackwardPass<'_, E> {
         }
         let activations = sequence.activations.rows(&sequence.layout, 0..all);
         let mut deltas = sequence.deltas.rows_mut(&sequence.layout, steps.clone());
-        let region = model.head_region();
-        let output = model.places[..layers]
-            .last()
-            .map_or(0, |place| place.region);
         match model.output {
             Output::All => {
-                self.read(&mut deltas, output);
-                self.layers(0..layers, &activations, &mut deltas, false, None);
+                self.read(&mut deltas, model.output_region(true));
+                self.layers(0..layers, &activations, &mut deltas, None);
             }
             Output::Last => {
                 let head = head.deltas.rows(&head.layout, 0..1);
-                let last = (head.get(region, Span::Step(0)), head.stride(region));
-                let block = deltas.block();
-                deltas.get_mut(output, block).fill(E::ZERO);
-                if layers == 0 {
-                    read_ends(&mut deltas, last);
+                self.layers(0..layers, &activations, &mut deltas, Some(&head));
+                if self.input_gradient {
+                    self.end_input(&head, &mut deltas);
                 }
-                self.layers(0..layers, &activations, &mut deltas, false, Some(last));
             }
         }
 
@@ -329,38 +318,71 @@ impl<E: Element> BackwardPass<'_, E> {
         }
     }
 
-    /// Runs some layers backward. `below` tells that there are more, and `last` is the gradient of what has been gathered of
-    /// the output of the last one.
+    /// Runs some layers backward. `head` has the gradients of what has been gathered of their outputs.
     fn layers(
         &self,
         layers: Range<usize>,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
-        below: bool,
-        mut last: Option<(&[E], usize)>,
+        head: Option<&Rows<'_, E>>,
     ) {
         let model = self.model;
-        let first = layers.start;
+        let first_wanted = match self.input_gradient {
+            true => 0,
+            false => self.first + 1,
+        };
         for index in layers.rev().take_while(|&index| index >= self.first) {
             let place = &model.places[index];
+            let value = &model.values[index + 1];
+            let is_given = head.is_none() && index + 1 == model.places.len();
+            if !value.is_read && !is_given {
+                deltas.get_mut(place.region, deltas.block()).fill(E::ZERO);
+            }
+            let last = head.filter(|_| value.is_gathered);
+            let input = place.inputs[0];
             let pass = Backward {
                 tier: model.tier,
                 crew: self.crew,
-                input: model.input_region(index),
+                input: place.input_regions.training[0],
+                inputs: &place.inputs,
+                regions: &place.input_regions.training,
                 output: place.region,
                 parameters: model.layer_parameters(index),
                 weights: self.weights.layer(index),
                 state_gradient: self.dstate_out.map(|state| &state[place.first_state..]),
                 state_stride: model.state_size,
-                last_gradient: last.take(),
-                input_gradient: self.input_gradient
-                    || index > self.first && (index > first || below),
-                accumulate: false,
+                last_gradient: last.map(|head| last_rows(head, place.region)),
+                first_wanted,
+                input_gradient: input.value >= first_wanted,
+                accumulate: input.adds,
                 start_gradient: self.start_gradient,
                 own_start: self.own_start,
                 training: self.training.key(index),
             };
             place.layer.backward(&pass, activations, deltas);
+        }
+    }
+
+    /// The gradients of the last inputs, as far as layers only see these, arrive where the sequences end.
+    fn end_input(&self, head: &Rows<'_, E>, deltas: &mut RowsMut<'_, E>) {
+        let input = &self.model.values[0];
+        if !input.is_read {
+            deltas.get_mut(0, deltas.block()).fill(E::ZERO);
+        }
+        if !input.is_gathered {
+            return;
+        }
+        let (last, last_stride) = last_rows(head, 0);
+        let (layout, stride) = (deltas.layout(), deltas.stride(0));
+        for step in deltas.steps() {
+            let ended = layout.rows(step + 1);
+            let rows = deltas.get_mut(0, Span::Step(step)).chunks_mut(stride);
+            for (row, gradient) in rows.enumerate().skip(ended) {
+                let last = &last[row * last_stride..][..input.size];
+                for (gradient, &last) in gradient.iter_mut().zip(last) {
+                    *gradient += last;
+                }
+            }
         }
     }
 
@@ -380,7 +402,7 @@ impl<E: Element> BackwardPass<'_, E> {
         }
         let pass = &Gradients {
             tier: self.model.tier,
-            input: self.model.input_region(index),
+            input: place.input_regions.training[0],
             output: place.region,
             shards,
             held: match self.model.looks_ahead() {
@@ -447,11 +469,17 @@ impl<E: Element> BackwardPass<'_, E> {
     /// The gradients of the window's inputs, to the caller; 0 behind the end of a sequence.
     fn write_input(&self, deltas: &mut RowsMut<'_, E>, dx: &mut CallerSequences<'_, E>) {
         let (layout, stride) = (deltas.layout(), deltas.stride(0));
-        if let Some(standardization) = &self.model.standardization {
+        if let Some(standardization) = self.model.input_map() {
             for row in deltas.get_mut(0, deltas.block()).chunks_mut(stride) {
                 for (dx, &inverse) in row.iter_mut().zip(standardization.inverse()) {
                     *dx *= inverse;
                 }
+            }
+        }
+        // Where a layer beside the embedding reads an index as a number, too.
+        for row in deltas.get_mut(0, deltas.block()).chunks_mut(stride) {
+            for index in &self.model.indices {
+                row[index.column] = E::ZERO;
             }
         }
         for step in deltas.steps() {
@@ -477,20 +505,12 @@ const WORTH_MEETING: usize = 400_000;
 /// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes.
 fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
     let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
-    let least = SMALL_WINDOW.max(model.parameters.len() / 2) / columns.max(1);
+    let least = SMALL_WINDOW.max(model.multiplied_parameters() / 2) / columns.max(1);
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
     (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most)
 }
 
-/// The gradients of the last inputs of a network whose layers only see them arrive where the sequences end.
-fn read_ends<E: Element>(deltas: &mut RowsMut<'_, E>, (last, last_stride): (&[E], usize)) {
-    let (layout, stride) = (deltas.layout(), deltas.stride(0));
-    for step in deltas.steps() {
-        let ended = layout.rows(step + 1);
-        let rows = deltas.get_mut(0, Span::Step(step)).chunks_mut(stride);
-        for (row, gradient) in rows.enumerate().skip(ended) {
-            let size = gradient.len().min(last.len() - row * last_stride);
-            gradient[..size].copy_from_slice(&last[row * last_stride..][..size]);
-        }
-    }
+/// The rows of a region that last outputs are gathered in, and the distance of one from the next.
+fn last_rows<'a, E: Element>(head: &'a Rows<'_, E>, region: usize) -> (&'a [E], usize) {
+    (head.get(region, Span::Step(0)), head.stride(region))
 }

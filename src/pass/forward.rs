@@ -91,26 +91,15 @@ impl<E: Element> ForwardPass<'_, E> {
             if start == 0 {
                 self.read_state(&mut window);
             }
-            let (output, last) = self.layers(layers.clone(), &mut window, 0);
+            self.layers(layers.clone(), &mut window);
             if let Some(state_out) = state_out {
                 self.write_states(&window, state_out);
             }
             match model.output {
-                Output::Last => {
-                    let region = model.head_region();
-                    let stride = head.stride(region);
-                    let to = head.get_mut(region, Span::Step(0));
-                    match last {
-                        Some(last) => model.places[last]
-                            .layer
-                            .gather_last(&window, output, to, stride),
-                        None => ended_rows(&window, output, |row, values| {
-                            to[row * stride..][..values.len()].copy_from_slice(values);
-                        }),
-                    }
-                }
+                Output::Last => self.gather(&window, &mut head),
                 Output::All => {
                     if let Some(y) = y {
+                        let output = model.output_region(self.training.is_some());
                         self.write_outputs(&window, output, y);
                     }
                 }
@@ -121,43 +110,59 @@ impl<E: Element> ForwardPass<'_, E> {
             start = end;
         }
         if model.output == Output::Last {
-            let first = model.head_region();
-            let (output, _) = self.layers(layers.end..model.places.len(), &mut head, first);
+            self.layers(layers.end..model.places.len(), &mut head);
             if let Some(y) = y {
+                let output = model.output_region(self.training.is_some());
                 y.write(model.tier, &head, output);
             }
         }
     }
 
-    /// Runs some layers, the first of which has its input in region `input`. Returns the region of the last output, and the
-    /// layer that has made it.
-    fn layers(
-        &self,
-        layers: Range<usize>,
-        window: &mut RowsMut<'_, E>,
-        mut input: usize,
-    ) -> (usize, Option<usize>) {
+    /// Runs some layers.
+    fn layers(&self, layers: Range<usize>, window: &mut RowsMut<'_, E>) {
         let model = self.model;
-        let mut last = None;
         for index in layers {
-            let layer = &model.places[index].layer;
-            if layer.trains_only() && self.training.is_none() {
-                continue;
-            }
-            let output = model.places[index].region;
+            let place = &model.places[index];
+            let inputs = match self.training {
+                Some(_) => &place.input_regions.training,
+                None if place.layer.trains_only() => continue,
+                None => &place.input_regions.predict,
+            };
             let pass = Forward {
                 tier: model.tier,
                 crew: self.crew,
-                input,
-                output,
+                input: inputs[0],
+                inputs,
+                output: place.region,
                 parameters: model.layer_parameters(index),
                 weights: &model.weights[index],
                 training: self.training.map(|training| training.key(index)),
             };
-            layer.forward(&pass, window);
-            (input, last) = (output, Some(index));
+            place.layer.forward(&pass, window);
         }
-        (input, last)
+    }
+
+    /// Copies what the layers of the last step read of the sequences that end in the window.
+    fn gather(&self, window: &RowsMut<'_, E>, head: &mut RowsMut<'_, E>) {
+        let model = self.model;
+        for value in model.gathered() {
+            let region = model.values[value].region;
+            let from = match self.training {
+                Some(_) => region,
+                None => model.values[model.resolved(value, 0)].region,
+            };
+            let stride = head.stride(region);
+            let to = head.get_mut(region, Span::Step(0));
+            match value.checked_sub(1) {
+                Some(index) => {
+                    let layer = &model.places[index].layer;
+                    layer.gather_last(window, from, to, stride);
+                }
+                None => ended_rows(window, from, |row, values| {
+                    to[row * stride..][..values.len()].copy_from_slice(values);
+                }),
+            }
+        }
     }
 
     /// The states of the recurrent layers: their regions, their places in a sequence's state, and their own starts.
@@ -176,7 +181,7 @@ impl<E: Element> ForwardPass<'_, E> {
     fn read_input(&self, window: &mut RowsMut<'_, E>) {
         let size = self.model.input_size;
         window.read(self.model.tier, 0, self.batch.x, self.x_strides);
-        if let Some(standardization) = &self.model.standardization {
+        if let Some(standardization) = self.model.input_map() {
             let stride = window.stride(0);
             for row in window.get_mut(0, window.block()).chunks_mut(stride) {
                 standardization.apply_row(&mut row[..size]);

@@ -133,7 +133,7 @@ impl<E: Element> Optimizer<E> {
         if let Some(count) = settings.parameters {
             let state = optimizer.resume(count, settings.beta_powers)?;
             for (entry, values) in entries.iter().zip(state) {
-                contents.read(&entry.name, values, |value, element| *value = element);
+                contents.read(&entry.name, 1, values, |value, element| *value = element);
             }
         }
         Ok(optimizer)

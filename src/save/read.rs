@@ -72,11 +72,14 @@ impl<'a> Contents<'a> {
     }
 
     /// The description of a network, as far as it can be checked by itself.
-    fn architecture(&self) -> Result<Architecture> {
+    fn architecture<E: Element>(&self) -> Result<Architecture> {
         let architecture: Architecture = self.description(KEY, "a network")?;
+        let mut sizes = vec![architecture.input_size];
         for (index, spec) in architecture.layers.iter().enumerate() {
             spec.check()
+                .and_then(|()| spec.check_place(&sizes, architecture.layers[..index].iter()))
                 .map_err(|error| self.fault(&format!("the metadata: layers[{index}]: {error}")))?;
+            sizes.push(spec.build_among::<E>(&sizes).outputs());
         }
         let count = architecture.layers.len();
         let mut before = None;
@@ -120,12 +123,12 @@ impl<'a> Contents<'a> {
 
     /// The network and where its training is. The layers are only made once the file is known to have their parameters.
     pub(super) fn model<E: Element>(&self, tier: Tier) -> Result<(Model<E>, Position)> {
-        let architecture = self.architecture()?;
+        let architecture = self.architecture::<E>()?;
         let entries = architecture.entries::<E>();
         self.check::<E>(&entries)?;
         let mut model = Model::new(tier, architecture.input_size)
             .map_err(|error| self.fault(&format!("the metadata: {error}")))?;
-        model.output = architecture.output;
+        model.set_output(architecture.output);
         for spec in architecture.layers {
             model.add(spec)?;
         }
@@ -138,7 +141,9 @@ impl<'a> Contents<'a> {
             if entry.padding > 0 {
                 let mut both = try_vec("a bias", entry.len())?;
                 both.resize(entry.len(), E::ZERO);
-                self.read(&entry.name, &mut both, |value, element| *value = element);
+                self.read(&entry.name, entry.shape[0], &mut both, |value, element| {
+                    *value = element
+                });
                 let before = &mut model.parameters[first - entry.len()..end];
                 let (before, values) = before.split_at_mut(entry.len());
                 for (value, &element) in before.iter_mut().zip(&both[..entry.padding]) {
@@ -152,10 +157,12 @@ impl<'a> Contents<'a> {
             }
             let values = &mut model.parameters[first..end];
             first = end;
-            self.read(&entry.name, values, |value, element| *value = element);
+            self.read(&entry.name, entry.columns(), values, |value, element| {
+                *value = element
+            });
             if let Some(addend) = &entry.addend {
                 // Adding 0 would turn -0 into 0.
-                self.read(addend, values, |value, element| {
+                self.read(addend, entry.columns(), values, |value, element| {
                     if element != E::ZERO {
                         *value += element;
                     }
@@ -178,20 +185,29 @@ impl<'a> Contents<'a> {
             let column = |name| {
                 let mut values = try_vec("a standardization", model.input_size)?;
                 values.resize(model.input_size, E::ZERO);
-                self.read(name, &mut values, |value, element| *value = element);
+                self.read(name, model.input_size, &mut values, |value, element| {
+                    *value = element
+                });
                 Ok(values)
             };
             let standardization = Standardization::new(column(MEAN)?, column(DEVIATION)?);
-            model.standardization = Some(standardization.map_err(|error| match error {
+            let standardization = standardization.map_err(|error| match error {
                 Error::OutOfMemory { .. } => error,
                 error => self.fault(&format!("the standardization: {error}")),
-            })?);
+            })?;
+            model.set_standardization(Some(standardization))?;
         }
         Ok((model, architecture.training))
     }
 
-    /// Calls `put` with each of `values` and its element of the tensor, which holds the transpose.
-    pub(super) fn read<E: Element>(&self, name: &str, values: &mut [E], put: impl Fn(&mut E, E)) {
+    /// Calls `put` with each of `values` and its element of the tensor, which holds the transpose of so many columns.
+    pub(super) fn read<E: Element>(
+        &self,
+        name: &str,
+        columns: usize,
+        values: &mut [E],
+        put: impl Fn(&mut E, E),
+    ) {
         let Some(info) = self.metadata.info(name) else {
             unreachable!("the tensors have been checked");
         };
@@ -212,9 +228,8 @@ impl<'a> Contents<'a> {
             .iter()
             .map(|&bytes| E::from_bits_u64(u64::from_le_bytes(bytes)));
         let mut elements = singles.chain(doubles);
-        let units = info.shape[0];
-        for unit in 0..units {
-            let column = values[unit..].iter_mut().step_by(units);
+        for column in 0..columns {
+            let column = values[column..].iter_mut().step_by(columns);
             for (value, element) in column.zip(&mut elements) {
                 put(value, element);
             }

@@ -58,7 +58,7 @@ impl<'a, E: Element> Image<'a, E> {
         let standardization = standardization.flat_map(|s| [s.mean(), s.deviation()]);
         for (entry, values) in self.entries.iter().zip(parameters.chain(standardization)) {
             (0..entry.padding).try_for_each(|_| put(out, E::ZERO))?;
-            let units = entry.shape[0] - entry.padding;
+            let units = entry.columns();
             let mut rows = (0..units).flat_map(|unit| values[unit..].iter().step_by(units));
             rows.try_for_each(|&value| put(out, value))?;
             if entry.addend.is_some() {

@@ -57,7 +57,7 @@ impl<'a, E: Element> Objective<'a, E> {
         loss: Loss,
         class_weights: Option<&'a [E]>,
     ) -> Result<Self> {
-        expect_input_size(network, dataset)?;
+        expect_inputs(network, dataset)?;
         let wanted = Kind {
             classes: matches!(loss, Loss::SoftmaxCrossEntropy { .. }),
             size: network.output_size(),
@@ -190,16 +190,26 @@ impl<'a, E: Element> Objective<'a, E> {
 }
 
 /// # Errors
-/// [`Error::Mismatch`] where the steps of the data set are no inputs of the network.
-pub fn expect_input_size<E: Element>(network: &Network<E>, dataset: &Dataset<E>) -> Result<()> {
-    if dataset.input_size() == network.input_size() {
+/// [`Error::Mismatch`] where the steps of the data set are no inputs of the network, [`Error::Index`] where one has an index
+/// that names no class.
+pub fn expect_inputs<E: Element>(network: &Network<E>, dataset: &Dataset<E>) -> Result<()> {
+    let size = network.input_size();
+    if dataset.input_size() != size {
+        return Err(Error::Mismatch {
+            name: "the number of features of the data set",
+            actual: dataset.input_size().to_string(),
+            expected: format!("{size}, as many as the network takes"),
+        });
+    }
+    if network.model().indices.is_empty() {
         return Ok(());
     }
-    Err(Error::Mismatch {
-        name: "the number of features of the data set",
-        actual: dataset.input_size().to_string(),
-        expected: format!("{}, as many as the network takes", network.input_size()),
-    })
+    for sequence in 0..dataset.len() {
+        for (step, row) in dataset.sequence(sequence).chunks(size).enumerate() {
+            network.model().check_indices(row, sequence, step)?;
+        }
+    }
+    Ok(())
 }
 
 /// A score in the making.
