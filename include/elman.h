@@ -848,7 +848,120 @@ elman_status elman_get_recurrent_options(const elman_network *network,
 
 
 /*
- * 5. What a network is made of
+ * 5. Layers around the cells
+ * --------------------------
+ *
+ * Layer normalisation, embeddings, and layers that look back: a network is a list of layers, each of which takes the output of
+ * the one before, but for those that take outputs of earlier ones, too. Where a function takes the number of an earlier
+ * output, 0 is the network's input (standardised, if it is), and i the output of the i-th layer that was added, dropout and
+ * activations counted.
+ *
+ * With ELMAN_OUTPUT_LAST the layers behind the last recurrent one run over the last step of each sequence alone. What they
+ * take of earlier layers is then the last of these, which of a bidirectional layer is what its option says.
+ */
+
+/**
+ * Adds layer normalisation (Ba et al. 2016, as PyTorch's LayerNorm): y = (x - m) / sqrt(v + epsilon) g + b, element by
+ * element, where m is the mean of the features of the step and v their variance (the mean of the squared differences).
+ *
+ *   epsilon     at least the smallest normal float; PyTorch's is 1e-5f
+ *
+ * The parameters are g [features], which starts at 1, and b [features], which starts at 0.
+ *
+ * Pointers from elman_gradients() end. The gradients of the new layer are 0.
+ *
+ * Errors: NULL, OUT_OF_RANGE, OUT_OF_MEMORY.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_layer_norm(elman_network *network, float epsilon);
+
+/**
+ * Adds an embedding, which replaces indices by rows of a table [classes][size], as PyTorch's Embedding does. Some columns of
+ * the network's input are indices; the others pass as they are.
+ *
+ *   columns     [count] which columns of its input are indices, each once, in any order
+ *   count       at least 1
+ *   classes     rows of the table, 1 to 2^24
+ *   size        elements of each, at least 1
+ *
+ * A row stands where its index stood: of an input a, i, b with columns {1} the output is a, then the row of i, then b, in all
+ * 2 + size features. The columns share the table. Embeddings come before all other layers; a second one, for another table,
+ * counts the columns of the first one's output, and may name those that have passed there.
+ *
+ * The parameters are the table, which starts with numbers from the normal distribution (mean 0, deviation 1).
+ *
+ * An index is a float that is an integer, at least 0 and less than `classes`. Every function that gets inputs, those of
+ * sessions and elman_fit() too, looks at the indices of all steps that count (not at the padding behind lengths) before it
+ * changes anything, and refuses a wrong one with OUT_OF_RANGE and a message that names its sequence, step, column and
+ * value. elman_set_standardization() leaves these columns as they are; dx is 0 there. The gradient of a row of the table is
+ * the sum over the steps that name it, from the last step to the first, within a step from the shortest sequence to the
+ * longest, and within a row from the last column to the first; the gradients of other rows are not touched.
+ *
+ * Pointers from elman_gradients() end. The gradients of the new layer are 0.
+ *
+ * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; OUT_OF_RANGE for `classes` and for a column that is not
+ * there; MISMATCH for a column that is named twice or lies in another embedding's row, and where the network has layers that
+ * are no embeddings.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_embedding(elman_network *network,
+                                 const size_t *columns,
+                                 size_t count,
+                                 size_t classes,
+                                 size_t size);
+
+/**
+ * Adds a layer that gives outputs of earlier layers side by side. It has no parameters.
+ *
+ *   layers      [count] which, in this order: 0 is the network's input, i the output of the i-th layer that was added; some
+ *               may be there twice
+ *   count       at least 1
+ *
+ * What is not named is not passed on: as a rule the layer before, whose number is elman_layer_count(), is one of them.
+ *
+ * Pointers from elman_gradients() end.
+ *
+ * Errors: NULL, ALIGNMENT, ZERO_SIZE, SIZE_OVERFLOW, OUT_OF_MEMORY; OUT_OF_RANGE for a layer that has not been added.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_concat(elman_network *network,
+                              const size_t *layers,
+                              size_t count);
+
+/**
+ * Adds a layer that adds the output of an earlier layer to that of the layer before, element by element (He et al. 2015). It
+ * has no parameters.
+ *
+ *   layer       which: 0 is the network's input, i the output of the i-th layer that was added; it has as many features as
+ *               the layer before
+ *
+ * Pointers from elman_gradients() end.
+ *
+ * Errors: NULL, OUT_OF_MEMORY; OUT_OF_RANGE for a layer that has not been added, MISMATCH for one of another size.
+ * Threads: needs the network to itself. Since 0.1.
+ */
+elman_status elman_add_residual(elman_network *network,
+                                size_t layer);
+
+/**
+ * The numbers that a layer was added with: the columns of an embedding, the layers of elman_add_concat(), the one layer of
+ * elman_add_residual(). Other kinds have none.
+ *
+ *   layer       its number, from 0 at the input
+ *   numbers     [count] receives them
+ *   count       number_count of its elman_layer_info
+ *
+ * Errors: NULL, ALIGNMENT; OUT_OF_RANGE for `layer`; LENGTH where `count` is another number.
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_get_layer_numbers(const elman_network *network,
+                                     size_t layer,
+                                     size_t *numbers,
+                                     size_t count);
+
+
+/*
+ * 6. What a network is made of
  * ----------------------------
  *
  * Its layers, counted from 0, with their places in the flat parameters and in a sequence's state: of a network that was
@@ -867,6 +980,14 @@ elman_status elman_get_recurrent_options(const elman_network *network,
 #define ELMAN_LAYER_GRU 4
 /** Long short-term memory, of elman_add_lstm(). */
 #define ELMAN_LAYER_LSTM 5
+/** Layer normalisation, of elman_add_layer_norm(). */
+#define ELMAN_LAYER_NORM 6
+/** An embedding, of elman_add_embedding(). */
+#define ELMAN_LAYER_EMBEDDING 7
+/** Outputs of earlier layers side by side, of elman_add_concat(). */
+#define ELMAN_LAYER_CONCAT 8
+/** The addition of an earlier output, of elman_add_residual(). */
+#define ELMAN_LAYER_RESIDUAL 9
 
 /** What a layer is. Later versions may add fields at the end, and kinds. */
 typedef struct {
@@ -898,6 +1019,12 @@ typedef struct {
   double alpha;
   /** The parameter beta of its activation; 0 where that has none. */
   double beta;
+  /** Of layer normalisation, what is added to the variance; else 0. */
+  double epsilon;
+  /** Of an embedding, the rows of its table; else 0. */
+  size_t classes;
+  /** How many numbers it was added with: elman_get_layer_numbers(). */
+  size_t number_count;
 } elman_layer_info;
 
 /** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */
@@ -905,7 +1032,8 @@ typedef struct {
   /** Size of the struct in bytes, which is its version. */
   size_t size;
   /**
-   * Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
+   * Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one, "g" and "b"
+   * of layer normalisation, "E" of an embedding; "q", "p", "R",
    * "h_0" and "c_0" of what only some recurrent layers have. It is never freed.
    */
   const char *name;
@@ -982,7 +1110,7 @@ elman_status elman_set_trainable(elman_network *network,
 
 
 /*
- * 6. Running a network
+ * 7. Running a network
  * --------------------
  *
  * Buffers are row-major. x is [batch][steps][input_size]. Sequences may differ in length: `lengths` says how many
@@ -1027,7 +1155,7 @@ elman_status elman_predict(const elman_network *network,
 
 
 /*
- * 7. Streams: one step or a block of steps at a time
+ * 8. Streams: one step or a block of steps at a time
  * --------------------------------------------------
  *
  * A session runs one sequence in steps or blocks of steps and keeps the state between the calls. The outputs are those of
@@ -1163,7 +1291,7 @@ size_t elman_session_get_bytes(const elman_session *session);
 
 
 /*
- * 8. Files
+ * 9. Files
  * --------
  *
  * A network is saved in the safetensors format, with the tensor names and layouts of torch.nn.RNN and torch.nn.Linear
@@ -1234,8 +1362,8 @@ elman_status elman_load_memory(const uint8_t *bytes, size_t size, elman_network 
 
 
 /*
- * 9. Optimizers
- * -------------
+ * 10. Optimizers
+ * --------------
  *
  * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
  * learning rate; what an optimizer remembers starts at 0, is allocated at the first update, and fits networks of that
@@ -1435,7 +1563,7 @@ elman_status elman_optimizer_load(const char *path,
 
 
 /*
- * 10. Data sets
+ * 11. Data sets
  * -------------
  *
  * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
@@ -1756,7 +1884,7 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
 
 
 /*
- * 11. Training and measuring on a data set
+ * 12. Training and measuring on a data set
  * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
@@ -2046,7 +2174,7 @@ elman_status elman_predict_dataset(const elman_network *network,
 
 
 /*
- * 12. Your own training loop: forward, backward, update
+ * 13. Your own training loop: forward, backward, update
  * -----------------------------------------------------
  *
  * One step of training is elman_forward(), a loss, elman_backward(), elman_update(). elman_backward() adds to the
@@ -2109,7 +2237,7 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
 
 
 /*
- * 13. Losses
+ * 14. Losses
  * ----------
  *
  * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
@@ -2314,7 +2442,7 @@ elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
 
 
 /*
- * 14. CTC: labels without places in time
+ * 15. CTC: labels without places in time
  * --------------------------------------
  *
  * The loss of connectionist temporal classification (Graves et al. 2006), for networks with ELMAN_OUTPUT_ALL and sequences
@@ -2455,7 +2583,7 @@ elman_status elman_ctc_greedy_decode(const float *logits,
 
 
 /*
- * 15. Parameters and gradients
+ * 16. Parameters and gradients
  * ----------------------------
  *
  * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
@@ -2541,7 +2669,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 
 
 /*
- * 16. Checking gradients
+ * 17. Checking gradients
  * ----------------------
  */
 
@@ -2573,7 +2701,7 @@ elman_status elman_gradient_check(const elman_network *network,
 
 
 /*
- * 17. Calls that bring their message along
+ * 18. Calls that bring their message along
  * ----------------------------------------
  *
  * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous

@@ -8,6 +8,7 @@
 
 use std::ffi::c_char;
 
+use crate::around::*;
 use crate::border::{Caller, Word, call};
 use crate::ctc::*;
 use crate::dataset::*;
@@ -141,11 +142,15 @@ const ENTRIES: &[Entry] = entries! {
     elman_adam_create(learning_rate, beta1, beta2, epsilon, weight_decay, out);
     elman_adamw_create(learning_rate, beta1, beta2, epsilon, weight_decay, out);
     elman_add_activation(network, activation, alpha, beta);
+    elman_add_concat(network, layers, count);
     elman_add_dense(network, units, activation);
     elman_add_dropout(network, rate);
+    elman_add_embedding(network, columns, count, classes, size);
     elman_add_gru(network, units, options);
+    elman_add_layer_norm(network, epsilon);
     elman_add_lstm(network, units, options);
     elman_add_recurrent(network, units, activation, options);
+    elman_add_residual(network, layer);
     elman_add_rnn(network, units, activation);
     elman_backward(network, dy, dstate_out, dx, dstate_in);
     elman_binary_cross_entropy_with_logits(logits, targets, count, loss, dlogits);
@@ -181,6 +186,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_forward(network, x, batch, steps, lengths, state_in, y, state_out);
     elman_get_class_name(network, index, name);
     elman_get_layer_info(network, layer, info, size);
+    elman_get_layer_numbers(network, layer, numbers, count);
     elman_get_parameters(network, parameters, count);
     elman_get_recurrent_options(network, layer, options, size);
     elman_get_standardization(network, mean, deviation, count);

@@ -9,6 +9,7 @@ use std::mem::offset_of;
 use elman_engine::init::TensorRole;
 use elman_engine::{Activation, Error, LayerKind};
 
+use crate::around::numbers_of;
 use crate::border::{Versioned, call, get, require};
 use crate::network::{Network, activation_number, activation_parameters};
 use crate::optimizer::flag;
@@ -27,6 +28,14 @@ pub const ELMAN_LAYER_ACTIVATION: u32 = 3;
 pub const ELMAN_LAYER_GRU: u32 = 4;
 /// Long short-term memory, of elman_add_lstm().
 pub const ELMAN_LAYER_LSTM: u32 = 5;
+/// Layer normalisation, of elman_add_layer_norm().
+pub const ELMAN_LAYER_NORM: u32 = 6;
+/// An embedding, of elman_add_embedding().
+pub const ELMAN_LAYER_EMBEDDING: u32 = 7;
+/// Outputs of earlier layers side by side, of elman_add_concat().
+pub const ELMAN_LAYER_CONCAT: u32 = 8;
+/// The addition of an earlier output, of elman_add_residual().
+pub const ELMAN_LAYER_RESIDUAL: u32 = 9;
 
 /// What a layer is. Later versions may add fields at the end, and kinds.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +69,12 @@ pub struct LayerInfo {
     pub alpha: f64,
     /// The parameter beta of its activation; 0 where that has none.
     pub beta: f64,
+    /// Of layer normalisation, what is added to the variance; else 0.
+    pub epsilon: f64,
+    /// Of an embedding, the rows of its table; else 0.
+    pub classes: usize,
+    /// How many numbers it was added with: elman_get_layer_numbers().
+    pub number_count: usize,
 }
 
 impl Versioned for LayerInfo {
@@ -72,7 +87,8 @@ impl Versioned for LayerInfo {
 pub struct TensorInfo {
     /// Size of the struct in bytes, which is its version.
     pub size: usize,
-    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one; "q", "p", "R",
+    /// Its name in the layer's equation: "W_x", "W_h" and "b" of a recurrent layer, "W" and "b" of a dense one, "g" and "b"
+    /// of layer normalisation, "E" of an embedding; "q", "p", "R",
     /// "h_0" and "c_0" of what only some recurrent layers have. It is never freed.
     pub name: *const c_char,
     /// Rows; 1 of a bias.
@@ -129,6 +145,10 @@ pub unsafe extern "C" fn elman_get_layer_info(
             LayerKind::Activation { activation } => (ELMAN_LAYER_ACTIVATION, activation, 0.0),
             LayerKind::Gru => (ELMAN_LAYER_GRU, Activation::Linear, 0.0),
             LayerKind::Lstm => (ELMAN_LAYER_LSTM, Activation::Linear, 0.0),
+            LayerKind::LayerNorm { .. } => (ELMAN_LAYER_NORM, Activation::Linear, 0.0),
+            LayerKind::Embedding { .. } => (ELMAN_LAYER_EMBEDDING, Activation::Linear, 0.0),
+            LayerKind::Concat { .. } => (ELMAN_LAYER_CONCAT, Activation::Linear, 0.0),
+            LayerKind::Residual { .. } => (ELMAN_LAYER_RESIDUAL, Activation::Linear, 0.0),
         };
         let [alpha, beta] = activation_parameters(activation).map(|value| value.unwrap_or(0.0));
         info.write(LayerInfo {
@@ -146,6 +166,15 @@ pub unsafe extern "C" fn elman_get_layer_info(
             trainable: layer.trainable.into(),
             alpha,
             beta,
+            epsilon: match layer.kind {
+                LayerKind::LayerNorm { epsilon } => epsilon,
+                _ => 0.0,
+            },
+            classes: match layer.kind {
+                LayerKind::Embedding { classes, .. } => classes,
+                _ => 0,
+            },
+            number_count: numbers_of(&layer.kind).len(),
         });
         Ok(())
     })
@@ -253,7 +282,9 @@ fn name_of(role: TensorRole) -> &'static CStr {
         TensorRole::Projection => c"R",
         TensorRole::InitialState => c"h_0",
         TensorRole::InitialCell => c"c_0",
-        TensorRole::RecurrentBias | TensorRole::DenseBias => c"b",
+        TensorRole::RecurrentBias | TensorRole::DenseBias | TensorRole::NormBias => c"b",
+        TensorRole::NormGain => c"g",
+        TensorRole::Embedding => c"E",
     }
 }
 
@@ -274,6 +305,9 @@ mod tests {
             TensorRole::InitialCell,
             TensorRole::DenseWeight,
             TensorRole::DenseBias,
+            TensorRole::Embedding,
+            TensorRole::NormGain,
+            TensorRole::NormBias,
         ] {
             assert_eq!(name_of(role).to_str(), Ok(role.name()));
         }

@@ -19,6 +19,8 @@ mod border;
 // What these files need permission for is `#[unsafe(no_mangle)]` and signatures; a test sees to it that they contain
 // nothing else.
 #[allow(unsafe_code)]
+pub mod around;
+#[allow(unsafe_code)]
 pub mod by_name;
 #[allow(unsafe_code)]
 pub mod ctc;

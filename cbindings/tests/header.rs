@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config};
 
 /// The sections of the header: the files of `src`, in the order of a manual.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "status",
     "version",
     "network",
     "recurrent",
+    "around",
     "layer",
     "run",
     "session",

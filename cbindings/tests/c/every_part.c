@@ -269,6 +269,72 @@ static void recurrent_layers(void) {
     elman_destroy(network);
 }
 
+/* Layers that stand around the cells: what they compute, what they say they are, and the same from a file. */
+static void around(void) {
+    elman_network *network, *loaded;
+    elman_layer_info info;
+    OK(elman_create(2, &network));
+    const size_t columns[] = {1}, layers[] = {0, 2, 1};
+    OK(elman_add_embedding(network, columns, 1, 3, 2)); /* a, E[i] */
+    OK(elman_add_layer_norm(network, 1e-5f));
+    OK(elman_add_residual(network, 1));
+    OK(elman_add_concat(network, layers, 3));
+    OK(elman_set_output(network, ELMAN_OUTPUT_ALL));
+    const float parameters[] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 7.0f, 1.0f, 1.0f, 1.0f, 0.0f, 0.0f, 0.5f};
+    CHECK(elman_parameter_count(network) == 12 && elman_output_size(network) == 8);
+    OK(elman_set_parameters(network, parameters, 12));
+    /* Of index 2: E[2] is 5 and 7, and 3, 5, 7 have mean 5 and variance 8 / 3. */
+    const float in[] = {3.0f, 2.0f}, norm = 2.0f / sqrtf(8.0f / 3.0f);
+    const float expected[] = {3.0f, 2.0f, -norm, 0.0f, norm + 0.5f, 3.0f, 5.0f, 7.0f};
+    float y[8], again[8];
+    OK(elman_predict(network, in, 1, 1, NULL, NULL, y, NULL));
+    for (size_t i = 0; i < 8; i++) {
+        CHECK(fabsf(y[i] - expected[i]) < 1e-4f);
+    }
+    float dx[2], *gradients;
+    const float dy[8] = {1.0f, 1.0f, 0.0f, 0.0f, 0.0f, 1.0f, 2.0f, 3.0f};
+    OK(elman_forward(network, in, 1, 1, NULL, NULL, NULL, NULL));
+    OK(elman_backward(network, dy, NULL, dx, NULL));
+    OK(elman_gradients(network, &gradients, NULL));
+    CHECK(dx[0] == 2.0f && dx[1] == 0.0f);
+    CHECK(gradients[0] == 0.0f && gradients[3] == 0.0f && gradients[4] == 2.0f && gradients[5] == 3.0f);
+
+    /* A wrong index changes nothing. */
+    const float wrong[] = {3.0f, 2.5f};
+    CHECK(elman_predict(network, wrong, 1, 1, NULL, NULL, again, NULL) == ELMAN_ERROR_OUT_OF_RANGE);
+    CHECK(strcmp(elman_last_error(), "x of sequence 0 at step 0 in column 1 is 2.5, expected an integer of at least 0 and "
+                                     "less than 3") == 0);
+    elman_session *session;
+    OK(elman_session_create(network, &session));
+    CHECK(elman_session_step(session, wrong, again) == ELMAN_ERROR_OUT_OF_RANGE);
+    OK(elman_session_step(session, in, again));
+    CHECK(memcmp(again, y, sizeof y) == 0);
+    elman_session_destroy(session);
+
+    OK(elman_save(network, "around.safetensors"));
+    OK(elman_load("around.safetensors", &loaded));
+    remove("around.safetensors");
+    OK(elman_predict(loaded, in, 1, 1, NULL, NULL, again, NULL));
+    CHECK(memcmp(again, y, sizeof y) == 0);
+    size_t numbers[3];
+    OK(elman_get_layer_info(loaded, 0, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_EMBEDDING && info.classes == 3 && info.number_count == 1);
+    CHECK(info.input_size == 2 && info.output_size == 3);
+    OK(elman_get_layer_numbers(loaded, 0, numbers, 1));
+    CHECK(numbers[0] == 1);
+    OK(elman_get_layer_info(loaded, 1, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_NORM && fabs(info.epsilon - 1e-5) < 1e-10 && info.number_count == 0);
+    OK(elman_get_layer_info(loaded, 2, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_RESIDUAL && info.number_count == 1);
+    OK(elman_get_layer_numbers(loaded, 2, numbers, 1));
+    CHECK(numbers[0] == 1);
+    OK(elman_get_layer_info(loaded, 3, &info, sizeof info));
+    CHECK(info.kind == ELMAN_LAYER_CONCAT && info.number_count == 3 && info.output_size == 8);
+    OK(elman_get_layer_numbers(loaded, 3, numbers, 3));
+    CHECK(memcmp(numbers, layers, sizeof layers) == 0);
+    elman_destroy(network), elman_destroy(loaded);
+}
+
 /* The same bits whether a batch is run as a whole, on threads, in pieces, or step by step; loaded or not. */
 static void same_bits(void) {
     elman_network *network = network_of(ELMAN_OUTPUT_ALL), *loaded;
@@ -1131,6 +1197,7 @@ int main(int argc, char **argv) {
     version_and_tier();
     settings();
     layers();
+    around();
     activations();
     recurrent_layers();
     same_bits();

@@ -242,6 +242,35 @@ static void networks(void) {
           "alpha is 0, expected a finite f32 of at least 1.2e-38 in magnitude");
 
     recurrent_layers();
+    const size_t numbers[] = {0, 3}, twice[] = {1, 1};
+    size_t written[2] = {77, 77};
+    FAILS(elman_add_layer_norm(NULL, 1e-5f), NULL, "network is NULL");
+    FAILS(elman_add_layer_norm(network, 0.0f), OUT_OF_RANGE, "epsilon is 0, expected a finite f32 of at least 1.2e-38");
+    FAILS(elman_add_embedding(NULL, numbers, 1, 2, 2), NULL, "network is NULL");
+    FAILS(elman_add_embedding(network, NULL, 1, 2, 2), NULL, "columns is NULL");
+    FAILS(elman_add_embedding(network, numbers, 0, 2, 2), ZERO_SIZE, "count is 0, expected at least 1");
+    FAILS(elman_add_embedding(network, numbers, 1, 0, 2), ZERO_SIZE, "classes is 0, expected at least 1");
+    FAILS(elman_add_embedding(network, numbers, 1, 2, 0), ZERO_SIZE, "size is 0, expected at least 1");
+    FAILS(elman_add_embedding(network, numbers, 1, ((size_t)1 << 24) + 1, 2), OUT_OF_RANGE,
+          "classes is 16777217, expected 1 to 16777216");
+    FAILS(elman_add_embedding(network, twice, 2, 2, 2), MISMATCH,
+          "the columns of an embedding is 1 twice, expected different columns");
+    FAILS(elman_add_embedding(network, numbers, 1, 2, 2), MISMATCH,
+          "what stands before an embedding is a layer of another kind, expected nothing but embeddings: indices are columns "
+          "of the network's input");
+    FAILS(elman_add_concat(NULL, numbers, 1), NULL, "network is NULL");
+    FAILS(elman_add_concat(network, NULL, 1), NULL, "layers is NULL");
+    FAILS(elman_add_concat(network, numbers, 0), ZERO_SIZE, "count is 0, expected at least 1");
+    FAILS(elman_add_concat(network, numbers, 2), OUT_OF_RANGE,
+          "a layer of the concatenation is 3, expected less than 3");
+    FAILS(elman_add_residual(NULL, 0), NULL, "network is NULL");
+    FAILS(elman_add_residual(network, 3), OUT_OF_RANGE, "layer is 3, expected less than 3");
+    FAILS(elman_get_layer_numbers(NULL, 0, written, 0), NULL, "network is NULL");
+    FAILS(elman_get_layer_numbers(network, 0, NULL, 0), NULL, "numbers is NULL");
+    FAILS(elman_get_layer_numbers(network, 2, written, 1), OUT_OF_RANGE, "layer is 2, expected less than 2");
+    FAILS(elman_get_layer_numbers(network, 0, written, 1), LENGTH, "numbers has 1 elements, expected 0");
+    CHECK(written[0] == 77);
+
     FAILS(elman_set_output(NULL, ELMAN_OUTPUT_ALL), NULL, "network is NULL");
     FAILS(elman_set_output(network, 2), UNKNOWN_CONSTANT,
           "mode is 2, which names nothing; known are ELMAN_OUTPUT_LAST and ELMAN_OUTPUT_ALL (0 and 1)");

@@ -4,6 +4,7 @@
 //! header says. [`loaders`] takes them for files. A panic is a finding.
 #![deny(unsafe_code)]
 
+mod around;
 mod by_name;
 #[allow(unsafe_code)] // buffers and results as C has them
 mod call;

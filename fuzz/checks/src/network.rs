@@ -10,6 +10,7 @@ use elman_abi::parameters::*;
 use elman_abi::recurrent::*;
 use elman_abi::status::*;
 
+use crate::around;
 use crate::call::{Argument, Call, Done, LIMIT, Record, adopt, c, given, must, same, text};
 use crate::source::Source;
 use crate::world::{World, few};
@@ -1062,6 +1063,7 @@ pub fn set_output(world: &mut World, source: &mut Source<'_>) {
     );
     set_time_major(world, &mut source.ahead());
     set_trainable(world, &mut source.ahead());
+    around::try_out(world, &mut source.ahead());
 }
 
 fn set_trainable(world: &mut World, source: &mut Source<'_>) {
