@@ -156,8 +156,14 @@ fn the_loss_is_that_of_all_alignments() {
         let mut sum = 0.0;
         for (labels, (total, at)) in spellings {
             let options = options(blank, SUM, false);
-            let (loss, gradient) =
-                loss_of(&logits, classes, &[labels.clone()], None, options).unwrap();
+            let (loss, gradient) = loss_of(
+                &logits,
+                classes,
+                std::slice::from_ref(&labels),
+                None,
+                options,
+            )
+            .unwrap();
             assert!((loss + total.ln()).abs() < 1e-12, "{labels:?}: {loss}");
             for ((gradient, p), at) in gradient.iter().zip(&p).zip(at) {
                 assert!((gradient - (p - at / total)).abs() < 1e-12, "{labels:?}");
@@ -331,7 +337,7 @@ fn logits_of_any_size_and_long_sequences_keep_their_digits() {
         }
         // All classes are equally likely at 3000 steps: the blank and one label make 3000 · 3001 / 2 paths.
         let (loss, d) = loss_of(
-            &vec![E::ONE; 3000 * 9],
+            &[E::ONE; 3000 * 9],
             9,
             &[vec![4]],
             None,
