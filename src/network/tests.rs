@@ -52,7 +52,11 @@ const STEPS: usize = 3;
 fn faulty_network(threads: usize, backward: bool) -> Network<f32> {
     let mut model = Model::new(Tier::active().unwrap(), INPUT).unwrap();
     model.output = Output::All;
-    model.add(LayerSpec::Dropout { rate: 0.0 }).unwrap();
+    model
+        .add(LayerSpec::Activation {
+            activation: Activation::Linear,
+        })
+        .unwrap();
     model.places[0].layer = Arc::new(Faulty {
         features: INPUT,
         backward,

@@ -51,27 +51,6 @@ fn tiers() -> Vec<Tier> {
     Tier::available()
 }
 
-/// A kernel on one element, in all lanes of a vector.
-struct One<E>(Activation, E);
-
-impl<E: Element> Kernel<E> for One<E> {
-    type Output = E;
-
-    #[inline(always)]
-    fn run<S: Math<E>>(self, token: S) -> E {
-        let x = token.splat(self.1);
-        let value = match self.0 {
-            Activation::Tanh => token.tanh(x),
-            Activation::Sigmoid => token.sigmoid(x),
-            _ => x,
-        };
-        let mut result = [E::ZERO];
-        // SAFETY: one lane goes to an array of one element.
-        unsafe { token.store_partial(value, result.as_mut_ptr(), 1) };
-        result[0]
-    }
-}
-
 /// Elements in a vector.
 struct Lanes;
 
@@ -143,12 +122,24 @@ fn assert_same<E: Element>(actual: &[E], expected: &[E], what: impl Fn() -> Stri
     }
 }
 
-fn times_derivative<E: Element>(activation: Activation, gradient: E, value: E) -> E {
-    match activation {
-        Activation::Relu if value > E::ZERO => gradient,
-        Activation::Relu => E::ZERO,
-        _ => gradient * activation.derivative(value),
+fn times_derivative<E: Scalar>(tier: Tier, activation: Activation, gradient: E, value: E) -> E {
+    let derivative = match activation {
+        // The tier's own exp(-y) - 1.
+        Activation::Softplus => -activated(tier, Activation::ELU, -value),
+        _ => activation.derivative(value),
+    };
+    let is_flat = matches!(
+        activation,
+        Activation::Relu
+            | Activation::HardSigmoid { .. }
+            | Activation::HardTanh
+            | Activation::ThresholdedRelu { .. }
+    );
+    // Where a function is constant, what comes from above does not count.
+    if is_flat && derivative == E::ZERO {
+        return E::ZERO;
     }
+    gradient * derivative
 }
 
 fn pack<E: Element>(tier: Tier, depth: usize, columns: usize, matrix: &[E]) -> Packed<E> {
@@ -160,11 +151,9 @@ fn pack<E: Element>(tier: Tier, depth: usize, columns: usize, matrix: &[E]) -> P
 
 /// The activation function of one element.
 fn activated<E: Scalar>(tier: Tier, activation: Activation, x: E) -> E {
-    match activation {
-        Activation::Relu if x < E::ZERO => E::ZERO,
-        Activation::Relu | Activation::Linear => x,
-        _ => tier.run(One(activation, x)),
-    }
+    let mut values = [x];
+    activation.apply(tier, &mut values);
+    values[0]
 }
 
 /// The tier's multiply-add of one element.

@@ -316,7 +316,7 @@ fn scalar_unit<E: Scalar>(
             (Some(_), _) if write > 0 => continue,
             (Some(Fused::Activate(activation)), _) => activated(tier, activation, sums[0]),
             (Some(Fused::TimesDerivative(activation)), _) => {
-                times_derivative(activation, sums[0], get(bands, &stage.reads[0], unit))
+                times_derivative(tier, activation, sums[0], get(bands, &stage.reads[0], unit))
             }
             (None, None) => sums[write],
             (None, Some(mix)) => {

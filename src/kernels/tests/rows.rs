@@ -185,7 +185,7 @@ fn row_kernels<E: Scalar>(tier: Tier) {
             actual[MARGIN..MARGIN + columns].fill_with(|| numbers.next());
             let mut expected = actual.clone();
             for (gradient, &value) in expected[MARGIN..].iter_mut().zip(&values) {
-                *gradient = times_derivative(activation, *gradient, value);
+                *gradient = times_derivative(tier, activation, *gradient, value);
             }
             let gradients = &mut actual[MARGIN..MARGIN + columns];
             scale_by_derivative(tier, activation, gradients, &values);
