@@ -536,11 +536,20 @@ impl<E: Element> Backward<'_, E> {
             for (row, gradient) in rows.chunks_mut(stride).enumerate().skip(ended) {
                 let last = &last[row * last_stride..][..size];
                 for (gradient, &last) in gradient.iter_mut().zip(last) {
-                    *gradient += last;
+                    arrive(gradient, last);
                 }
             }
         }
     }
+}
+
+/// Adds a gradient that arrives at the end of a sequence: where there is none yet it keeps its bits, those of -0 too.
+pub fn arrive<E: Element>(sum: &mut E, gradient: E) {
+    *sum = if *sum == E::ZERO {
+        gradient
+    } else {
+        *sum + gradient
+    };
 }
 
 /// A layer. It keeps nothing between calls, so any number of threads may use it.

@@ -161,6 +161,8 @@ pub struct Value {
     pub is_read: bool,
     /// Whether a layer reads what is gathered of it: the last steps.
     pub is_gathered: bool,
+    /// The value that it is where layers that only train are left out.
+    resolved: usize,
 }
 
 /// A column of the input that is an index.
@@ -186,6 +188,8 @@ pub struct Model<E: Element> {
     pub indices: Vec<IndexColumn>,
     /// Number of the parameters that steps look up instead of multiplying by them.
     table_parameters: usize,
+    /// Number of layers up to the last recurrent one.
+    recurrent_layers: usize,
     pub state_size: usize,
     pub parameters: Buffer<E>,
     /// What each layer reads to run forward.
@@ -208,6 +212,7 @@ impl<E: Element> Model<E> {
             region: 0,
             is_read: false,
             is_gathered: true,
+            resolved: 0,
         });
         Ok(Self {
             tier,
@@ -217,6 +222,7 @@ impl<E: Element> Model<E> {
             values,
             indices: Vec::new(),
             table_parameters: 0,
+            recurrent_layers: 0,
             state_size: 0,
             parameters: Buffer::new(),
             weights: Vec::new(),
@@ -289,11 +295,7 @@ impl<E: Element> Model<E> {
     pub fn sequence_layers(&self) -> usize {
         match self.output {
             Output::All => self.places.len(),
-            Output::Last => self
-                .places
-                .iter()
-                .rposition(|place| place.state_size() > 0)
-                .map_or(0, |last| last + 1),
+            Output::Last => self.recurrent_layers,
         }
     }
 
@@ -381,14 +383,23 @@ impl<E: Element> Model<E> {
         self.parameters.resize("the parameters", total)?;
         self.parameters[first_parameter..].copy_from_slice(&values);
         self.weights.push(weights);
+        let resolved = if slot.layer.trains_only() {
+            self.values[slot.inputs[0].value].resolved
+        } else {
+            self.values.len()
+        };
         self.values.push(Value {
             size: slot.layer.outputs(),
             region: slot.region,
             is_read: false,
             is_gathered: false,
+            resolved,
         });
+        if !slot.state.is_empty() {
+            self.recurrent_layers = self.places.len() + 1;
+        }
         self.places.push(slot);
-        self.connect();
+        self.connect_last();
         self.state_size = state_size;
         self.indices = indices;
         self.standardization_beside = standardization_beside;
@@ -452,30 +463,65 @@ impl<E: Element> Model<E> {
         // Backward, the last layer that reads a value is the first to store a gradient of it.
         for index in (0..self.places.len()).rev() {
             for input in 0..self.places[index].inputs.len() {
-                let number = self.places[index].inputs[input].value;
-                let across = index >= layers && number <= layers;
-                let seen = self.resolved(number, if index < layers { 0 } else { layers });
-                let predict_region = self.values[seen].region;
-                let session_region = self.values[self.resolved(number, 0)].region;
-                let value = &mut self.values[number];
-                let region = value.region;
-                let is_seen = if across {
-                    &mut value.is_gathered
-                } else {
-                    &mut value.is_read
-                };
-                let adds = std::mem::replace(is_seen, true);
-                let place = &mut self.places[index];
-                place.inputs[input].adds = adds;
-                place.input_regions.training[input] = region;
-                place.input_regions.predict[input] = predict_region;
-                place.input_regions.session[input] = session_region;
+                self.connect_input(index, input, layers);
             }
         }
     }
 
+    /// As [`Self::connect`] where all is connected but the last layer: what that alone reads costs no look at the others.
+    fn connect_last(&mut self) {
+        let (layers, index) = (self.sequence_layers(), self.places.len() - 1);
+        if self.output == Output::Last && layers == index {
+            // It was the last output of all.
+            self.values[layers].is_gathered = false;
+        }
+        let mut inputs = self.places[index].inputs.iter();
+        let is_end = self.output == Output::Last && layers > index;
+        if is_end || inputs.any(|input| self.is_seen(input.value, index, layers)) {
+            return self.connect();
+        }
+        for input in 0..self.places[index].inputs.len() {
+            self.connect_input(index, input, layers);
+        }
+    }
+
+    /// Whether a layer that runs as this one does reads a value already.
+    fn is_seen(&self, value: usize, index: usize, layers: usize) -> bool {
+        let across = index >= layers && value <= layers;
+        let value = &self.values[value];
+        if across {
+            value.is_gathered
+        } else {
+            value.is_read
+        }
+    }
+
+    fn connect_input(&mut self, index: usize, input: usize, layers: usize) {
+        let number = self.places[index].inputs[input].value;
+        let across = index >= layers && number <= layers;
+        let seen = self.resolved(number, if index < layers { 0 } else { layers });
+        let predict_region = self.values[seen].region;
+        let session_region = self.values[self.resolved(number, 0)].region;
+        let adds = self.is_seen(number, index, layers);
+        let value = &mut self.values[number];
+        let region = value.region;
+        if across {
+            value.is_gathered = true;
+        } else {
+            value.is_read = true;
+        }
+        let place = &mut self.places[index];
+        place.inputs[input].adds = adds;
+        place.input_regions.training[input] = region;
+        place.input_regions.predict[input] = predict_region;
+        place.input_regions.session[input] = session_region;
+    }
+
     /// The value that a value is where layers that only train are left out: of those behind the first `floor`.
     pub fn resolved(&self, mut value: usize, floor: usize) -> usize {
+        if self.values[value].resolved >= floor {
+            return self.values[value].resolved;
+        }
         while value > floor && self.places[value - 1].layer.trains_only() {
             value = self.places[value - 1].inputs[0].value;
         }
@@ -591,6 +637,7 @@ impl<E: Element> Model<E> {
             values: self.values.clone(),
             indices: self.indices.clone(),
             table_parameters: self.table_parameters,
+            recurrent_layers: self.recurrent_layers,
             state_size: self.state_size,
             parameters: self.parameters.try_clone("the parameters")?,
             weights: try_vec(PACKED, self.places.len())?,

@@ -461,7 +461,12 @@ fn in_chunks<E: Element>(
         }
         let state = alive.iter().flat_map(|&row| &states[row * size..][..size]);
         let state = state.copied().collect();
-        let chunk = data.of_sequences(&alive).of_steps(window, state);
+        let is_first = window.start == 0;
+        let mut chunk = data.of_sequences(&alive).of_steps(window, state);
+        if is_first && data.state.is_none() {
+            // From the network's own state.
+            chunk.state = None;
+        }
         let results = run(&chunk);
         for (row, &sequence) in alive.iter().enumerate() {
             states[sequence * size..][..size].copy_from_slice(&results.state[row * size..][..size]);

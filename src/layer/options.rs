@@ -12,40 +12,56 @@ use crate::{Error, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct RecurrentOptions {
     /// Which way the layer goes through a sequence.
+    #[serde(skip_serializing_if = "is_default")]
     pub direction: Direction,
     /// What becomes of the two outputs of a bidirectional layer.
+    #[serde(skip_serializing_if = "is_default")]
     pub merge: Merge,
     /// What [`Output::Last`](crate::Output::Last) is of the reverse direction.
+    #[serde(skip_serializing_if = "is_default")]
     pub last: LastOutput,
     /// Whether sums have biases.
+    #[serde(skip_serializing_if = "Clone::clone")]
     pub bias: bool,
     /// GRU: where the reset gate acts.
+    #[serde(skip_serializing_if = "is_default")]
     pub reset: Reset,
     /// LSTM and GRU: the activations of the forward direction and of the reverse one. A layer of one direction uses the
     /// first.
+    #[serde(skip_serializing_if = "is_default")]
     pub activations: [CellActivations; 2],
     /// LSTM: whether the gates also see the cell state, unit by unit (Gers & Schmidhuber 2000).
+    #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
     /// LSTM: elements of h where it is a projection R (o∘tanh(c)) (Sak et al. 2014); 0: there is none.
+    #[serde(skip_serializing_if = "is_default")]
     pub projection: usize,
     /// LSTM: whether f = 1 - i, without weights of its own.
+    #[serde(skip_serializing_if = "is_default")]
     pub coupled: bool,
     /// Largest magnitude of the sums before the activations; 0: no limit.
+    #[serde(skip_serializing_if = "is_default")]
     pub clip_sums: f64,
     /// LSTM: largest magnitude of the cell state; 0: no limit.
+    #[serde(skip_serializing_if = "is_default")]
     pub clip_state: f64,
     /// LSTM: what the forget gate's bias is when the layer is added or its parameters are drawn, whatever the initializer has
     /// for biases. None: as that has it.
+    #[serde(skip_serializing_if = "is_default")]
     pub forget_bias: Option<f64>,
     /// Probability of 0 of the elements of h_{t-1} in the products, the same elements at all steps of a sequence, in
     /// training (Gal & Ghahramani 2016).
+    #[serde(skip_serializing_if = "is_default")]
     pub recurrent_dropout: f64,
     /// Probability that an element of h stays as it was, in training; elsewhere, the expectation is taken (Krueger et al.
     /// 2017).
+    #[serde(skip_serializing_if = "is_default")]
     pub zoneout: f64,
     /// LSTM: the same of c.
+    #[serde(skip_serializing_if = "is_default")]
     pub zoneout_cell: f64,
     /// The state that sequences start from where the caller gives none.
+    #[serde(skip_serializing_if = "is_default")]
     pub initial_state: InitialState,
 }
 
@@ -181,6 +197,11 @@ pub(crate) fn check_rate(name: &'static str, rate: f64) -> Result<()> {
         value: rate,
         expected: "at least 0 and below 1",
     })
+}
+
+/// Options that have their defaults are not written to files.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which way a recurrent layer goes through a sequence.

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::cell::{Cell, StagePlan, StartPlan};
 use super::gradients::{GradientPart, Gradients, ended_rows};
 use super::options::{Direction, InitialState, LastOutput, Merge, RecurrentOptions};
-use super::{Backward, Forward, Layer, Pack, StatePart, Tensor};
+use super::{Backward, Forward, Layer, Pack, StatePart, Tensor, arrive};
 use crate::Element;
 use crate::gemm::{multiply, recur};
 use crate::init::TensorRole;
@@ -485,11 +485,12 @@ impl<C> Recurrent<C> {
                 let (stride, block) = (deltas.stride(region), deltas.block());
                 let gradient = &mut deltas.get_mut(region, block)[row * stride..][..units];
                 for (unit, (gradient, &given)) in gradient.iter_mut().zip(given).enumerate() {
-                    *gradient += match (self.merge, other) {
+                    let given = match (self.merge, other) {
                         (Some(Merge::Mean), _) => given * E::from_f64(0.5),
                         (Some(Merge::Product), Some(other)) => given * other[unit],
                         _ => given,
                     };
+                    arrive(gradient, given);
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::init::{Initializer, TensorRole};
 use crate::layer::LayerSpec;
 use crate::layer::options::RecurrentOptions;
 use crate::model::LayerSlot;
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Result, in_engine_mode};
 
 /// How layers start when they are added.
 const START: Initializer = Initializer::PyTorch { gain: 1.0 };
@@ -168,7 +168,7 @@ impl<E: Element> Network<E> {
     }
 
     fn add(&mut self, spec: LayerSpec) -> Result<()> {
-        spec.check()?;
+        in_engine_mode(|| spec.check())?;
         let model = Self::unshared(&mut self.model)?;
         // Where the gradients lie is known outside: they stay there until nothing can fail any more.
         let mut gradients = Buffer::zeroed("the gradients", model.parameter_count_with(&spec)?)?;

@@ -9,7 +9,7 @@ use crate::caller_sequences::CallerSequences;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::gradients::{GradientPart, Gradients};
-use crate::layer::{Backward, WINDOW_STEPS};
+use crate::layer::{Backward, WINDOW_STEPS, arrive};
 use crate::layout::{Layout, Order, Strides};
 use crate::model::{LayerSlot, Model, Output};
 use crate::parallel::{Crew, Cut};
@@ -380,7 +380,7 @@ impl<E: Element> BackwardPass<'_, E> {
             for (row, gradient) in rows.enumerate().skip(ended) {
                 let last = &last[row * last_stride..][..input.size];
                 for (gradient, &last) in gradient.iter_mut().zip(last) {
-                    *gradient += last;
+                    arrive(gradient, last);
                 }
             }
         }
