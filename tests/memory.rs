@@ -522,7 +522,16 @@ fn sessions() {
 
 fn files() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.safetensors");
-    network(1, Output::Last).save(&path).unwrap();
+    // Few enough layers for their description to be a small allocation.
+    let mut saved = Network::<f32>::new(INPUTS).unwrap();
+    saved.add_gru(30, &gru()).unwrap();
+    saved.add_lstm(20, &lstm()).unwrap();
+    saved.add_dense(OUTPUTS, Activation::Linear).unwrap();
+    let standardization = Standardization::new(ramp(INPUTS), vec![2.0; INPUTS]);
+    saved
+        .set_standardization(Some(standardization.unwrap()))
+        .unwrap();
+    saved.save(&path).unwrap();
     let parameters = |network: &Option<Network>| bits_of(network.as_ref().unwrap().parameters());
     exhaust(
         "load",

@@ -174,8 +174,10 @@ impl<E: Element> Network<E> {
         let mut gradients = Buffer::zeroed("the gradients", model.parameter_count_with(&spec)?)?;
         let mut rng = self.start.clone();
         let forget_bias = spec.forget_bias();
-        model.add_with(spec, |tensors, values| {
-            parameters::draw(START, forget_bias, tensors, values, &mut rng)
+        in_engine_mode(|| {
+            model.add_with(spec, |tensors, values| {
+                parameters::draw(START, forget_bias, tensors, values, &mut rng)
+            })
         })?;
         self.start = rng;
         gradients[..self.gradients.len()].copy_from_slice(&self.gradients);

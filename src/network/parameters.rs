@@ -4,6 +4,7 @@ use super::Network;
 use crate::buffer::Buffer;
 use crate::init::{self, Initializer, Rng, TensorRole};
 use crate::layer::Tensor;
+use crate::model::Model;
 use crate::{Element, Result, in_engine_mode, shape};
 
 impl<E: Element> Network<E> {
@@ -19,7 +20,7 @@ impl<E: Element> Network<E> {
         // A network without parameters fills nothing.
         in_engine_mode(|| initializer.validate::<E>())?;
         let mut rng = Rng::new(seed);
-        self.change(|model| {
+        let mut start = |model: &mut Model<E>| {
             let mut values = model.parameters.try_clone("the parameters")?;
             for place in &model.places {
                 let own = &mut values[place.parameters()];
@@ -33,7 +34,8 @@ impl<E: Element> Network<E> {
             }
             model.parameters.copy_from_slice(&values);
             model.pack()
-        })
+        };
+        self.change(|model| in_engine_mode(|| start(model)))
     }
 
     /// Number of parameters.
