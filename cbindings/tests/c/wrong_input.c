@@ -1077,6 +1077,27 @@ static void names(void) {
     SAME(shared, none, 3);
 }
 
+/* An index that names no row of its table changes nothing. */
+static void indices(void) {
+    elman_network *embedding;
+    elman_session *stream;
+    const size_t column = 1;
+    const float right[] = {3.0f, 2.0f}, wrong[] = {3.0f, 2.5f};
+    const char *message = "x of sequence 0 at step 0 in column 1 is 2.5, expected an integer of at least 0 and less than 3";
+    float y[3], again[3];
+    OK(elman_create(2, &embedding));
+    OK(elman_add_embedding(embedding, &column, 1, 3, 2));
+    OK(elman_predict(embedding, right, 1, 1, NULL, NULL, y, NULL));
+    FAILS(elman_predict(embedding, wrong, 1, 1, NULL, NULL, again, NULL), OUT_OF_RANGE, message);
+    FAILS(elman_forward(embedding, wrong, 1, 1, NULL, NULL, again, NULL), OUT_OF_RANGE, message);
+    OK(elman_session_create(embedding, &stream));
+    FAILS(elman_session_step(stream, wrong, again), OUT_OF_RANGE, message);
+    OK(elman_session_step(stream, right, again));
+    CHECK(memcmp(again, y, sizeof y) == 0);
+    elman_session_destroy(stream);
+    elman_destroy(embedding);
+}
+
 int main(void) {
     CHECK(strcmp(elman_last_error(), "") == 0);
     OK(elman_create(2, &network));
@@ -1107,6 +1128,7 @@ int main(void) {
     sessions();
     files();
     names();
+    indices();
     CHECK(strcmp(elman_status_string(ELMAN_OK), "success") == 0);
     CHECK(strcmp(elman_status_string(-1), "unknown status") == 0);
     CHECK(strcmp(elman_status_string(ELMAN_ERROR_CANCELLED + 1), "unknown status") == 0);
