@@ -414,10 +414,9 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
                         self.split(given, values).to_vec()
                     }
                 };
+                // It starts at them: what is added to 0 would lose the sign of -0.
                 for (way, part) in parts.into_iter().enumerate() {
-                    for (sum, part) in of_ways[way][at(way)].iter_mut().zip(part) {
-                        *sum += part;
-                    }
+                    of_ways[way][at(way)] = part;
                 }
             }
         }
