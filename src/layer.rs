@@ -28,7 +28,7 @@ pub use gradients::Gradients;
 
 use crate::activation::Activation;
 use crate::init::TensorRole;
-use crate::kernels::pack::{Packed, Source};
+use crate::kernels::pack::{Packed, PackedShape, Source};
 use crate::kernels::product::SumStart;
 use crate::parallel::Crew;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
@@ -409,14 +409,20 @@ impl Pack {
         }
     }
 
-    /// Depth and columns, given the layer's tensors.
-    pub fn size(&self, tensors: &[Tensor]) -> (usize, usize) {
+    /// How large it is, given the layer's tensors.
+    pub fn shape(&self, tensors: &[Tensor]) -> PackedShape {
         let rows = |part: &PackPart| tensors[part.tensor].rows;
         let columns = self.parts[0].columns.len();
-        if self.is_transposed {
+        let (depth, columns) = if self.is_transposed {
             (columns, rows(&self.parts[0]))
         } else {
-            (self.parts.iter().map(rows).sum(), columns)
+            let rows = self.parts.iter().map(rows);
+            (rows.fold(0, usize::saturating_add), columns)
+        };
+        PackedShape {
+            depth,
+            units: columns / self.groups,
+            groups: self.groups,
         }
     }
 }

@@ -664,8 +664,7 @@ impl<E: Element> LayerSlot<E> {
         try_reserve(PACKED, weights, packs.clone().count())?;
         weights.resize_with(packs.clone().count(), Packed::new);
         for (pack, packed) in packs.zip(weights) {
-            let (depth, columns) = pack.size(&self.tensors);
-            packed.shape_groups(PACKED, tier, depth, columns, pack.groups)?;
+            packed.resize(PACKED, tier, pack.shape(&self.tensors))?;
             self.pack(pack, parameters, packed.part());
         }
         Ok(())

@@ -24,6 +24,24 @@ pub struct Packed<E: Element> {
     shape: Panels,
 }
 
+/// How large a packed matrix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedShape {
+    /// Number of k.
+    pub depth: usize,
+    /// Columns of a group.
+    pub units: usize,
+    /// Groups of columns.
+    pub groups: usize,
+}
+
+impl PackedShape {
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.units.saturating_mul(self.groups)
+    }
+}
+
 /// How columns lie in panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Panels {
@@ -181,6 +199,15 @@ impl<E: Element> Packed<E> {
         self.columns
     }
 
+    /// All of these.
+    pub fn size(&self) -> PackedShape {
+        PackedShape {
+            depth: self.depth,
+            units: self.units(),
+            groups: self.groups(),
+        }
+    }
+
     /// All panels.
     pub(super) fn data(&self) -> &[E] {
         &self.data
@@ -228,26 +255,29 @@ impl<E: Element> Packed<E> {
         depth: usize,
         columns: usize,
     ) -> Result<()> {
-        self.shape_groups(what, tier, depth, columns, 1)
+        let size = PackedShape {
+            depth,
+            units: columns,
+            groups: 1,
+        };
+        self.resize(what, tier, size)
     }
 
-    /// As [`Self::shape`], for columns that are so many groups.
+    /// As [`Self::shape`], for columns that may be several groups.
     ///
     /// # Errors
     /// As there.
-    pub fn shape_groups(
-        &mut self,
-        what: &'static str,
-        tier: Tier,
-        depth: usize,
-        columns: usize,
-        groups: usize,
-    ) -> Result<()> {
+    pub fn resize(&mut self, what: &'static str, tier: Tier, size: PackedShape) -> Result<()> {
+        let PackedShape {
+            depth,
+            units,
+            groups,
+        } = size;
+        let columns = shape::product(what, &[units, groups])?;
         let (lanes, width) = tier.run(PanelWidth::<E>(PhantomData));
-        debug_assert!(columns.is_multiple_of(groups));
         let shape = Panels {
             groups,
-            units: columns / groups,
+            units,
             width,
             lanes,
         };

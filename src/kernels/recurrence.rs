@@ -13,11 +13,11 @@
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::Element;
 use crate::activation::Activation;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Packed, PackedShape};
 use crate::kernels::tile::{Left, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store};
 use crate::layout::Layout;
 use crate::simd::{Kernel, Math, Tier};
@@ -148,11 +148,11 @@ pub struct Piece {
 
 /// Where a sum starts.
 #[derive(Clone, Copy, Debug)]
-pub enum Start<'a, E> {
+pub enum Start {
     /// At 0.
     Zero,
-    /// At the unit's element of this row: a bias.
-    Row(&'a [E]),
+    /// At the unit's element of a row of the parameters, the one that begins with this: a bias.
+    Parameters(usize),
     /// At what the slot that is read under this index holds.
     Read(usize),
 }
@@ -167,20 +167,156 @@ pub enum Fused {
 }
 
 /// A stage of a step.
-#[derive(Debug)]
-pub struct Stage<'a, E: Element> {
-    /// The weights: a group for each sum that a piece adds to.
-    pub weights: &'a Packed<E>,
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Which weights: they have a group for each sum that a piece adds to.
+    pub weights: usize,
     /// The products, one after the other.
-    pub pieces: &'a [Piece],
+    pub pieces: Vec<Piece>,
     /// Where each of the sums starts; [`MAX_SUMS`] at most.
-    pub starts: &'a [Start<'a, E>],
+    pub starts: Vec<Start>,
     /// What is read: of each slot as many elements as there are units.
-    pub reads: &'a [Slot],
+    pub reads: Vec<Slot>,
     /// What is written.
-    pub writes: &'a [Slot],
+    pub writes: Vec<Slot>,
     /// What the tile does with a single sum. None: [`Units::apply`] takes the sums.
     pub fused: Option<Fused>,
+}
+
+/// The stages of a step. What is wired to what is looked at once, when they are made: a call then has the lengths of its
+/// buffers to check, no more.
+#[derive(Debug)]
+pub struct Stages {
+    stages: Vec<Stage>,
+    /// The weights' shape, for each stage.
+    shapes: Vec<PackedShape>,
+    /// Whether it may run: no two threads would touch the same element.
+    is_sound: bool,
+    bands: [BandUse; MAX_BANDS],
+    /// Number of parameters that it reads, from the first one on.
+    parameters: usize,
+    /// Multiply-adds for a row.
+    products: usize,
+}
+
+/// What stages need a band to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct BandUse {
+    /// Elements that a row of a step has at least.
+    row: usize,
+    /// Elements that a row of a sequence has at least, where the band has none but those.
+    sequence: usize,
+    is_written: bool,
+    earlier: bool,
+    later: bool,
+}
+
+impl Stages {
+    /// Stages whose weights have these shapes.
+    pub fn new(stages: Vec<Stage>, shapes: &[PackedShape]) -> Self {
+        let shapes: Vec<_> = stages.iter().map(|stage| shapes[stage.weights]).collect();
+        let mut bands = [BandUse::default(); MAX_BANDS];
+        let (mut is_sound, mut parameters, mut products) = (true, 0, 0_usize);
+        for (stage, shape) in stages.iter().zip(&shapes) {
+            is_sound &= stage.is_sound(shape);
+            let writes = stage.writes.iter().map(|slot| (slot, shape.units, true));
+            let reads = stage.reads.iter().map(|slot| (slot, shape.units, false));
+            let inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
+            products = inputs.clone().fold(products, |sum, input| {
+                sum.saturating_add(input.depth.saturating_mul(shape.columns()))
+            });
+            let inputs = inputs.map(|input| (&input.slot, input.depth, false));
+            for (slot, width, is_written) in writes.chain(reads).chain(inputs) {
+                let Some(band) = bands.get_mut(slot.band) else {
+                    is_sound = false;
+                    continue;
+                };
+                let end = slot.start.saturating_add(width);
+                band.is_written |= is_written;
+                match slot.row {
+                    RowOf::Sequence => band.sequence = band.sequence.max(end),
+                    _ => band.row = band.row.max(end),
+                }
+                band.earlier |= slot.row == RowOf::Earlier;
+                band.later |= slot.row == RowOf::Later;
+            }
+            for start in &stage.starts {
+                if let Start::Parameters(first) = *start {
+                    parameters = parameters.max(first.saturating_add(shape.units));
+                }
+            }
+        }
+        Self {
+            stages,
+            shapes,
+            is_sound,
+            bands,
+            parameters,
+            products,
+        }
+    }
+
+    /// Floating-point operations of a step of so many rows.
+    pub fn operations(&self, rows: usize) -> usize {
+        rows.saturating_mul(self.products).saturating_mul(2)
+    }
+}
+
+impl Deref for Stages {
+    type Target = [Stage];
+
+    fn deref(&self) -> &[Stage] {
+        &self.stages
+    }
+}
+
+impl Stage {
+    /// Whether its numbers fit together, and no two threads would touch the same element: what one writes, no other reads or
+    /// writes before they meet again. Those are its own units of slots that don't overlap, in rows that no product reads.
+    fn is_sound(&self, shape: &PackedShape) -> bool {
+        let (units, sums) = (shape.units, self.starts.len());
+        let fits = sums <= MAX_SUMS
+            && self.writes.len() <= MAX_SLOTS
+            && self.reads.len() <= MAX_SLOTS
+            && self.starts.iter().all(|start| match *start {
+                Start::Read(index) => index < self.reads.len(),
+                _ => true,
+            })
+            && self.pieces.iter().all(|piece| {
+                let depths = piece.inputs.iter().map(|input| input.depth);
+                piece.inputs.len() <= MAX_INPUTS
+                    && piece.first_sum.saturating_add(shape.groups) <= sums
+                    && depths.fold(piece.depth, usize::saturating_add) <= shape.depth
+            })
+            && match self.fused {
+                None => true,
+                Some(fused) => {
+                    let reads = usize::from(matches!(fused, Fused::TimesDerivative(_)));
+                    sums == 1
+                        && self.pieces.len() <= 1
+                        && !self.writes.is_empty()
+                        && self.reads.len() >= reads
+                }
+            };
+        fits && self.writes.iter().enumerate().all(|(index, write)| {
+            let end = write.start.saturating_add(units);
+            let meets = |slot: &Slot, width: usize| {
+                let same_rows = write.row == slot.row
+                    || matches!(slot.row, RowOf::Sequence)
+                    || matches!(write.row, RowOf::Sequence);
+                let apart = end <= slot.start || slot.start.saturating_add(width) <= write.start;
+                write.band == slot.band && same_rows && !apart
+            };
+            let mut inputs = self.pieces.iter().flat_map(|piece| &piece.inputs);
+            matches!(write.row, RowOf::This | RowOf::Sequence)
+                && !self.writes[..index].iter().any(|other| meets(other, units))
+                && self
+                    .reads
+                    .iter()
+                    .all(|read| read == write || !meets(read, units))
+                && !inputs.any(|input| meets(&input.slot, input.depth))
+        })
+    }
 }
 
 /// The steps of a window of a layout, one after the other.
@@ -359,7 +495,11 @@ pub struct Recurrence<'a, 'b, E: Element, U> {
     /// The rows that it reads and writes.
     pub bands: &'a mut [Band<'b, E>],
     /// The stages of a step.
-    pub stages: &'a [Stage<'a, E>],
+    pub stages: &'a Stages,
+    /// Their weights.
+    pub weights: &'a [Packed<E>],
+    /// What sums start at.
+    pub parameters: &'a [E],
     /// What the cell makes of sums.
     pub units: &'a U,
     /// The steps.
@@ -372,120 +512,52 @@ impl<'a, E: Element, U: Units<E>> Recurrence<'a, '_, E, U> {
     /// # Panics
     /// Where one is shorter than the steps say, or two threads could touch the same element.
     pub fn check(self) -> CheckedRecurrence<'a, E, U> {
-        let lead = self.steps.layout.rows(self.steps.window.start);
-        let (total, most) = (self.steps.total(), self.steps.most_rows());
-        for stage in self.stages {
-            let weights = stage.weights;
-            let units = weights.units();
-            let sums = stage.starts.len();
-            assert!(sums <= MAX_SUMS && stage.writes.len() <= MAX_SLOTS);
-            assert!(stage.reads.len() <= MAX_SLOTS);
-            assert!(stage.fused.is_none() || sums == 1 && stage.pieces.len() <= 1);
-            let check = |slot: &Slot, width: usize, writes: bool| {
-                let band = &self.bands[slot.band];
-                let (len, writable) = match &band.memory {
-                    Memory::Read(data) => (data.len(), false),
-                    Memory::Write(data) => (data.len(), true),
-                };
-                assert!(!writes || writable && matches!(slot.row, RowOf::This | RowOf::Sequence));
-                let rows = match slot.row {
-                    RowOf::This => band.lead.saturating_add(total),
-                    RowOf::Sequence => most,
-                    RowOf::Earlier | RowOf::Later => {
-                        // All rows at once have no step beside theirs, and rows that are not cut may be more than the
-                        // step behind has.
-                        let is_there = match slot.row {
-                            RowOf::Earlier => self.steps.order != Order::Whole,
-                            _ => self.steps.is_split,
-                        };
-                        assert!(is_there && band.lead >= lead);
-                        band.lead.saturating_add(total)
-                    }
-                };
-                if let Some(before) = rows.checked_sub(1) {
-                    let end = slot.start.saturating_add(width);
-                    assert!(end <= band.stride);
-                    assert!(before.saturating_mul(band.stride).saturating_add(end) <= len);
-                }
-            };
-            stage
-                .reads
-                .iter()
-                .for_each(|slot| check(slot, units, false));
-            stage
-                .writes
-                .iter()
-                .for_each(|slot| check(slot, units, true));
-            for piece in stage.pieces {
-                assert!(piece.inputs.len() <= MAX_INPUTS);
-                assert!(piece.first_sum.saturating_add(weights.groups()) <= sums);
-                let depths = piece.inputs.iter().map(|input| input.depth);
-                assert!(depths.fold(piece.depth, usize::saturating_add) <= weights.depth());
-                for input in &piece.inputs {
-                    check(&input.slot, input.depth, false);
-                }
-            }
-            for start in stage.starts {
-                match *start {
-                    Start::Zero => {}
-                    Start::Row(row) => assert!(row.len() >= units),
-                    Start::Read(index) => assert!(index < stage.reads.len()),
-                }
-            }
-            match stage.fused {
-                Some(Fused::Activate(_)) => assert!(!stage.writes.is_empty()),
-                Some(Fused::TimesDerivative(_)) => {
-                    assert!(!stage.writes.is_empty() && !stage.reads.is_empty());
-                }
-                None => {}
-            }
-            // What a thread writes, no other reads or writes before they meet again: its own units of slots that don't
-            // overlap, in rows that no product of the stage reads.
-            for (index, write) in stage.writes.iter().enumerate() {
-                let meets = |slot: &Slot, width: usize| {
-                    let same_rows = write.row == slot.row
-                        || matches!(slot.row, RowOf::Sequence)
-                        || matches!(write.row, RowOf::Sequence);
-                    let apart =
-                        write.start + units <= slot.start || slot.start + width <= write.start;
-                    write.band == slot.band && same_rows && !apart
-                };
-                assert!(
-                    !stage.writes[..index]
-                        .iter()
-                        .any(|other| meets(other, units))
-                );
-                let reads = stage.reads.iter();
-                assert!(
-                    reads
-                        .clone()
-                        .all(|read| read == write || !meets(read, units))
-                );
-                let mut inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
-                assert!(!inputs.any(|input| meets(&input.slot, input.depth)));
-            }
+        let (stages, steps) = (self.stages, self.steps);
+        let lead = steps.layout.rows(steps.window.start);
+        let (total, most) = (steps.total(), steps.most_rows());
+        assert!(stages.is_sound && self.parameters.len() >= stages.parameters);
+        for (stage, shape) in stages.iter().zip(&stages.shapes) {
+            assert_eq!(self.weights[stage.weights].size(), *shape);
         }
-        let bands = self.bands.iter_mut().map(|band| {
-            let data = match &mut band.memory {
-                Memory::Read(data) => data.as_ptr().cast_mut(),
-                Memory::Write(data) => data.as_mut_ptr(),
+        assert!(self.bands.len() <= MAX_BANDS);
+        let mut bands = [Rows::NONE; MAX_BANDS];
+        for (index, needs) in stages.bands.iter().enumerate() {
+            let Some(band) = self.bands.get_mut(index) else {
+                assert!(needs.row == 0 && needs.sequence == 0);
+                continue;
             };
-            Rows {
+            let (data, len) = match &mut band.memory {
+                Memory::Read(data) => {
+                    assert!(!needs.is_written);
+                    (data.as_ptr().cast_mut(), data.len())
+                }
+                Memory::Write(data) => (data.as_mut_ptr(), data.len()),
+            };
+            let holds = |rows: usize, width: usize| match rows.checked_sub(1) {
+                Some(before) if width > 0 => {
+                    let end = before.saturating_mul(band.stride).saturating_add(width);
+                    width <= band.stride && end <= len
+                }
+                _ => true,
+            };
+            assert!(holds(band.lead.saturating_add(total), needs.row));
+            assert!(holds(most, needs.sequence));
+            // All rows at once have no step beside theirs, and rows that are not cut may be more than the step behind has.
+            assert!(!needs.earlier || steps.order != Order::Whole && band.lead >= lead);
+            assert!(!needs.later || steps.is_split && band.lead >= lead);
+            bands[index] = Rows {
                 data,
                 stride: band.stride,
                 lead: band.lead,
-            }
-        });
-        let mut pointers = [Rows::NONE; MAX_BANDS];
-        assert!(bands.len() <= MAX_BANDS);
-        for (pointer, band) in pointers.iter_mut().zip(bands) {
-            *pointer = band;
+            };
         }
         CheckedRecurrence {
-            bands: pointers,
-            stages: self.stages,
+            bands,
+            stages,
+            weights: self.weights,
+            parameters: self.parameters,
             units: self.units,
-            steps: self.steps,
+            steps,
             elements: PhantomData,
         }
     }
@@ -514,7 +586,9 @@ impl<E> Rows<E> {
 #[derive(Debug)]
 pub struct CheckedRecurrence<'a, E: Element, U> {
     bands: [Rows<E>; MAX_BANDS],
-    stages: &'a [Stage<'a, E>],
+    stages: &'a Stages,
+    weights: &'a [Packed<E>],
+    parameters: &'a [E],
     units: &'a U,
     steps: &'a TimeSteps<'a>,
     elements: PhantomData<&'a mut [E]>,
@@ -553,8 +627,9 @@ impl<E: Element, U: Units<E>, G: Gang> Kernel<E> for Loop<'_, '_, E, U, G> {
     fn run<S: Math<E>>(self, token: S) {
         let Self { recurrence, gang } = self;
         let (index, count) = (gang.index(), gang.count());
-        for stage in recurrence.stages {
-            assert_eq!(stage.weights.width(), S::LANES * S::TILE_VECTORS);
+        for stage in recurrence.stages.iter() {
+            let weights = &recurrence.weights[stage.weights];
+            assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
         }
         let mut waits = false;
         for step in 0..recurrence.steps.len() {
@@ -564,9 +639,10 @@ impl<E: Element, U: Units<E>, G: Gang> Kernel<E> for Loop<'_, '_, E, U, G> {
                     gang.wait();
                 }
                 waits = true;
-                let blocks = stage.weights.blocks_of(index, count);
+                let weights = &recurrence.weights[stage.weights];
+                let blocks = weights.blocks_of(index, count);
                 for step in parts.iter().filter(|step| step.rows > 0) {
-                    let sweep = Sweep::new(recurrence, stage, step);
+                    let sweep = Sweep::new(recurrence, (stage, weights), step);
                     // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and the threads
                     // of the gang are all at this one: nobody touches these units but this thread.
                     unsafe {
@@ -590,7 +666,9 @@ struct SlotRows<E> {
 
 /// A stage for some rows of a step.
 struct Sweep<'a, E: Element, U> {
-    stage: &'a Stage<'a, E>,
+    stage: &'a Stage,
+    weights: &'a Packed<E>,
+    parameters: &'a [E],
     units: &'a U,
     step: &'a TimeStep,
     bands: &'a [Rows<E>; MAX_BANDS],
@@ -611,7 +689,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
     fn new(
         recurrence: &'a CheckedRecurrence<'_, E, U>,
-        stage: &'a Stage<'a, E>,
+        (stage, weights): (&'a Stage, &'a Packed<E>),
         step: &'a TimeStep,
     ) -> Self {
         let none = SlotRows {
@@ -620,6 +698,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         };
         let mut sweep = Self {
             stage,
+            weights,
+            parameters: recurrence.parameters,
             units: recurrence.units,
             step,
             bands: &recurrence.bands,
@@ -682,7 +762,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// Where a piece's part of a panel begins.
     #[inline(always)]
     fn right(&self, piece: &Piece, panel: usize) -> *const E {
-        let weights = self.stage.weights;
+        let weights = self.weights;
         let data = weights.data().as_ptr();
         data.wrapping_add(panel * weights.panel_stride() + piece.depth * weights.width())
     }
@@ -694,7 +774,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
     unsafe fn run_fused<S: Math<E>>(&self, token: S, fused: Fused, blocks: Range<usize>) {
         let stage = self.stage;
-        let (width, units) = (stage.weights.width(), stage.weights.units());
+        let (width, units) = (self.weights.width(), self.weights.units());
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
         let most = most_vectors::<E, S>(self.step.rows);
         let end = (blocks.end * width).min(units);
@@ -719,10 +799,12 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     let tile = Tile {
                         left: &lefts[..inputs],
                         right,
-                        panel: stage.weights.panel_stride(),
+                        panel: self.weights.panel_stride(),
                         start: match stage.starts[0] {
                             Start::Zero => TileStart::Zero,
-                            Start::Row(bias) => TileStart::Row(bias.as_ptr().add(unit)),
+                            Start::Parameters(first) => {
+                                TileStart::Row(self.parameters.as_ptr().add(first + unit))
+                            }
                             Start::Read(index) => {
                                 let SlotRows { first, stride } = read(index);
                                 TileStart::Rows(first.add(row * stride + unit), stride)
@@ -806,7 +888,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         first: usize,
         rows: usize,
     ) -> usize {
-        let weights = self.stage.weights;
+        let weights = self.weights;
         let vectors = weights.vectors(block);
         for (sum, start) in self.stage.starts.iter().enumerate() {
             for vector in 0..vectors {
@@ -830,7 +912,9 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             continue;
                         }
                         Start::Zero => token.splat(E::ZERO),
-                        Start::Row(row) => load(token, row.as_ptr().add(unit), count),
+                        Start::Parameters(first) => {
+                            load(token, self.parameters.as_ptr().add(first + unit), count)
+                        }
                     };
                     for row in 0..rows {
                         token.store(value, sums.at(row, sum * vectors + vector));
@@ -854,7 +938,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         first: usize,
         tiles: impl Iterator<Item = usize> + Clone,
     ) {
-        let weights = self.stage.weights;
+        let weights = self.weights;
         let (groups, vectors) = (weights.groups(), weights.vectors(block));
         let most = most_vectors::<E, S>(self.step.rows);
         for piece in self.pieces() {
@@ -902,7 +986,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         block: usize,
         rows: Range<usize>,
     ) {
-        let weights = self.stage.weights;
+        let weights = self.weights;
         let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
         for (index, row) in rows.enumerate() {
             for vector in 0..vectors {

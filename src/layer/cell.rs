@@ -19,7 +19,10 @@ use crate::Element;
 use crate::activation::Activation;
 use crate::init::TensorRole;
 use crate::kernels::activate::{activate, times_derivative};
-use crate::kernels::recurrence::{Fused, Input, MAX_SUMS, Piece, RowOf, Slot, Unit, Units};
+use crate::kernels::pack::PackedShape;
+use crate::kernels::recurrence::{
+    Fused, Input, MAX_SUMS, Piece, RowOf, Slot, Stage, Stages, Start, Unit, Units,
+};
 use crate::simd::{Kernel, Math};
 
 /// A cell, in one direction of a layer.
@@ -92,7 +95,7 @@ pub struct CellPlan {
     /// The stages of a step forward: in inference and in training.
     pub forward: [Direct; 2],
     /// The stages of a step backward. The first one's product leads to the gradient of the state before.
-    pub backward: Vec<StagePlan>,
+    pub backward: Stages,
     /// What crosses from step to step in the rows of gradients.
     pub carries: Vec<Carry>,
     /// Where h is masked in a row of states, and the mask in the row that a sequence has once.
@@ -112,58 +115,30 @@ impl CellPlan {
     }
 }
 
-/// A stage, as a cell describes it.
-#[derive(Clone, Debug)]
-pub struct StagePlan {
-    /// Which packed copy of its direction.
-    pub pack: usize,
-    /// The products.
-    pub pieces: Vec<Piece>,
-    /// Where each sum starts.
-    pub starts: Vec<StartPlan>,
-    /// What is read.
-    pub reads: Vec<Slot>,
-    /// What is written.
-    pub writes: Vec<Slot>,
-    /// What the tile does itself.
-    pub fused: Option<Fused>,
-}
-
-/// Where a sum starts.
-#[derive(Clone, Copy, Debug)]
-pub enum StartPlan {
-    /// At 0.
-    Zero,
-    /// At the parameters from this one on.
-    Parameters(usize),
-    /// At what the slot that is read under this index holds.
-    Read(usize),
-}
-
 /// The stages of a step forward, and their two halves: what the inputs bring, which may be computed for all steps ahead, and
 /// what is left then.
 #[derive(Debug)]
 pub struct Direct {
     /// All of it.
-    pub direct: Vec<StagePlan>,
+    pub direct: Stages,
     /// The part of the inputs.
-    pub ahead: Vec<StagePlan>,
+    pub ahead: Stages,
     /// What is left.
-    pub behind: Vec<StagePlan>,
+    pub behind: Stages,
 }
 
 impl Direct {
     /// Of stages, and for each where the sums that the input feeds are stored if they are computed ahead: none where it feeds
-    /// none. The input is what the first piece of such a stage begins with.
-    pub fn new(direct: Vec<StagePlan>, stored: &[Vec<Slot>]) -> Self {
+    /// none. The input is what the first piece of such a stage begins with. `shapes` are those of the copies for forward passes.
+    pub fn new(direct: Vec<Stage>, stored: &[Vec<Slot>], shapes: &[PackedShape]) -> Self {
         let (mut ahead, mut behind) = (Vec::new(), Vec::new());
         for (stage, stored) in direct.iter().zip(stored) {
             let mut rest = stage.clone();
             if !stored.is_empty() {
                 let first = &stage.pieces[0];
                 let input = first.inputs[0];
-                ahead.push(StagePlan {
-                    pack: stage.pack,
+                ahead.push(Stage {
+                    weights: stage.weights,
                     pieces: vec![Piece {
                         inputs: vec![input],
                         ..*first
@@ -174,7 +149,7 @@ impl Direct {
                     fused: stage.fused.map(|_| Fused::Activate(Activation::Linear)),
                 });
                 for (start, &slot) in rest.starts.iter_mut().zip(stored) {
-                    *start = StartPlan::Read(rest.reads.len());
+                    *start = Start::Read(rest.reads.len());
                     rest.reads.push(slot);
                 }
                 let piece = &mut rest.pieces[0];
@@ -187,9 +162,9 @@ impl Direct {
             behind.push(rest);
         }
         Self {
-            direct,
-            ahead,
-            behind,
+            direct: Stages::new(direct, shapes),
+            ahead: Stages::new(ahead, shapes),
+            behind: Stages::new(behind, shapes),
         }
     }
 }
@@ -307,6 +282,15 @@ fn both_weights(columns: Range<usize>, groups: usize) -> Pack {
         is_transposed: false,
         meets_input: false,
     }
+}
+
+/// The shapes of the copies to run forward, and of those to run backward.
+fn shapes(packs: &[Pack], tensors: &[Tensor]) -> [Vec<PackedShape>; 2] {
+    [false, true].map(|is_transposed| {
+        let packs = packs.iter();
+        let packs = packs.filter(|pack| pack.is_transposed == is_transposed);
+        packs.map(|pack| pack.shape(tensors)).collect()
+    })
 }
 
 /// W_x, W_h and, if there is one, b of so many gates.

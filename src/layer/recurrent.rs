@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::cell::{Cell, StagePlan, StartPlan};
+use super::cell::Cell;
 use super::gradients::{GradientPart, Gradients, ended_rows};
 use super::options::{Direction, InitialState, LastOutput, Merge, RecurrentOptions};
 use super::{Backward, Forward, Layer, Pack, StatePart, Tensor, arrive};
@@ -18,9 +18,7 @@ use crate::init::TensorRole;
 use crate::kernels::dropout::{DrawMask, Key};
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Product, ROWS_AS_FAST_AS_ONE, SumStart, operations};
-use crate::kernels::recurrence::{
-    Band, MAX_SUMS, Recurrence, Stage, Start, StoreSums, TimeSteps, Units,
-};
+use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps, Units};
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
@@ -805,7 +803,7 @@ impl<C> Way<C> {
         let (stride, to_stride) = (deltas.stride(sums), deltas.stride(to));
         let ([lead], start) = deltas.split([(sums, Span::Lead)], (to, Span::Lead));
         start.fill(E::ZERO);
-        let weights = &pass.weights[self.packs[1].start + stage.pack];
+        let weights = &pass.weights[self.packs[1].start + stage.weights];
         for piece in &stage.pieces {
             let mut segments = [Segment::rows(&[], 0, 0); 3];
             for (segment, input) in segments.iter_mut().zip(&piece.inputs) {
@@ -919,58 +917,18 @@ struct Run<'a, 'b, E: Element> {
     bands: &'a mut [Band<'b, E>],
 }
 
-/// Most stages of a step.
-const MAX_STAGES: usize = 2;
-
 impl<E: Element> Run<'_, '_, E> {
-    fn stages(&mut self, plans: &[StagePlan], units: &impl Units<E>, steps: &TimeSteps<'_>) {
-        let mut starts = [[Start::Zero; MAX_SUMS]; MAX_STAGES];
-        let mut cost = 0;
-        for (plan, starts) in plans.iter().zip(&mut starts) {
-            let weights = &self.weights[plan.pack];
-            for (start, plan) in starts.iter_mut().zip(&plan.starts) {
-                *start = match *plan {
-                    StartPlan::Zero => Start::Zero,
-                    StartPlan::Parameters(first) => {
-                        Start::Row(&self.parameters[first..][..weights.units()])
-                    }
-                    StartPlan::Read(index) => Start::Read(index),
-                };
-            }
-            let inputs = plan.pieces.iter().flat_map(|piece| &piece.inputs);
-            let depth = inputs.map(|input| input.depth).sum();
-            cost += operations(steps.most_rows(), depth, weights.columns());
-        }
-        let stage = |index: usize| {
-            let plan: &StagePlan = &plans[index];
-            Stage {
-                weights: &self.weights[plan.pack],
-                pieces: &plan.pieces,
-                starts: &starts[index][..plan.starts.len()],
-                reads: &plan.reads,
-                writes: &plan.writes,
-                fused: plan.fused,
-            }
-        };
-        let (one, two);
-        let stages = match plans.len() {
-            0 => return,
-            1 => {
-                one = [stage(0)];
-                &one[..]
-            }
-            _ => {
-                two = [stage(0), stage(1)];
-                &two[..]
-            }
-        };
+    fn stages(&mut self, stages: &Stages, units: &impl Units<E>, steps: &TimeSteps<'_>) {
         let (tier, crew) = self.pass;
+        let crew = crew.if_worth(stages.operations(steps.most_rows()), STEP_WORTH_THREADS);
         let recurrence = Recurrence {
             bands: self.bands,
             stages,
+            weights: self.weights,
+            parameters: self.parameters,
             units,
             steps,
         };
-        recur(recurrence, tier, crew.if_worth(cost, STEP_WORTH_THREADS));
+        recur(recurrence, tier, crew);
     }
 }

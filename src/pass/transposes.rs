@@ -70,8 +70,7 @@ impl<E: Element> Transposes<E> {
             let parameters = model.layer_parameters(index);
             for (pack, packed) in packs.zip(layer) {
                 if wanted.contains(index, pack) && !self.fresh.contains(index, pack) {
-                    let (depth, columns) = pack.size(&place.tensors);
-                    packed.shape(PACKED, model.tier, depth, columns)?;
+                    packed.resize(PACKED, model.tier, pack.shape(&place.tensors))?;
                     place.pack(pack, parameters, packed.part());
                 }
             }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::pack::{Packed, Source};
+use super::pack::{Packed, PackedShape, Source};
 use crate::Element;
 use crate::activation::Activation;
 use crate::init::Rng;
@@ -140,6 +140,15 @@ fn times_derivative<E: Scalar>(tier: Tier, activation: Activation, gradient: E, 
         return E::ZERO;
     }
     gradient * derivative
+}
+
+/// The shape of a matrix whose columns are groups.
+fn grouped(depth: usize, units: usize, groups: usize) -> PackedShape {
+    PackedShape {
+        depth,
+        units,
+        groups,
+    }
 }
 
 fn pack<E: Element>(tier: Tier, depth: usize, columns: usize, matrix: &[E]) -> Packed<E> {

@@ -90,7 +90,7 @@ fn packing<E: Scalar>(tier: Tier, numbers: &mut Numbers, packed: &mut Packed<E>,
         packed.pack(0, depth, &dirty, Source::rows(filled));
         assert_same(packed.data(), &dirty, || "dirty".to_owned());
         packed
-            .shape_groups("b", tier, depth, columns, groups)
+            .resize("b", tier, grouped(depth, columns / groups, groups))
             .unwrap();
     };
     for (from, source) in [
@@ -165,7 +165,7 @@ fn matrices_above_each_other_may_begin_with_different_groups() {
         for units in columns::<f32>(tier) {
             let [above, below] = [3, 2].map(|depth| numbers.vec::<f32>(depth * 3 * units));
             let mut packed = Packed::new();
-            packed.shape_groups("b", tier, 5, 3 * units, 3).unwrap();
+            packed.resize("b", tier, grouped(5, units, 3)).unwrap();
             let source = |first_group| Source {
                 first_group,
                 ..Source::rows(3 * units)
@@ -211,7 +211,7 @@ fn matrices_that_are_too_short_are_not_packed() {
         assert_panics(|| _ = packed.part().take_columns(beyond));
         assert_panics(|| _ = packed.part().take_columns(1));
 
-        packed.shape_groups("b", tier, 4, 6, 2).unwrap();
+        packed.resize("b", tier, grouped(4, 3, 2)).unwrap();
         packed.pack(0, 4, &[1.0; 24], Source::rows(6));
         assert_panics(|| packed.pack(0, 4, &[1.0; 23], Source::rows(6)));
         assert_panics(|| packed.pack(0, 4, &[1.0; 24], Source::columns(4)));

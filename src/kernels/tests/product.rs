@@ -248,7 +248,7 @@ fn operands_that_are_too_short_are_not_read() {
         assert_panics(|| run(&[none; MAX_SEGMENTS + 1], &|_| {}));
 
         let mut groups = Packed::new();
-        groups.shape_groups("b", tier, 4, 6, 2).unwrap();
+        groups.resize("b", tier, grouped(4, 3, 2)).unwrap();
         let mut c = [0.0; 18];
         assert_panics(|| Product::new(3, &whole, &groups, &mut c, 6).run(tier));
     }

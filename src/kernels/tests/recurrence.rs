@@ -4,7 +4,7 @@ use super::*;
 use crate::gemm::recur;
 use crate::kernels::recurrence::{
     Band, Fused, Input, MAX_BANDS, MAX_SLOTS, MAX_SUMS, Piece, Recurrence, RowOf, Slot, Stage,
-    Start, StoreSums, TimeSteps, Unit, Units,
+    Stages, Start, StoreSums, TimeSteps, Unit, Units,
 };
 use crate::parallel::{Crew, Parallel};
 
@@ -24,11 +24,12 @@ enum OwnStart<E> {
     Read(usize),
 }
 
-/// A stage, and the matrix that its weights are.
+/// A stage, and the matrix that its weights are, packed for a tier.
 #[derive(Debug)]
 struct OwnStage<E: Element> {
     matrix: Vec<E>,
-    weights: Packed<E>,
+    shape: PackedShape,
+    tier: Tier,
     pieces: Vec<Piece>,
     starts: Vec<OwnStart<E>>,
     reads: Vec<Slot>,
@@ -37,24 +38,32 @@ struct OwnStage<E: Element> {
 }
 
 impl<E: Element> OwnStage<E> {
-    fn stage<'a>(&'a self, starts: &'a [Start<'a, E>]) -> Stage<'a, E> {
+    /// The stage that has the `weights`-th weights; its rows go to the parameters.
+    fn stage(&self, weights: usize, parameters: &mut Vec<E>) -> Stage {
+        let start = |start: &OwnStart<E>| match start {
+            OwnStart::Zero => Start::Zero,
+            OwnStart::Row(row) => {
+                parameters.extend(row);
+                Start::Parameters(parameters.len() - row.len())
+            }
+            OwnStart::Read(index) => Start::Read(*index),
+        };
         Stage {
-            weights: &self.weights,
-            pieces: &self.pieces,
-            starts,
-            reads: &self.reads,
-            writes: &self.writes,
+            weights,
+            pieces: self.pieces.clone(),
+            starts: self.starts.iter().map(start).collect(),
+            reads: self.reads.clone(),
+            writes: self.writes.clone(),
             fused: self.fused,
         }
     }
 
-    fn starts(&self) -> Vec<Start<'_, E>> {
-        let start = |start| match start {
-            &OwnStart::Zero => Start::Zero,
-            OwnStart::Row(row) => Start::Row(row),
-            &OwnStart::Read(index) => Start::Read(index),
-        };
-        self.starts.iter().map(start).collect()
+    fn weights(&self) -> Packed<E> {
+        let mut weights = Packed::new();
+        weights.resize("b", self.tier, self.shape).unwrap();
+        let source = Source::rows(self.shape.columns());
+        weights.pack(0, self.shape.depth, &self.matrix, source);
+        weights
     }
 }
 
@@ -76,15 +85,17 @@ fn with_recurrence<E: Element, U: Units<E>>(
             }
         })
         .collect();
-    let starts: Vec<_> = stages.iter().map(OwnStage::starts).collect();
-    let stages: Vec<_> = stages
-        .iter()
-        .zip(&starts)
-        .map(|(stage, starts)| stage.stage(starts))
-        .collect();
+    let weights: Vec<_> = stages.iter().map(OwnStage::weights).collect();
+    let shapes: Vec<_> = stages.iter().map(|stage| stage.shape).collect();
+    let mut parameters = Vec::new();
+    let stages = stages.iter().enumerate();
+    let stages = stages.map(|(index, stage)| stage.stage(index, &mut parameters));
+    let stages = Stages::new(stages.collect(), &shapes);
     take(Recurrence {
         bands: &mut bands,
         stages: &stages,
+        weights: &weights,
+        parameters: &parameters,
         units,
         steps,
     });
@@ -266,7 +277,7 @@ fn scalar<E: Scalar>(
     for step in steps {
         for (number, stage) in stages.iter().enumerate() {
             for &at in step {
-                for unit in 0..stage.weights.units() {
+                for unit in 0..stage.shape.units {
                     scalar_unit(tier, rows, bands, (number, stage), mix, (at, unit));
                 }
             }
@@ -286,7 +297,7 @@ fn scalar_unit<E: Scalar>(
         let band = &bands[slot.band];
         band.data[band.place(rows, slot, at) + index]
     };
-    let (units, groups) = (stage.weights.units(), stage.weights.groups());
+    let (units, groups) = (stage.shape.units, stage.shape.groups);
     let mut sums: Vec<E> = stage
         .starts
         .iter()
@@ -502,11 +513,6 @@ fn recurrence<E: Scalar>(
         };
         let depth = pieces.iter().map(end).max().unwrap_or(0) + numbers.pick(&[0, 3]);
         let matrix: Vec<E> = numbers.vec(depth * groups * units);
-        let mut weights = Packed::new();
-        weights
-            .shape_groups("b", tier, depth, groups * units, groups)
-            .unwrap();
-        weights.pack(0, depth, &matrix, Source::rows(groups * units));
         let fused = is_fused.then(|| {
             let activation = numbers.pick(&Activation::ALL);
             if reads.is_empty() || numbers.below(2) == 0 {
@@ -526,7 +532,8 @@ fn recurrence<E: Scalar>(
         stages.push(OwnStage {
             starts: starts.collect(),
             matrix,
-            weights,
+            shape: grouped(depth, units, groups),
+            tier,
             pieces,
             reads,
             writes,
@@ -586,7 +593,7 @@ fn recurrence<E: Scalar>(
         assert_same(&actual.data, &expected.data, || {
             let stages = stages.iter().map(|stage| {
                 let starts = &stage.starts;
-                let size = (stage.weights.units(), stage.weights.groups());
+                let size = (stage.shape.units, stage.shape.groups);
                 let slots = (&stage.reads, &stage.writes, stage.fused);
                 format!("{size:?}, {slots:?}, {:?}, {starts:?}", stage.pieces)
             });
@@ -601,7 +608,7 @@ fn recurrence<E: Scalar>(
 
 /// The second stage reads some or all of what the first one has left for the sequence.
 fn scratch_depth<E: Element>(numbers: &mut Numbers, stages: &[OwnStage<E>]) -> usize {
-    let units = stages[0].weights.units();
+    let units = stages[0].shape.units;
     units - numbers.below(2).min(units)
 }
 
@@ -681,11 +688,6 @@ impl Sample {
         let slot = |band, row, start| Slot { band, row, start };
         let (groups, depth) = (2, INPUTS + UNITS);
         let matrix = vec![0.1; depth * groups * UNITS];
-        let mut weights = Packed::new();
-        weights
-            .shape_groups("b", tier, depth, groups * UNITS, groups)
-            .unwrap();
-        weights.pack(0, depth, &matrix, Source::rows(groups * UNITS));
         Self {
             bands: vec![
                 band(5, INPUTS, 0, false),
@@ -694,7 +696,8 @@ impl Sample {
             ],
             stages: vec![OwnStage {
                 matrix,
-                weights,
+                shape: grouped(depth, UNITS, groups),
+                tier,
                 pieces: vec![Piece {
                     inputs: vec![
                         Input {
@@ -729,12 +732,8 @@ impl Sample {
     fn fused(tier: Tier) -> Self {
         let mut sample = Self::new(tier);
         let stage = &mut sample.stages[0];
-        stage.weights = pack(
-            tier,
-            INPUTS + UNITS,
-            UNITS,
-            &[0.1; (INPUTS + UNITS) * UNITS],
-        );
+        stage.shape.groups = 1;
+        stage.matrix.truncate((INPUTS + UNITS) * UNITS);
         stage.starts.truncate(1);
         stage.fused = Some(Fused::TimesDerivative(Activation::Tanh));
         sample

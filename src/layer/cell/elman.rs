@@ -27,6 +27,13 @@ impl Elman {
         let tensors = main_tensors(inputs, units, units, 1, options.bias);
         let bias = len(&tensors[..2]);
 
+        let packs = vec![
+            both_weights(0..units, 1),
+            Pack::transposed(1, 0..units, false),
+            Pack::transposed(0, 0..units, true),
+        ];
+        let shapes = shapes(&packs, &tensors);
+
         let stage = |is_training: bool| {
             use forward::{INPUT, KEPT, SEQUENCE, STATE};
             let masked = is_training && noise.masks_state;
@@ -51,12 +58,12 @@ impl Elman {
                 input(STATE, time.before(), before, units),
             ];
             let start = if options.bias {
-                StartPlan::Parameters(bias)
+                Start::Parameters(bias)
             } else {
-                StartPlan::Zero
+                Start::Zero
             };
-            StagePlan {
-                pack: 0,
+            Stage {
+                weights: 0,
                 pieces: vec![Piece {
                     inputs,
                     depth: 0,
@@ -70,7 +77,8 @@ impl Elman {
             }
         };
         let stored = vec![vec![slot(forward::STATE, RowOf::This, 0)]];
-        let forward = [false, true].map(|training| Direct::new(vec![stage(training)], &stored));
+        let forward =
+            [false, true].map(|training| Direct::new(vec![stage(training)], &stored, &shapes[0]));
 
         use backward::{DELTA, KEPT, OUTPUT, SEQUENCE, STATE};
         let delta = if zones {
@@ -95,8 +103,8 @@ impl Elman {
                 writes.push(slot(DELTA, RowOf::This, units));
             }
         }
-        let backward = StagePlan {
-            pack: 0,
+        let backward = Stage {
+            weights: 0,
             pieces: vec![Piece {
                 inputs: vec![input(DELTA, time.behind(), 0, units)],
                 depth: 0,
@@ -104,9 +112,9 @@ impl Elman {
                 is_recurrent: true,
             }],
             starts: vec![if noise.masks_state {
-                StartPlan::Zero
+                Start::Zero
             } else {
-                StartPlan::Read(1)
+                Start::Read(1)
             }],
             reads,
             writes,
@@ -134,14 +142,10 @@ impl Elman {
             kept: if zones { units } else { 0 },
             sequence: masked,
             delta,
-            packs: vec![
-                both_weights(0..units, 1),
-                Pack::transposed(1, 0..units, false),
-                Pack::transposed(0, 0..units, true),
-            ],
+            packs,
             input_pack: 1,
             forward,
-            backward: vec![backward],
+            backward: Stages::new(vec![backward], &shapes[1]),
             carries: Vec::from_iter(zones.then_some(Carry {
                 delta: units,
                 width: units,

@@ -44,9 +44,9 @@ impl Gru {
         let of = |count: usize| units.saturating_mul(count);
         let start = |first: usize| {
             if options.bias {
-                StartPlan::Parameters(first)
+                Start::Parameters(first)
             } else {
-                StartPlan::Zero
+                Start::Zero
             }
         };
         let masked = if noise.masks_state { units } else { 0 };
@@ -56,6 +56,33 @@ impl Gru {
         // What a sequence has once: the mask of h, and r∘h.
         let scratch = masked;
         let sequence = masked.saturating_add(if after { 0 } else { units });
+
+        let mut packs = if after {
+            let part = |tensor, first_group| PackPart {
+                tensor,
+                columns: 0..of(3),
+                first_group,
+            };
+            // The sums of n come first of x and last of h.
+            vec![
+                Pack {
+                    parts: vec![part(0, 2), part(1, 0)],
+                    groups: 3,
+                    is_transposed: false,
+                    meets_input: false,
+                },
+                Pack::transposed(1, 0..of(3), false),
+            ]
+        } else {
+            vec![
+                both_weights(0..of(2), 2),
+                both_weights(of(2)..of(3), 1),
+                Pack::transposed(1, 0..of(2), false),
+                Pack::transposed(1, of(2)..of(3), false),
+            ]
+        };
+        packs.push(Pack::transposed(0, 0..of(3), true));
+        let shapes = shapes(&packs, &tensors);
 
         let stages = |is_training: bool| {
             use forward::{INPUT, KEPT, SEQUENCE, STATE};
@@ -87,8 +114,8 @@ impl Gru {
                     first_sum,
                     is_recurrent: true,
                 };
-                return vec![StagePlan {
-                    pack: 0,
+                return vec![Stage {
+                    weights: 0,
                     pieces: vec![piece(x, 0, 0), piece(state, inputs, 1)],
                     // n of x, r, z, n of h.
                     starts: vec![
@@ -114,16 +141,16 @@ impl Gru {
                 ends.push(slot(STATE, RowOf::This, units));
             }
             vec![
-                StagePlan {
-                    pack: 0,
+                Stage {
+                    weights: 0,
                     pieces: vec![piece(vec![x, state])],
                     starts: vec![start(bias), start(bias + units)],
                     reads: vec![slot(STATE, time.before(), before)],
                     writes: vec![keep(0), keep(1), slot(SEQUENCE, RowOf::Sequence, scratch)],
                     fused: None,
                 },
-                StagePlan {
-                    pack: 1,
+                Stage {
+                    weights: 1,
                     pieces: vec![piece(vec![x, reset])],
                     starts: vec![start(bias + of(2))],
                     reads: vec![h, stays, mask, keep(1)],
@@ -140,33 +167,8 @@ impl Gru {
                 vec![vec![keep(0), keep(1)], vec![keep(2)]]
             }
         };
-        let forward = [false, true].map(|training| Direct::new(stages(training), &stored));
-
-        let mut packs = if after {
-            let part = |tensor, first_group| PackPart {
-                tensor,
-                columns: 0..of(3),
-                first_group,
-            };
-            // The sums of n come first of x and last of h.
-            vec![
-                Pack {
-                    parts: vec![part(0, 2), part(1, 0)],
-                    groups: 3,
-                    is_transposed: false,
-                    meets_input: false,
-                },
-                Pack::transposed(1, 0..of(3), false),
-            ]
-        } else {
-            vec![
-                both_weights(0..of(2), 2),
-                both_weights(of(2)..of(3), 1),
-                Pack::transposed(1, 0..of(2), false),
-                Pack::transposed(1, of(2)..of(3), false),
-            ]
-        };
-        packs.push(Pack::transposed(0, 0..of(3), true));
+        let forward =
+            [false, true].map(|training| Direct::new(stages(training), &stored, &shapes[0]));
 
         // A row of gradients: r, z, n; after the product that of m, before it r∘h; then what is added to that of h.
         let carry = of(4);
@@ -198,9 +200,9 @@ impl Gru {
                 mask,
             ];
             let start = if noise.masks_state {
-                StartPlan::Zero
+                Start::Zero
             } else {
-                StartPlan::Read(0)
+                Start::Read(0)
             };
             let piece = |inputs| Piece {
                 inputs,
@@ -211,8 +213,8 @@ impl Gru {
             let crossing = slot(DELTA, RowOf::This, carry);
             if after {
                 reads.push(keep(3));
-                vec![StagePlan {
-                    pack: 0,
+                vec![Stage {
+                    weights: 0,
                     pieces: vec![piece(vec![behind(0, 2), behind(3, 1)])],
                     starts: vec![start],
                     reads,
@@ -222,21 +224,21 @@ impl Gru {
             } else {
                 let masked_h = slot(STATE, time.before(), masked);
                 vec![
-                    StagePlan {
-                        pack: 0,
+                    Stage {
+                        weights: 0,
                         pieces: vec![piece(vec![behind(0, 2)])],
                         starts: vec![start],
                         reads,
                         writes: vec![delta(1), delta(2), crossing],
                         fused: None,
                     },
-                    StagePlan {
-                        pack: 1,
+                    Stage {
+                        weights: 1,
                         pieces: vec![Piece {
                             is_recurrent: false,
                             ..piece(vec![input(DELTA, RowOf::This, of(2), units)])
                         }],
-                        starts: vec![StartPlan::Zero],
+                        starts: vec![Start::Zero],
                         reads: vec![masked_h, keep(0), crossing, mask],
                         writes: vec![delta(0), delta(3), crossing],
                         fused: None,
@@ -291,7 +293,7 @@ impl Gru {
             packs,
             input_pack: if after { 1 } else { 2 },
             forward,
-            backward,
+            backward: Stages::new(backward, &shapes[1]),
             carries: vec![Carry {
                 delta: carry,
                 width: units,

@@ -106,6 +106,26 @@ impl Lstm {
         let kept = cell_stays.saturating_add(if zones_cell { units } else { 0 });
         let sequence = masked.saturating_add(if projects { units } else { 0 });
 
+        let mut packs = vec![both_weights(0..of(gates), gates)];
+        if projects {
+            packs.push(Pack {
+                parts: vec![PackPart {
+                    tensor: projection,
+                    columns: 0..outputs,
+                    first_group: 0,
+                }],
+                groups: 1,
+                is_transposed: false,
+                meets_input: false,
+            });
+        }
+        packs.push(Pack::transposed(1, 0..of(gates), false));
+        if projects {
+            packs.push(Pack::transposed(projection, 0..outputs, false));
+        }
+        packs.push(Pack::transposed(0, 0..of(gates), true));
+        let shapes = shapes(&packs, &tensors);
+
         let stages = |is_training: bool| {
             use forward::{INPUT, KEPT, SEQUENCE, STATE};
             let masks = is_training && noise.masks_state;
@@ -126,9 +146,9 @@ impl Lstm {
             let ends = Vec::from_iter(masks.then_some(slot(STATE, RowOf::This, masked_h)));
             let start = |gate: usize| {
                 if options.bias {
-                    StartPlan::Parameters(bias + of(gate))
+                    Start::Parameters(bias + of(gate))
                 } else {
-                    StartPlan::Zero
+                    Start::Zero
                 }
             };
             let piece = |inputs| Piece {
@@ -137,8 +157,8 @@ impl Lstm {
                 first_sum: 0,
                 is_recurrent: true,
             };
-            let mut first = StagePlan {
-                pack: 0,
+            let mut first = Stage {
+                weights: 0,
                 pieces: vec![piece(vec![
                     input(INPUT, RowOf::This, 0, inputs),
                     input(STATE, time.before(), before, outputs),
@@ -164,10 +184,10 @@ impl Lstm {
             ends_of_h.extend(ends);
             vec![
                 first,
-                StagePlan {
-                    pack: 1,
+                Stage {
+                    weights: 1,
                     pieces: vec![piece(vec![input(SEQUENCE, RowOf::Sequence, masked, units)])],
-                    starts: vec![StartPlan::Zero],
+                    starts: vec![Start::Zero],
                     reads: vec![old_h, stays, mask],
                     writes: ends_of_h,
                     fused: is_plain.then_some(Fused::Activate(Activation::Linear)),
@@ -176,26 +196,8 @@ impl Lstm {
         };
         let keep = |gate: usize| slot(forward::KEPT, RowOf::This, of(gate));
         let stored = [(0..gates).map(keep).collect(), Vec::new()];
-        let forward = [false, true].map(|training| Direct::new(stages(training), &stored));
-
-        let mut packs = vec![both_weights(0..of(gates), gates)];
-        if projects {
-            packs.push(Pack {
-                parts: vec![PackPart {
-                    tensor: projection,
-                    columns: 0..outputs,
-                    first_group: 0,
-                }],
-                groups: 1,
-                is_transposed: false,
-                meets_input: false,
-            });
-        }
-        packs.push(Pack::transposed(1, 0..of(gates), false));
-        if projects {
-            packs.push(Pack::transposed(projection, 0..outputs, false));
-        }
-        packs.push(Pack::transposed(0, 0..of(gates), true));
+        let forward =
+            [false, true].map(|training| Direct::new(stages(training), &stored, &shapes[0]));
 
         // A row of gradients: the sums, that of c, what is added to that of h, that of h, m.
         let dc = of(gates);
@@ -229,12 +231,12 @@ impl Lstm {
             };
             let recurrent = piece(input(DELTA, time.behind(), 0, of(gates)), true);
             let start = if noise.masks_state {
-                StartPlan::Zero
+                Start::Zero
             } else {
-                StartPlan::Read(0)
+                Start::Read(0)
             };
-            let mut gates_stage = StagePlan {
-                pack: 0,
+            let mut gates_stage = Stage {
+                weights: 0,
                 pieces: vec![recurrent.clone()],
                 starts: vec![start],
                 reads: vec![
@@ -257,9 +259,9 @@ impl Lstm {
             };
             gates_stage.writes.push(this(dc));
             if projects {
-                gates_stage.pack = 1;
+                gates_stage.weights = 1;
                 gates_stage.pieces = vec![piece(input(DELTA, RowOf::This, dh, outputs), false)];
-                gates_stage.starts = vec![StartPlan::Zero];
+                gates_stage.starts = vec![Start::Zero];
                 // The outputs may be fewer than the units.
                 gates_stage.reads[back::GIVEN] = gate(i);
                 gates_stage.writes.push(this(m));
@@ -269,8 +271,8 @@ impl Lstm {
                     writes.push(this(carried));
                 }
                 vec![
-                    StagePlan {
-                        pack: 0,
+                    Stage {
+                        weights: 0,
                         pieces: vec![recurrent],
                         starts: vec![start],
                         reads: vec![given, stays, h_behind, mask],
@@ -356,7 +358,7 @@ impl Lstm {
             packs,
             input_pack: if projects { 2 } else { 1 },
             forward,
-            backward,
+            backward: Stages::new(backward, &shapes[1]),
             carries,
             masked_state: noise.masks_state.then_some((masked_h, 0)),
             masks,
