@@ -30,6 +30,8 @@ use crate::activation::Activation;
 use crate::init::TensorRole;
 use crate::kernels::pack::{Packed, PackedShape, Source};
 use crate::kernels::product::SumStart;
+use crate::kernels::recurrence::BandPlace;
+use crate::kernels::stream::StepPlan;
 use crate::parallel::Crew;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 use crate::simd::Tier;
@@ -615,6 +617,14 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
     /// regions; whoever runs the windows puts it there, from the caller or from the end of the window before.
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>);
 
+    /// What it does at one step of `rows` streams, whose regions have these places. None: what [`Self::forward`] does.
+    fn step_plan(&self, _regions: StepRegions<'_>, _rows: usize) -> Option<StepPlan> {
+        None
+    }
+
+    /// Runs a step that has been planned: [`Self::forward`] for one step outside training, on the calling thread.
+    fn step(&self, _plan: &StepPlan, _pass: &Step<'_, E>, _memory: &mut [E]) {}
+
     /// Copies the last output of the sequences that end in the window to the rows of `last`, one every `stride`: row r is
     /// that of the layout's sequence r.
     fn gather_last(
@@ -657,6 +667,28 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         _strip: &mut Packed<E>,
     ) {
     }
+}
+
+/// Where a layer's rows are in the memory of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct StepRegions<'a> {
+    /// Those of all regions.
+    pub places: &'a [BandPlace],
+    /// The region of the layer's input.
+    pub input: usize,
+    /// The first one of its own.
+    pub output: usize,
+}
+
+/// What a layer computes a step with.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a, E: Element> {
+    /// The tier of the network.
+    pub tier: Tier,
+    /// Its parameters.
+    pub parameters: &'a [E],
+    /// The packed copies of them for forward passes.
+    pub weights: &'a [Packed<E>],
 }
 
 /// Most steps of a window of a backward pass.

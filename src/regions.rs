@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crate::buffer::{Buffer, try_reserve};
 use crate::kernels::copy::CopyRows;
+use crate::kernels::recurrence::BandPlace;
 use crate::layout::{Layout, Strides};
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
@@ -137,6 +138,31 @@ impl<E: Element> Regions<E> {
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
         self.buffer.len() * size_of::<E>() + self.regions.capacity() * size_of::<Region>()
+    }
+
+    /// Where the rows of a region are in [`Self::memory`].
+    pub fn place(&self, region: usize) -> BandPlace {
+        let region = &self.regions[region];
+        BandPlace {
+            start: region.start,
+            stride: region.stride,
+            lead: region.lead,
+        }
+    }
+
+    /// [`Self::place`] of all regions.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = BandPlace> {
+        (0..self.regions.len()).map(|region| self.place(region))
+    }
+
+    /// All elements of all regions.
+    pub fn memory(&self) -> &[E] {
+        &self.buffer
+    }
+
+    /// The same, to write.
+    pub fn memory_mut(&mut self) -> &mut [E] {
+        &mut self.buffer
     }
 
     /// The lead of a region.

@@ -11,6 +11,7 @@ pub mod pack;
 pub mod product;
 pub mod recurrence;
 pub mod rows;
+pub mod stream;
 pub mod tile;
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl<E: Element> Units<E> for StoreSums {
         sums: [S::Vector; MAX_SUMS],
         unit: &Unit<'_, E, S>,
     ) {
-        for (index, &sum) in sums.iter().enumerate().take(unit.writes.len()) {
+        for (index, &sum) in sums.iter().enumerate().take(unit.slots.writes.len()) {
             unit.write(index, sum);
         }
     }
@@ -97,6 +97,17 @@ impl<'a, E> Band<'a, E> {
             lead,
         }
     }
+}
+
+/// Where the rows of a band are in the memory of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BandPlace {
+    /// The first element of the first row.
+    pub start: usize,
+    /// From one row to the next.
+    pub stride: usize,
+    /// Rows that lead: those of the step before. The rows of the step follow.
+    pub lead: usize,
 }
 
 /// Which row of a band belongs to a row of a step.
@@ -256,6 +267,37 @@ impl Stages {
         }
     }
 
+    /// How far one step of `rows` sequences reaches in one memory of all bands.
+    ///
+    /// # Panics
+    /// Where the stages are not sound, or bands are not what they need.
+    pub(super) fn reach(&self, places: &[BandPlace; MAX_BANDS], rows: usize) -> usize {
+        assert!(self.is_sound);
+        let mut reach = 0;
+        for (needs, place) in self.bands.iter().zip(places) {
+            assert!(!needs.later && (!needs.earlier || place.lead >= rows));
+            let all = place.lead.saturating_add(rows);
+            for (rows, width) in [(all, needs.row), (rows, needs.sequence)] {
+                if let (Some(before), true) = (rows.checked_sub(1), width > 0) {
+                    assert!(width <= place.stride);
+                    let end = before.saturating_mul(place.stride).saturating_add(width);
+                    reach = reach.max(place.start.saturating_add(end));
+                }
+            }
+        }
+        reach
+    }
+
+    /// # Panics
+    /// Where weights have another shape, or parameters are missing.
+    #[inline(always)]
+    pub(super) fn check_operands<E: Element>(&self, weights: &[Packed<E>], parameters: &[E]) {
+        assert!(self.is_sound && parameters.len() >= self.parameters);
+        for (stage, shape) in self.stages.iter().zip(&self.shapes) {
+            assert_eq!(weights[stage.weights].size(), *shape);
+        }
+    }
+
     /// Floating-point operations of a step of so many rows.
     pub fn operations(&self, rows: usize) -> usize {
         rows.saturating_mul(self.products).saturating_mul(2)
@@ -358,6 +400,20 @@ pub(super) struct TimeStep {
     products: bool,
 }
 
+impl TimeStep {
+    /// The only step of a window.
+    pub fn only(rows: usize) -> Self {
+        Self {
+            first: 0,
+            rows,
+            this: 0,
+            earlier: None,
+            later: None,
+            products: true,
+        }
+    }
+}
+
 impl<'a> TimeSteps<'a> {
     /// A forward pass from the first step of a window to the last one.
     ///
@@ -437,14 +493,7 @@ impl<'a> TimeSteps<'a> {
             Order::Ascending => window.start + index,
             Order::Descending => window.end - 1 - index,
             Order::Whole => {
-                let all = TimeStep {
-                    first: 0,
-                    rows: self.total(),
-                    this: 0,
-                    earlier: None,
-                    later: None,
-                    products: true,
-                };
+                let all = TimeStep::only(self.total());
                 return [all, TimeStep { rows: 0, ..all }];
             }
         };
@@ -515,10 +564,7 @@ impl<'a, E: Element, U: Units<E>> Recurrence<'a, '_, E, U> {
         let (stages, steps) = (self.stages, self.steps);
         let lead = steps.layout.rows(steps.window.start);
         let (total, most) = (steps.total(), steps.most_rows());
-        assert!(stages.is_sound && self.parameters.len() >= stages.parameters);
-        for (stage, shape) in stages.iter().zip(&stages.shapes) {
-            assert_eq!(self.weights[stage.weights].size(), *shape);
-        }
+        stages.check_operands(self.weights, self.parameters);
         assert!(self.bands.len() <= MAX_BANDS);
         let mut bands = [Rows::NONE; MAX_BANDS];
         for (index, needs) in stages.bands.iter().enumerate() {
@@ -568,10 +614,10 @@ pub const MAX_BANDS: usize = 6;
 
 /// Where the rows of a band are.
 #[derive(Clone, Copy, Debug)]
-struct Rows<E> {
-    data: *mut E,
-    stride: usize,
-    lead: usize,
+pub(super) struct Rows<E> {
+    pub data: *mut E,
+    pub stride: usize,
+    pub lead: usize,
 }
 
 impl<E> Rows<E> {
@@ -642,15 +688,11 @@ impl<E: Element, U: Units<E>, G: Gang> Kernel<E> for Loop<'_, '_, E, U, G> {
                 let weights = &recurrence.weights[stage.weights];
                 let blocks = weights.blocks_of(index, count);
                 for step in parts.iter().filter(|step| step.rows > 0) {
-                    let sweep = Sweep::new(recurrence, (stage, weights), step);
+                    let stage = (stage, weights, recurrence.parameters);
+                    let sweep = Sweep::new(stage, recurrence.units, &recurrence.bands, step);
                     // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and the threads
                     // of the gang are all at this one: nobody touches these units but this thread.
-                    unsafe {
-                        match stage.fused {
-                            Some(fused) => sweep.run_fused(token, fused, blocks.clone()),
-                            None => sweep.run(token, number, blocks.clone()),
-                        }
-                    }
+                    unsafe { sweep.run_blocks(token, number, blocks.clone()) };
                 }
             }
         }
@@ -664,16 +706,21 @@ struct SlotRows<E> {
     stride: usize,
 }
 
+/// The rows of what a stage reads and writes.
+#[derive(Clone, Copy, Debug)]
+struct Slots<'a, E> {
+    reads: &'a [SlotRows<E>],
+    writes: &'a [SlotRows<E>],
+}
+
 /// A stage for some rows of a step.
-struct Sweep<'a, E: Element, U> {
+pub(super) struct Sweep<'a, E: Element, U> {
     stage: &'a Stage,
     weights: &'a Packed<E>,
     parameters: &'a [E],
     units: &'a U,
     step: &'a TimeStep,
     bands: &'a [Rows<E>; MAX_BANDS],
-    reads: [SlotRows<E>; MAX_SLOTS],
-    writes: [SlotRows<E>; MAX_SLOTS],
 }
 
 /// Tiles of rows whose sums lie in the cache at a time: the panels of a block of units are read once for all of them.
@@ -687,35 +734,35 @@ const SUM_VECTORS: usize = 2 * MAX_SUMS;
 
 impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
-    fn new(
-        recurrence: &'a CheckedRecurrence<'_, E, U>,
-        (stage, weights): (&'a Stage, &'a Packed<E>),
+    pub fn new(
+        (stage, weights, parameters): (&'a Stage, &'a Packed<E>, &'a [E]),
+        units: &'a U,
+        bands: &'a [Rows<E>; MAX_BANDS],
         step: &'a TimeStep,
     ) -> Self {
-        let none = SlotRows {
-            first: std::ptr::null_mut(),
-            stride: 0,
-        };
-        let mut sweep = Self {
+        Self {
             stage,
             weights,
-            parameters: recurrence.parameters,
-            units: recurrence.units,
+            parameters,
+            units,
             step,
-            bands: &recurrence.bands,
-            reads: [none; MAX_SLOTS],
-            writes: [none; MAX_SLOTS],
-        };
-        if stage.fused.is_some() {
-            return sweep;
+            bands,
         }
-        for (index, slot) in stage.reads.iter().enumerate() {
-            sweep.reads[index] = sweep.rows(slot);
+    }
+
+    /// The rows of some slots, which are stored in `to`.
+    #[inline(always)]
+    fn all_rows<'b>(
+        &self,
+        slots: &[Slot],
+        to: &'b mut [MaybeUninit<SlotRows<E>>; MAX_SLOTS],
+    ) -> &'b [SlotRows<E>] {
+        let to = &mut to[..slots.len()];
+        for (to, slot) in to.iter_mut().zip(slots) {
+            to.write(self.rows(slot));
         }
-        for (index, slot) in stage.writes.iter().enumerate() {
-            sweep.writes[index] = sweep.rows(slot);
-        }
-        sweep
+        // SAFETY: as many have been written as there are.
+        unsafe { to.assume_init_ref() }
     }
 
     /// The rows of a slot.
@@ -767,10 +814,25 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         data.wrapping_add(panel * weights.panel_stride() + piece.depth * weights.width())
     }
 
-    /// Computes some blocks of units whose only sum the tile finishes.
+    /// Computes some blocks of units. `number` is that of the stage.
     ///
     /// # Safety
     /// - The stage's slots must lie in their bands at the rows of the step, and nobody else may touch the blocks' units of them.
+    #[inline(always)]
+    pub unsafe fn run_blocks<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
+        // SAFETY: the caller's obligations.
+        unsafe {
+            match self.stage.fused {
+                Some(fused) => self.run_fused(token, fused, blocks),
+                None => self.run(token, number, blocks),
+            }
+        }
+    }
+
+    /// Computes some blocks of units whose only sum the tile finishes.
+    ///
+    /// # Safety
+    /// - As for [`Self::run_blocks`].
     #[inline(always)]
     unsafe fn run_fused<S: Math<E>>(&self, token: S, fused: Fused, blocks: Range<usize>) {
         let stage = self.stage;
@@ -833,15 +895,21 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         }
     }
 
-    /// Computes some blocks of units, whose sums the cell takes. `number` is that of the stage.
+    /// Computes some blocks of units, whose sums the cell takes.
     ///
     /// # Safety
-    /// - As for [`Self::run_fused`].
+    /// - As for [`Self::run_blocks`].
     #[inline(always)]
     unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
         const { assert!(S::TILE_ROWS <= MAX_TILE_ROWS) };
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
         let mut memory = MaybeUninit::<[[S::Vector; SUM_VECTORS]; TILES * MAX_TILE_ROWS]>::uninit();
+        let mut slots = [[MaybeUninit::uninit(); MAX_SLOTS]; 2];
+        let [reads, writes] = &mut slots;
+        let slots = Slots {
+            reads: self.all_rows(&self.stage.reads, reads),
+            writes: self.all_rows(&self.stage.writes, writes),
+        };
         let sums = Sums::<E> {
             first: memory.as_mut_ptr().cast(),
             lanes: S::LANES,
@@ -856,6 +924,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     let rows = self.start(
                         token,
                         sums,
+                        slots.reads,
                         block,
                         row,
                         some.clone().map(|tile| tiles.rows(tile)).sum(),
@@ -867,7 +936,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                         row,
                         some.clone().map(|tile| tiles.rows(tile)),
                     );
-                    self.finish(token, sums, number, block, row..row + rows);
+                    self.finish(token, sums, slots, (number, block), row..row + rows);
                     row += rows;
                 }
                 tile = some.end;
@@ -884,6 +953,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         &self,
         token: S,
         sums: Sums<E>,
+        reads: &[SlotRows<E>],
         block: usize,
         first: usize,
         rows: usize,
@@ -901,7 +971,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             let SlotRows {
                                 first: from,
                                 stride,
-                            } = self.reads[index];
+                            } = reads[index];
                             for row in 0..rows {
                                 let from = from.add((first + row) * stride + unit);
                                 token.store(
@@ -982,8 +1052,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         &self,
         token: S,
         sums: Sums<E>,
-        number: usize,
-        block: usize,
+        slots: Slots<'_, E>,
+        (number, block): (usize, usize),
         rows: Range<usize>,
     ) {
         let weights = self.weights;
@@ -998,8 +1068,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 let unit = block * weights.width() + vector * S::LANES;
                 let unit = Unit {
                     token,
-                    reads: &self.reads[..self.stage.reads.len()],
-                    writes: &self.writes[..self.stage.writes.len()],
+                    slots,
                     row,
                     unit,
                     count: (weights.units() - unit).min(S::LANES),
@@ -1029,8 +1098,7 @@ impl<E> Sums<E> {
 #[derive(Debug)]
 pub struct Unit<'a, E, S> {
     token: S,
-    reads: &'a [SlotRows<E>],
-    writes: &'a [SlotRows<E>],
+    slots: Slots<'a, E>,
     row: usize,
     unit: usize,
     count: usize,
@@ -1043,7 +1111,7 @@ impl<E: Element, S: Math<E>> Unit<'_, E, S> {
     /// Where the stage reads no such slot.
     #[inline(always)]
     pub fn read(&self, index: usize) -> S::Vector {
-        let SlotRows { first, stride } = self.reads[index];
+        let SlotRows { first, stride } = self.slots.reads[index];
         // SAFETY: a `Unit` is only made for rows and units that the slots have (see `Recurrence::check`), by the thread whose
         // they are.
         unsafe {
@@ -1061,7 +1129,7 @@ impl<E: Element, S: Math<E>> Unit<'_, E, S> {
     /// Where the stage writes no such slot.
     #[inline(always)]
     pub fn write(&self, index: usize, value: S::Vector) {
-        let SlotRows { first, stride } = self.writes[index];
+        let SlotRows { first, stride } = self.slots.writes[index];
         // SAFETY: as in `read`.
         unsafe {
             let to = first.add(self.row * stride + self.unit);

@@ -4,6 +4,9 @@
 //! order of the segments. How the work is cut into tiles changes which elements are computed together, never the chain of
 //! one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit for bit.
 
+use std::array::from_fn;
+use std::hint::black_box;
+
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::{activate, times_derivative};
@@ -307,28 +310,54 @@ unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
     let mut b = right;
     for segment in segments {
         let stride = segment.row_stride;
-        let mut a = segment.data;
+        let mut rows = [segment.data; GROUPS];
+        for (group, row) in rows.iter_mut().enumerate().skip(1) {
+            // Kept from the compiler that this is the pointer before and three strides.
+            *row = black_box(row.wrapping_add(group * GROUP * stride));
+        }
         for _ in 0..segment.depth {
             // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
             unsafe {
-                let mut right = [token.splat(E::ZERO); C];
-                for (j, right) in right.iter_mut().enumerate() {
+                let left = |i: usize| token.splat(*rows[i / GROUP].add(i % GROUP * stride));
+                let right = |j: usize| {
                     let (next_panel, vector) = (j / S::TILE_VECTORS, j % S::TILE_VECTORS);
-                    *right = token.load(b.add(next_panel * panel + vector * S::LANES));
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let left = token.splat(*a.add(i * stride));
-                    for (sum, &right) in sums.iter_mut().zip(&right) {
-                        *sum = token.mul_add(left, right, *sum);
+                    token.load(b.add(next_panel * panel + vector * S::LANES))
+                };
+                // The operand that has fewer vectors waits in registers.
+                if R < C {
+                    let lefts: [_; R] = from_fn(left);
+                    for j in 0..C {
+                        let right = right(j);
+                        for (sums, &left) in sums.iter_mut().zip(&lefts) {
+                            sums[j] = token.mul_add(left, right, sums[j]);
+                        }
+                    }
+                } else {
+                    let rights: [_; C] = from_fn(right);
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let left = left(i);
+                        for (sum, &right) in sums.iter_mut().zip(&rights) {
+                            *sum = token.mul_add(left, right, *sum);
+                        }
                     }
                 }
             }
-            a = a.wrapping_offset(segment.depth_stride);
+            for row in rows.iter_mut().take(R.div_ceil(GROUP)) {
+                *row = row.wrapping_offset(segment.depth_stride);
+            }
             b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
         }
     }
     sums
 }
+
+/// Rows of the left operand that are reached from one pointer. An address of x86 is a pointer and once or twice a stride; so
+/// three rows need no arithmetic. From a single pointer, the compiler makes each address of the one before: a chain of as
+/// many additions as rows for each k, which takes as long as the multiply-adds.
+const GROUP: usize = 3;
+
+/// Pointers for the most rows of a tile.
+const GROUPS: usize = 4;
 
 /// Reads `C` vectors, of the last one only the first `last` elements.
 ///

@@ -7,6 +7,7 @@ mod lstm;
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use elman::Elman;
 pub use gru::Gru;
@@ -120,7 +121,7 @@ impl CellPlan {
 #[derive(Debug)]
 pub struct Direct {
     /// All of it.
-    pub direct: Stages,
+    pub direct: Arc<Stages>,
     /// The part of the inputs.
     pub ahead: Stages,
     /// What is left.
@@ -162,7 +163,7 @@ impl Direct {
             behind.push(rest);
         }
         Self {
-            direct: Stages::new(direct, shapes),
+            direct: Arc::new(Stages::new(direct, shapes)),
             ahead: Stages::new(ahead, shapes),
             behind: Stages::new(behind, shapes),
         }

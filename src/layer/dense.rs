@@ -1,16 +1,21 @@
 //! The dense layer: y = f(x W + b), at each step by itself.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::gradients::{GradientPart, Left};
-use super::{Backward, Forward, Gradients, Layer, Pack, PackPart, Tensor};
+use super::{Backward, Forward, Gradients, Layer, Pack, PackPart, Step, StepRegions, Tensor};
 use crate::Element;
 use crate::activation::Activation;
 use crate::gemm::multiply;
 use crate::init::TensorRole;
-use crate::kernels::pack::Packed;
+use crate::kernels::pack::{Packed, PackedShape};
 use crate::kernels::product::{Product, SumStart};
+use crate::kernels::recurrence::{
+    Fused, Input, Piece, RowOf, Slot, Stage, Stages, Start, StoreSums,
+};
 use crate::kernels::rows::scale_by_derivative;
+use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::regions::{Rows, RowsMut};
 
@@ -20,14 +25,44 @@ pub struct Dense {
     inputs: usize,
     units: usize,
     activation: Activation,
+    /// A step of a stream: x is in the first band, y in the second one.
+    stages: Arc<Stages>,
 }
 
 impl Dense {
     pub fn new(inputs: usize, units: usize, activation: Activation) -> Self {
+        let slot = |band| Slot {
+            band,
+            row: RowOf::This,
+            start: 0,
+        };
+        let x = Input {
+            slot: slot(0),
+            depth: inputs,
+        };
+        let stage = Stage {
+            weights: 0,
+            pieces: vec![Piece {
+                inputs: vec![x],
+                depth: 0,
+                first_sum: 0,
+                is_recurrent: false,
+            }],
+            starts: vec![Start::Parameters(inputs.saturating_mul(units))],
+            reads: Vec::new(),
+            writes: vec![slot(1)],
+            fused: Some(Fused::Activate(activation)),
+        };
+        let shape = PackedShape {
+            depth: inputs,
+            units,
+            groups: 1,
+        };
         Self {
             inputs,
             units,
             activation,
+            stages: Arc::new(Stages::new(vec![stage], &[shape])),
         }
     }
 }
@@ -77,6 +112,16 @@ impl<E: Element> Layer<E> for Dense {
             ..Product::new(rows, &x, &pass.weights[0], y, y_stride)
         };
         multiply(product, pass.tier, pass.crew);
+    }
+
+    fn step_plan(&self, regions: StepRegions<'_>, rows: usize) -> Option<StepPlan> {
+        let bands = [regions.input, regions.output].map(|region| regions.places[region]);
+        Some(StepPlan::new(&self.stages, &bands, rows))
+    }
+
+    fn step(&self, plan: &StepPlan, pass: &Step<'_, E>, memory: &mut [E]) {
+        let (weights, parameters) = (pass.weights, pass.parameters);
+        plan.run(pass.tier, weights, parameters, &StoreSums, memory);
     }
 
     fn backward(

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::cell::Cell;
 use super::gradients::{GradientPart, Gradients, ended_rows};
 use super::options::{Direction, InitialState, LastOutput, Merge, RecurrentOptions};
-use super::{Backward, Forward, Layer, Pack, StatePart, Tensor, arrive};
+use super::{Backward, Forward, Layer, Pack, StatePart, Step, StepRegions, Tensor, arrive};
 use crate::Element;
 use crate::gemm::{multiply, recur};
 use crate::init::TensorRole;
@@ -19,6 +19,7 @@ use crate::kernels::dropout::{DrawMask, Key};
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Product, ROWS_AS_FAST_AS_ONE, SumStart, operations};
 use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps, Units};
+use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
@@ -239,6 +240,24 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
         if let Some(merge) = self.merge {
             self.merge_outputs(merge, pass.output, activations);
         }
+    }
+
+    fn step_plan(&self, regions: StepRegions<'_>, rows: usize) -> Option<StepPlan> {
+        let [way] = &self.directions[..] else {
+            return None;
+        };
+        let stages = &way.cell.plan().forward[0].direct;
+        let state = regions.output + way.region;
+        let bands = [regions.input, state, state + KEPT, state + SEQUENCE];
+        (!way.is_reverse)
+            .then(|| StepPlan::new(stages, &bands.map(|region| regions.places[region]), rows))
+    }
+
+    fn step(&self, plan: &StepPlan, pass: &Step<'_, E>, memory: &mut [E]) {
+        let way = &self.directions[0];
+        let parameters = &pass.parameters[way.parameters.clone()];
+        let units = way.cell.forward(parameters, false);
+        plan.run(pass.tier, pass.weights, parameters, &units, memory);
     }
 
     fn gather_last(

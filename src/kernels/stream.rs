@@ -1,0 +1,96 @@
+//! A step of a stream: one row of each sequence, in memory that stays where it is. Which elements the stages of a layer read
+//! and write is decided once, when the stream begins; a step then computes, and checks no more than that it has all of that
+//! memory.
+
+use std::sync::Arc;
+
+use crate::Element;
+use crate::kernels::pack::Packed;
+use crate::kernels::recurrence::{BandPlace, MAX_BANDS, Rows, Stages, Sweep, TimeStep, Units};
+use crate::simd::{Kernel, Math, Tier};
+
+/// What does not change from step to step.
+#[derive(Debug)]
+pub struct StepPlan {
+    stages: Arc<Stages>,
+    bands: [BandPlace; MAX_BANDS],
+    step: TimeStep,
+    /// Elements of the memory that are reached.
+    len: usize,
+}
+
+impl StepPlan {
+    /// The stages of a forward pass, for `rows` sequences, whose bands have these places.
+    ///
+    /// # Panics
+    /// Where a stage's numbers do not fit together, rows reach into the next one, or a band has too few that lead.
+    pub fn new(stages: &Arc<Stages>, places: &[BandPlace], rows: usize) -> Self {
+        let mut bands = [BandPlace::default(); MAX_BANDS];
+        bands[..places.len()].copy_from_slice(places);
+        Self {
+            stages: Arc::clone(stages),
+            bands,
+            step: TimeStep::only(rows),
+            len: stages.reach(&bands, rows),
+        }
+    }
+
+    /// Runs a step.
+    ///
+    /// # Panics
+    /// Where the memory is shorter than the places say, or weights or parameters are not those of the stages.
+    pub fn run<E: Element, U: Units<E>>(
+        &self,
+        tier: Tier,
+        weights: &[Packed<E>],
+        parameters: &[E],
+        units: &U,
+        memory: &mut [E],
+    ) {
+        assert!(memory.len() >= self.len);
+        self.stages.check_operands(weights, parameters);
+        tier.run(Step {
+            plan: self,
+            weights,
+            parameters,
+            units,
+            memory,
+        });
+    }
+}
+
+struct Step<'a, E: Element, U> {
+    plan: &'a StepPlan,
+    weights: &'a [Packed<E>],
+    parameters: &'a [E],
+    units: &'a U,
+    memory: &'a mut [E],
+}
+
+impl<E: Element, U: Units<E>> Kernel<E> for Step<'_, E, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let plan = self.plan;
+        let memory = self.memory.as_mut_ptr();
+        let bands = plan.bands.map(|place| Rows {
+            data: memory.wrapping_add(place.start),
+            stride: place.stride,
+            lead: place.lead,
+        });
+        for (number, stage) in plan.stages.iter().enumerate() {
+            let weights = &self.weights[stage.weights];
+            assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
+            let sweep = Sweep::new(
+                (stage, weights, self.parameters),
+                self.units,
+                &bands,
+                &plan.step,
+            );
+            // SAFETY: the stages have been found sound, and `StepPlan::new` has seen that all rows that they reach lie in as
+            // much memory as there is; it is borrowed for this thread alone.
+            unsafe { sweep.run_blocks(token, number, 0..weights.blocks()) };
+        }
+    }
+}
