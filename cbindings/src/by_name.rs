@@ -213,11 +213,15 @@ const ENTRIES: &[Entry] = entries! {
     elman_save_memory(network, bytes, capacity, size);
     elman_session_clone(session, out);
     elman_session_create(network, out);
+    elman_session_create_many(network, streams, out);
     elman_session_destroy(session);
     elman_session_get_state(session, state, count);
+    elman_session_get_stream_state(session, stream, state, count);
     elman_session_reset(session);
+    elman_session_reset_stream(session, stream);
     elman_session_run(session, x, steps, y);
     elman_session_set_state(session, state, count);
+    elman_session_set_stream_state(session, stream, state, count);
     elman_session_step(session, x, y);
     elman_set_class_names(network, names, count);
     elman_set_output(network, mode);

@@ -1,13 +1,20 @@
 //! The matrix product `C = epilogue(start + A B)` on packed panels of `B`, tile by tile.
+//!
+//! Panel after panel, and within a panel tile after tile. A row of `A` that lies in one piece is read as it is: a tile streams
+//! through a panel at a few bytes a cycle, from whichever cache it is in. Where `A` is the transpose of what lies in memory, as
+//! in the gradient of a matrix, the elements of a row are as far apart as rows of states are: each is in another cache line, and
+//! often in another page. Then some rows of `A` are copied, k after k in the order in which tiles read them, and all panels
+//! meet the copy ([`Columns::run_packed`]); the sums wait in `C` from one part of the k to the next.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
-    Left, MAX_SEGMENTS, Segment, Tile, TileEnd, TileRows, TileStart, most_vectors,
+    Left, Line, MAX_SEGMENTS, Segment, Tile, TileEnd, TileRows, TileStart, load, most_vectors,
 };
 use crate::simd::{Kernel, Math, Tier};
 
@@ -168,56 +175,240 @@ impl<E: Element> Columns<'_, E> {
     }
 }
 
-/// Tile by tile, panel after panel: a panel stays in the first-level cache while all rows meet it.
 impl<E: Element> Kernel<E> for Columns<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
-        let width = S::LANES * S::TILE_VECTORS;
-        assert_eq!(self.b.width(), width);
+        assert_eq!(self.b.width(), S::LANES * S::TILE_VECTORS);
+        let is_transposed = |segment: &Segment<'_, E>| {
+            segment.row_stride == 1 && segment.depth_stride != 1 || segment.depth == 0
+        };
+        if self.blocks.len() >= PACK_BLOCKS
+            && self.rows > S::LOW_VECTORS.len()
+            && self.depth() >= PACK_DEPTH
+            && self.a.iter().all(is_transposed)
+        {
+            token.vectorize(PackedRows(self));
+            return;
+        }
         let tiles = TileRows::new(self.rows, S::TILE_ROWS);
-        let most = most_vectors::<E, S>(self.rows);
-        let panel = self.b.panel_stride();
-        let end = (self.blocks.end * width).min(self.b.columns());
         let mut lefts = [const { Left::<E>::NONE }; MAX_SEGMENTS];
         let lefts = &mut lefts[..self.a.len()];
-        let mut column = self.blocks.start * width;
-        while column < end {
-            let vectors = (end - column).div_ceil(S::LANES).min(most);
-            let last = (end - column).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
+        let part = Part {
+            k: 0,
+            start: self.start,
+            epilogue: self.epilogue,
+        };
+        self.each_panel::<S>(|column, vectors| {
             let mut row = 0;
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
                 for (left, segment) in lefts.iter_mut().zip(self.a) {
                     *left = segment.left(row);
                 }
-                // SAFETY: the operands have been checked; the tiles are of rows below `rows`, and of vectors that begin below
-                // `columns`, of which the last one is read and written up to `columns` only. In `b` every panel is whole and,
-                // as asserted, `width` wide: there, reads go to the end of a panel that exists, at k below its depth. The
-                // columns are this right's alone.
-                unsafe {
-                    let c = self.c.add(row * self.c_stride + column);
-                    let right = self.b.data().as_ptr().add(column / width * panel);
-                    let tile = Tile {
-                        left: lefts,
-                        right: right.add(self.b_depth * width),
-                        panel,
-                        start: match self.start {
-                            SumStart::Zero => TileStart::Zero,
-                            SumStart::Row(bias) => TileStart::Row(bias.as_ptr().add(column)),
-                            SumStart::Result => TileStart::Rows(c, self.c_stride),
-                        },
-                        end: TileEnd::Activate(self.epilogue),
-                        c,
-                        c_stride: self.c_stride,
-                        last,
-                    };
-                    tile.run(token, rows, vectors);
-                }
+                // SAFETY: the operands have been checked, and the tiles are of rows below `rows`.
+                unsafe { self.run_tile(token, &part, lefts, (row, rows), (column, vectors)) };
                 row += rows;
             }
+        });
+    }
+}
+
+/// Some k of a product.
+struct Part<'a, E> {
+    /// The first of them.
+    k: usize,
+    /// Where its sums start.
+    start: SumStart<'a, E>,
+    /// What is done to them.
+    epilogue: Activation,
+}
+
+impl<E: Element> Columns<'_, E> {
+    /// Number of k.
+    fn depth(&self) -> usize {
+        self.a.iter().map(|segment| segment.depth).sum()
+    }
+
+    /// Calls `run` with the first column of each panel, or of several that low tiles meet together, and the number of
+    /// vectors of columns.
+    #[inline(always)]
+    fn each_panel<S: Math<E>>(&self, mut run: impl FnMut(usize, usize)) {
+        let width = S::LANES * S::TILE_VECTORS;
+        let most = most_vectors::<E, S>(self.rows);
+        let end = (self.blocks.end * width).min(self.b.columns());
+        let mut column = self.blocks.start * width;
+        while column < end {
+            let vectors = (end - column).div_ceil(S::LANES).min(most);
+            run(column, vectors);
             column += (vectors * S::LANES).next_multiple_of(width);
+        }
+    }
+
+    /// Computes a tile: so many rows from one on, and so many vectors of columns from one on.
+    ///
+    /// # Safety
+    /// - The operands must have been checked, and `lefts` have the elements of the rows at the k of the part.
+    /// - The rows must be below `rows`, and the columns begin in this right's.
+    #[inline(always)]
+    unsafe fn run_tile<S: Math<E>>(
+        &self,
+        token: S,
+        part: &Part<'_, E>,
+        lefts: &[Left<E>],
+        (row, rows): (usize, usize),
+        (column, vectors): (usize, usize),
+    ) {
+        let (width, panel) = (self.b.width(), self.b.panel_stride());
+        let end = (self.blocks.end * width).min(self.b.columns());
+        let last = (end - column).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
+        // SAFETY: of the vectors, which begin below `columns`, the last one is read and written up to `columns` only. In `b`
+        // every panel is whole and, as asserted, `width` wide: there, reads go to the end of a panel that exists, at k below
+        // its depth. The columns are this right's alone.
+        unsafe {
+            let c = self.c.add(row * self.c_stride + column);
+            let right = self.b.data().as_ptr().add(column / width * panel);
+            let tile = Tile {
+                left: lefts,
+                right: right.add((self.b_depth + part.k) * width),
+                panel,
+                start: match part.start {
+                    SumStart::Zero => TileStart::Zero,
+                    SumStart::Row(bias) => TileStart::Row(bias.as_ptr().add(column)),
+                    SumStart::Result => TileStart::Rows(c, self.c_stride),
+                },
+                end: TileEnd::Activate(part.epilogue),
+                c,
+                c_stride: self.c_stride,
+                last,
+            };
+            tile.run(token, rows, vectors);
+        }
+    }
+}
+
+/// Bytes of the copy of some rows of a transposed left operand at some k. It lies on the stack and stays in a second-level
+/// cache; larger ones would have the panels of `B` read less often, which come from a third-level cache at a twentieth of what
+/// the slowest gives (27 GB/s on an Intel Xeon of 2025).
+const PACKED_BYTES: usize = 48 << 10;
+
+/// Bytes of a panel of `B` at so many k: half of a first-level cache of 32 KiB, as all tiles of the copy meet it.
+const PANEL_BYTES: usize = 16 << 10;
+
+/// Panels from which it is worth to copy.
+const PACK_BLOCKS: usize = 4;
+
+/// Number of k from which it is: below, the cache lines of the rows of a tile stay in a first-level cache.
+const PACK_DEPTH: usize = 128;
+
+/// [`Columns`] with a left operand that is transposed, and copied.
+struct PackedRows<'a, E: Element>(Columns<'a, E>);
+
+impl<E: Element> Kernel<E> for PackedRows<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        self.0.run_packed(token);
+    }
+}
+
+impl<E: Element> Columns<'_, E> {
+    /// Some k, as many as a panel has in half of a first-level cache; of them some rows, as many as the copy holds; all panels.
+    #[inline(always)]
+    fn run_packed<S: Math<E>>(&self, token: S) {
+        let depth = self.depth();
+        let most = PANEL_BYTES / (S::LANES * S::TILE_VECTORS * size_of::<E>());
+        let parts = depth.div_ceil(most);
+        // Behind the rows of a tile there is room for what the last copied vector has too many.
+        let stride = depth.div_ceil(parts) * S::TILE_ROWS + S::LANES;
+        let group = PACKED_BYTES / size_of::<E>() / stride;
+        let tiles = TileRows::new(self.rows, S::TILE_ROWS);
+        let mut memory = MaybeUninit::<[Line; PACKED_BYTES / size_of::<Line>()]>::uninit();
+        let copy = memory.as_mut_ptr().cast::<E>();
+        for index in 0..parts {
+            let k = depth * index / parts..depth * (index + 1) / parts;
+            let part = Part {
+                k: k.start,
+                start: if index == 0 {
+                    self.start
+                } else {
+                    SumStart::Result
+                },
+                epilogue: if index + 1 == parts {
+                    self.epilogue
+                } else {
+                    Activation::Linear
+                },
+            };
+            let (mut first, mut tile) = (0, 0);
+            while tile < tiles.count {
+                let some = tile..tiles.count.min(tile + group);
+                let heights = some.clone().map(|tile| tiles.rows(tile));
+                // SAFETY: the rows are below `rows`, the k below the depth; there is room for as many tiles of so many k.
+                unsafe { self.pack_rows(token, first, heights.clone(), &k, (copy, stride)) };
+                self.each_panel::<S>(|column, vectors| {
+                    let mut row = first;
+                    for (index, rows) in heights.clone().enumerate() {
+                        let left = [Left {
+                            data: copy.wrapping_add(index * stride).cast_const(),
+                            row_stride: 1,
+                            depth_stride: rows as isize,
+                            depth: k.len(),
+                        }];
+                        // SAFETY: the operands have been checked; the rows of the tile have just been copied.
+                        unsafe {
+                            self.run_tile(token, &part, &left, (row, rows), (column, vectors));
+                        }
+                        row += rows;
+                    }
+                });
+                first += heights.sum::<usize>();
+                tile = some.end;
+            }
+        }
+    }
+
+    /// Copies the elements of the rows of some tiles, of so many rows each and the first one from `first` on, at some k: tile
+    /// after tile, every `stride`, and of a tile k after k.
+    ///
+    /// # Safety
+    /// - The rows and k must be the product's; there must be room for them, and behind each tile for a vector.
+    #[inline(always)]
+    unsafe fn pack_rows<S: Math<E>>(
+        &self,
+        token: S,
+        first: usize,
+        heights: impl Iterator<Item = usize> + Clone,
+        k: &Range<usize>,
+        (copy, stride): (*mut E, usize),
+    ) {
+        let (mut before, mut done) = (0, 0);
+        for segment in self.a {
+            let own = k.start.max(before)..k.end.min(before + segment.depth);
+            for index in own.clone() {
+                let from = segment.left(first).data;
+                let from = from.wrapping_offset((index - before) as isize * segment.depth_stride);
+                let mut row = 0;
+                for (tile, rows) in heights.clone().enumerate() {
+                    let to = copy.wrapping_add(tile * stride + done * rows);
+                    for start in (0..rows).step_by(S::LANES) {
+                        let count = self.rows - first - row - start;
+                        // SAFETY: as many elements of the product's rows follow each other in the segment, since its row
+                        // stride is 1. What a vector has beyond the tile's rows is overwritten by the next k, or lies in the
+                        // room behind the tile.
+                        unsafe {
+                            let from = from.add(row + start);
+                            let vector = load::<E, S>(token, from, count.min(S::LANES));
+                            token.store(vector, to.add(start));
+                        }
+                    }
+                    row += rows;
+                }
+                done += 1;
+            }
+            before += segment.depth;
         }
     }
 }

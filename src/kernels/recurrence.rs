@@ -18,7 +18,9 @@ use std::ops::{Deref, Range};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::pack::{Packed, PackedShape};
-use crate::kernels::tile::{Left, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store};
+use crate::kernels::tile::{
+    Left, Line, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store,
+};
 use crate::layout::Layout;
 use crate::simd::{Kernel, Math, Tier};
 
@@ -723,11 +725,8 @@ pub(super) struct Sweep<'a, E: Element, U> {
     bands: &'a [Rows<E>; MAX_BANDS],
 }
 
-/// Tiles of rows whose sums lie in the cache at a time: the panels of a block of units are read once for all of them.
-const TILES: usize = 4;
-
-/// Most rows of a tile of any tier.
-const MAX_TILE_ROWS: usize = 12;
+/// Bytes of the sums that lie in the cache at a time. The panels of a block of units are read once for all of their rows.
+const SUM_BYTES: usize = 24 << 10;
 
 /// Vectors that the sums of a row have in a block of units: two for each.
 const SUM_VECTORS: usize = 2 * MAX_SUMS;
@@ -901,9 +900,11 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// - As for [`Self::run_blocks`].
     #[inline(always)]
     unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
-        const { assert!(S::TILE_ROWS <= MAX_TILE_ROWS) };
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
-        let mut memory = MaybeUninit::<[[S::Vector; SUM_VECTORS]; TILES * MAX_TILE_ROWS]>::uninit();
+        // Groups of tiles, none of which has many fewer than another.
+        let most = SUM_BYTES / (SUM_VECTORS * size_of::<S::Vector>()) / S::TILE_ROWS;
+        let groups = tiles.count.div_ceil(most);
+        let mut memory = MaybeUninit::<[Line; SUM_BYTES / size_of::<Line>()]>::uninit();
         let mut slots = [[MaybeUninit::uninit(); MAX_SLOTS]; 2];
         let [reads, writes] = &mut slots;
         let slots = Slots {
@@ -915,11 +916,10 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             lanes: S::LANES,
         };
         for block in blocks {
-            let (mut row, mut tile) = (0, 0);
-            while tile < tiles.count {
-                let some = tile..tiles.count.min(tile + TILES);
-                // SAFETY: the rows are the step's and the units the block's; there are at most `TILES` tiles, of at most
-                // `MAX_TILE_ROWS` rows each, which there is room for.
+            let mut row = 0;
+            for group in 0..groups {
+                let some = tiles.count * group / groups..tiles.count * (group + 1) / groups;
+                // SAFETY: the rows are the step's and the units the block's; there is room for as many tiles.
                 unsafe {
                     let rows = self.start(
                         token,
@@ -939,7 +939,6 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     self.finish(token, sums, slots, (number, block), row..row + rows);
                     row += rows;
                 }
-                tile = some.end;
             }
         }
     }
@@ -960,11 +959,13 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     ) -> usize {
         let weights = self.weights;
         let vectors = weights.vectors(block);
+        let row_stride = SUM_VECTORS * S::LANES;
         for (sum, start) in self.stage.starts.iter().enumerate() {
             for vector in 0..vectors {
                 let unit = block * weights.width() + vector * S::LANES;
                 let count = (weights.units() - unit).min(S::LANES);
-                // SAFETY: the unit is one of the weights', of which every start has as many.
+                let to = sums.at(0, sum * vectors + vector);
+                // SAFETY: the unit is one of the weights', of which every start has as many; there is room for the rows.
                 unsafe {
                     let value = match *start {
                         Start::Read(index) => {
@@ -974,10 +975,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             } = reads[index];
                             for row in 0..rows {
                                 let from = from.add((first + row) * stride + unit);
-                                token.store(
-                                    load(token, from, count),
-                                    sums.at(row, sum * vectors + vector),
-                                );
+                                token.store(load(token, from, count), to.add(row * row_stride));
                             }
                             continue;
                         }
@@ -986,8 +984,9 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             load(token, self.parameters.as_ptr().add(first + unit), count)
                         }
                     };
-                    for row in 0..rows {
-                        token.store(value, sums.at(row, sum * vectors + vector));
+                    token.store(value, to);
+                    for row in 1..rows {
+                        token.store(value, to.add(row * row_stride));
                     }
                 }
             }

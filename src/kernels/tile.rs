@@ -99,6 +99,11 @@ impl<E> Left<E> {
     }
 }
 
+/// A cache line of memory on the stack: no vector is larger.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Line(#[expect(dead_code, reason = "memory of elements")] [u8; 64]);
+
 /// Most segments of a tile.
 pub const MAX_SEGMENTS: usize = 32;
 

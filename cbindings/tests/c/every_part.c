@@ -364,6 +364,29 @@ static void same_bits(void) {
     }
     free(bytes);
 
+    /* All sequences side by side, as long as the shortest: those that are one stream each above. */
+    elman_session *streams;
+    OK(elman_session_create_many(loaded, BATCH, &streams));
+    CHECK(elman_session_get_streams(streams) == BATCH && elman_session_get_state_size(streams) == 9);
+    for (size_t step = 0; step < 2; step++) {
+        float inputs[BATCH * INPUT], answers[BATCH * 2], carried[BATCH * 9], own[9];
+        for (size_t i = 0; i < BATCH; i++) {
+            memcpy(inputs + i * INPUT, x + (i * STEPS + step) * INPUT, INPUT * sizeof(float));
+        }
+        OK(elman_session_step(streams, inputs, answers));
+        for (size_t i = 0; i < BATCH; i++) {
+            if (step < lengths[i]) {
+                SAME(answers + i * 2, y + (i * STEPS + step) * 2, 2);
+            }
+        }
+        OK(elman_session_get_state(streams, carried, BATCH * 9));
+        OK(elman_session_get_stream_state(streams, BATCH - 1, own, 9));
+        SAME(own, carried + (BATCH - 1) * 9, 9);
+        OK(elman_session_reset_stream(streams, BATCH - 1));
+        OK(elman_session_set_stream_state(streams, BATCH - 1, own, 9));
+    }
+    elman_session_destroy(streams);
+
     elman_session *session, *behind, *copy;
     OK(elman_session_create(loaded, &session));
     CHECK(elman_session_get_input_size(session) == INPUT && elman_session_get_output_size(session) == 2);

@@ -70,6 +70,63 @@ impl Stream {
             "a run is not its steps"
         );
         elman_session_destroy(Some(copy));
+        self.check_streams(before, x, expected, steps);
+    }
+
+    /// Makes sure that two streams in lockstep, which both run these steps, do it as one does.
+    fn check_streams(&self, before: &[f32], x: &[f32], expected: &[f32], steps: usize) {
+        let twice = |rows: &[f32], size: usize| -> Vec<f32> {
+            let rows = rows.chunks(size);
+            rows.flat_map(|row| [row, row].concat()).collect()
+        };
+        let mut streams = std::ptr::null_mut();
+        let out = &raw mut streams;
+        must(
+            "elman_session_create_many",
+            c!(elman_session_create_many(Some(&self.frozen), 2, out)),
+        );
+        let mut streams = adopt(streams);
+        let (x, expected) = (
+            twice(x, self.model.input),
+            twice(expected, self.model.output_size()),
+        );
+        let mut state = before.to_vec();
+        let (pointer, len) = (state.as_mut_ptr(), state.len());
+        for stream in 0..2 {
+            must(
+                "elman_session_reset_stream",
+                elman_session_reset_stream(Some(&mut streams), stream),
+            );
+            must(
+                "elman_session_set_stream_state",
+                c!(elman_session_set_stream_state(
+                    Some(&mut streams),
+                    stream,
+                    pointer,
+                    len
+                )),
+            );
+        }
+        let mut y = vec![f32::NAN; expected.len()];
+        let to = y.as_mut_ptr();
+        must(
+            "elman_session_run",
+            c!(elman_session_run(Some(&mut streams), x.as_ptr(), steps, to)),
+        );
+        must(
+            "elman_session_get_stream_state",
+            c!(elman_session_get_stream_state(
+                Some(&streams),
+                1,
+                pointer,
+                len
+            )),
+        );
+        assert!(
+            same(&y, &expected) && same(&state, &self.state),
+            "streams in lockstep are not those alone"
+        );
+        elman_session_destroy(Some(streams));
     }
 
     fn restart(&mut self, state: Vec<f32>) {
@@ -167,6 +224,26 @@ pub fn step(world: &mut World, source: &mut Source<'_>) {
         world.record.extend([
             ("elman_session_clone", ELMAN_OK),
             ("elman_session_run", ELMAN_OK),
+            ("elman_session_create_many", ELMAN_OK),
+            ("elman_session_reset_stream", ELMAN_OK),
+            ("elman_session_set_stream_state", ELMAN_OK),
+            ("elman_session_get_stream_state", ELMAN_OK),
+            (
+                "elman_session_create_many",
+                c!(elman_session_create_many(None, 2, std::ptr::null_mut())),
+            ),
+            (
+                "elman_session_reset_stream",
+                elman_session_reset_stream(None, 0),
+            ),
+            (
+                "elman_session_set_stream_state",
+                c!(elman_session_set_stream_state(None, 0, nothing, 1)),
+            ),
+            (
+                "elman_session_get_stream_state",
+                c!(elman_session_get_stream_state(None, 0, nothing, 1)),
+            ),
             (
                 "elman_session_clone",
                 c!(elman_session_clone(None, std::ptr::null_mut())),

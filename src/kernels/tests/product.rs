@@ -25,7 +25,18 @@ struct Part<E> {
 
 impl<E: Element> Part<E> {
     fn new(numbers: &mut Numbers, rows: usize) -> Self {
-        let depth = numbers.pick(&DEPTHS);
+        let kind = numbers.below(3);
+        Self::of_kind(numbers, rows, &DEPTHS, kind)
+    }
+
+    /// One of which the elements of a k lie side by side.
+    fn with_depth(numbers: &mut Numbers, rows: usize, depths: &[usize]) -> Self {
+        let kind = 1 + numbers.below(2);
+        Self::of_kind(numbers, rows, depths, kind)
+    }
+
+    fn of_kind(numbers: &mut Numbers, rows: usize, depths: &[usize], kind: usize) -> Self {
+        let depth = numbers.pick(depths);
         let gap = numbers.pick(&[0, 1, 5]);
         let first = numbers.pick(&[0, 3]);
         if rows == 0 || depth == 0 {
@@ -38,7 +49,7 @@ impl<E: Element> Part<E> {
             };
         }
         let stride = rows + gap;
-        let (origin, row_stride, depth_stride, last) = match numbers.below(3) {
+        let (origin, row_stride, depth_stride, last) = match kind {
             0 => (
                 first,
                 depth + gap,
@@ -81,6 +92,17 @@ fn product<E: Scalar>(tier: Tier, numbers: &mut Numbers, rows: usize, columns: u
     let parts: Vec<Part<E>> = (0..1 + numbers.below(3))
         .map(|_| Part::new(numbers, rows))
         .collect();
+    product_of(tier, numbers, parts, rows, columns);
+}
+
+/// The same with this left operand.
+fn product_of<E: Scalar>(
+    tier: Tier,
+    numbers: &mut Numbers,
+    parts: Vec<Part<E>>,
+    rows: usize,
+    columns: usize,
+) {
     let depth: usize = parts.iter().map(|part| part.depth).sum();
     let b_depth = numbers.pick(&[0, 1, 5]);
     let full_depth = b_depth + depth + numbers.pick(&[0, 3]);
@@ -155,6 +177,29 @@ fn products<E: Scalar>(tier: Tier) {
 
 #[test]
 fn products_equal_the_scalar_loop() {
+    for tier in tiers() {
+        products::<f32>(tier);
+        products::<f64>(tier);
+    }
+}
+
+/// Transposed operands of many k, which meet many panels: the rows of tiles are copied, in several parts.
+#[test]
+fn products_with_long_columns_equal_the_scalar_loop() {
+    fn products<E: Scalar>(tier: Tier) {
+        let mut numbers = Numbers::new(5);
+        let width = 2 * tier.run((Lanes, E::ZERO));
+        for round in 0..if cfg!(miri) { 1 } else { 24 } {
+            let rows = numbers.pick(&[4, 5, 6, 11, 12, 13, 40, 61, 75]);
+            let columns = 3 * width + 1 + numbers.below(2 * width);
+            let depths: &[usize] = &[1, 64, 128, 131, 300, 600];
+            numbers.wild = round % 2 == 1;
+            let parts = 1 + numbers.below(3);
+            let parts = (0..parts).map(|_| Part::with_depth(&mut numbers, rows, depths));
+            let parts: Vec<_> = parts.collect();
+            in_engine_mode(|| product_of::<E>(tier, &mut numbers, parts, rows, columns));
+        }
+    }
     for tier in tiers() {
         products::<f32>(tier);
         products::<f64>(tier);

@@ -104,7 +104,9 @@ impl Gru {
             };
             let mut ends = vec![slot(STATE, RowOf::This, 0)];
             if after {
-                ends.extend([0, 1, 2, 3].map(keep));
+                if is_training {
+                    ends.extend([0, 1, 2, 3].map(keep));
+                }
                 if masks {
                     ends.push(slot(STATE, RowOf::This, units));
                 }
@@ -124,7 +126,11 @@ impl Gru {
                         start(bias + units),
                         start(q),
                     ],
-                    reads: vec![h, stays, mask],
+                    reads: if zones || masks {
+                        vec![h, stays, mask]
+                    } else {
+                        vec![h]
+                    },
                     writes: ends,
                     fused: None,
                 }];

@@ -173,12 +173,20 @@ impl Lstm {
                 // It is not written: o again, so that no slot is named twice.
                 first.writes.remove(writes::F);
             }
+            if !is_training {
+                first.writes.truncate(writes::I);
+            }
+            let has_noise = zones || zones_cell || masks;
             if !projects {
-                first.reads.extend([old_h, stays, cell_stays, mask]);
-                first.writes.extend(ends);
+                if has_noise {
+                    first.reads.extend([old_h, stays, cell_stays, mask]);
+                    first.writes.extend(ends);
+                }
                 return vec![first];
             }
-            first.reads.extend([old_c, old_c, cell_stays]);
+            if has_noise {
+                first.reads.extend([old_c, old_c, cell_stays]);
+            }
             let is_plain = !zones && !masks;
             let mut ends_of_h = vec![h];
             ends_of_h.extend(ends);
