@@ -9,6 +9,7 @@ mod cells;
 mod denormals;
 mod dropout;
 mod job;
+mod load;
 mod shapes;
 mod yardstick;
 
@@ -203,6 +204,9 @@ fn main() -> elman::Result<()> {
     }
     if is_asked_for("denormals") {
         denormals::print(tier)?;
+    }
+    if is_asked_for("load") {
+        load::print(tier)?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use crate::Element;
 use crate::kernels::product::{Columns, Product, ROWS_AS_FAST_AS_ONE, operations};
-use crate::kernels::recurrence::{Gang, Recurrence, Units};
-use crate::parallel::{Crew, Cut, Member};
+use crate::kernels::recurrence::{Recurrence, Units};
+use crate::parallel::{Crew, Cut};
 use crate::simd::Tier;
 
 /// Floating-point operations from which a product is worth more than one thread.
@@ -51,24 +51,14 @@ pub fn recur<E: Element, U: Units<E>>(
     crew: Crew<'_>,
 ) {
     let checked = recurrence.check();
-    crew.together(&|mut member| {
-        // SAFETY: nobody has it but this function, whose threads are those of one crew.
-        unsafe { checked.run(tier, &mut member) }
+    let parts = crew.threads().min(checked.blocks());
+    if parts < 2 {
+        // SAFETY: nobody has it but this function.
+        return unsafe { checked.run(tier) };
+    }
+    crew.phases(checked.phases(), parts, &|phase, part| {
+        // SAFETY: nobody has it but this function. `Crew::phases` runs each part of each phase once, and none before all parts
+        // of the phase before are done.
+        unsafe { checked.run_part(tier, phase, part, parts) }
     });
-}
-
-// SAFETY: `Crew::together` gives each of its threads an index of its own, below their number; `Member::wait` returns when all
-// have arrived as often, and what they wrote before can then be read.
-unsafe impl Gang for Member<'_> {
-    fn index(&self) -> usize {
-        self.index
-    }
-
-    fn count(&self) -> usize {
-        self.count
-    }
-
-    fn wait(&mut self) {
-        Member::wait(self);
-    }
 }

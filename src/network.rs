@@ -196,9 +196,11 @@ impl<E: Element> Network<E> {
     }
 
     /// Sets the number of threads that calls on this network may use, the calling thread among them: 1 is that alone, 0
-    /// means one per core. Results never depend on it. The others wait for the next call awake for 100 microseconds (unless
-    /// there are more threads than cores), then asleep; they end before the network is gone. Where several threads call at
-    /// the same time, one call has the others' help; in a fork of the process, none has.
+    /// means one per core. Results never depend on it. A call uses as many of them as it is worth, and no more than the
+    /// process has cores at this time: threads that are in each other's way help nobody. The others wait for the next call
+    /// awake for 100 microseconds, then asleep; they end before the network is gone. Where several threads call at the same
+    /// time, one call has the others' help; in a fork of the process, none has. A call does not wait for a thread that does
+    /// not run, because other programs have its core, unless it was stopped in the middle of a piece of work.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] beyond 1024, [`Error::Threads`] where the system has no more; the old ones stay.
@@ -208,8 +210,8 @@ impl<E: Element> Network<E> {
     }
 
     /// Sets the number of floating-point operations from which a call uses more than the calling thread (by default two
-    /// million: below that, waking a thread costs more than it saves). [`set_threads`](Self::set_threads) goes back to the
-    /// default. What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small
+    /// million: below that, waking a thread costs more than it saves); with 0 every call uses all threads, also those that
+    /// have no core. [`set_threads`](Self::set_threads) goes back to the default. What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small
     /// layers.
     pub fn set_parallel_threshold(&mut self, operations: usize) {
         self.parallel.set_threshold(operations);

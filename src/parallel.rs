@@ -2,11 +2,6 @@
 
 mod team;
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use team::Team;
 
 use crate::simd::mode::in_engine_mode;
@@ -19,12 +14,15 @@ pub struct Parallel {
     team: Option<Team>,
     /// Floating-point operations from which a call is worth more than one thread.
     threshold: usize,
+    /// How many of the threads can run at a time.
+    cores: usize,
 }
 
 /// The threads that a call has, the caller's among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
     team: Option<&'a Team>,
+    threads: usize,
 }
 
 /// Work in parts.
@@ -48,6 +46,7 @@ impl Parallel {
         Self {
             team: None,
             threshold: WORTH_FORKING,
+            cores: 1,
         }
     }
 
@@ -63,11 +62,13 @@ impl Parallel {
                 expected: "at most 1024",
             });
         }
+        let mut parallel = Self::caller();
+        // The threads inherit the cores that this one may use.
+        parallel.cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => parallel.cores,
             threads => threads,
         };
-        let mut parallel = Self::caller();
         if threads > 1 {
             parallel.team = Some(Team::new(threads - 1)?);
         }
@@ -85,45 +86,58 @@ impl Parallel {
         })
     }
 
-    /// Sets the number of floating-point operations from which a call is worth more than one thread.
+    /// Sets the number of floating-point operations from which a call is worth more than one thread; with 0 every call gets
+    /// all of them, also those that have no core.
     pub fn set_threshold(&mut self, operations: usize) {
         self.threshold = operations;
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        Crew {
-            team: self.team.as_ref(),
-        }
-        .threads()
+        self.team.as_ref().map_or(1, Team::len)
     }
 
     /// Number of threads that work which costs about `operations` is worth.
     pub fn threads_for(&self, operations: usize) -> usize {
-        if operations >= self.threshold {
-            self.threads()
-        } else {
-            1
+        match self.threshold {
+            0 => self.threads(),
+            least if operations >= least => self.threads().min(self.cores),
+            _ => 1,
         }
     }
 
     /// Runs `work`, which costs about `operations`, in the engine's floating-point mode with the threads that it is worth:
     /// with the caller's alone where it is worth no more, or where the others are at work on another call.
     pub fn enter<R>(&self, operations: usize, work: impl FnOnce(Crew<'_>) -> R) -> R {
+        let threads = self.threads_for(operations);
         in_engine_mode(|| match &self.team {
-            Some(team) if operations >= self.threshold => team.take(|team| work(Crew { team })),
+            Some(team) if threads > 1 => team.take(|team| {
+                let threads = team.map_or(1, |_| threads);
+                work(Crew { team, threads })
+            }),
             _ => work(Crew::ALONE),
         })
     }
 }
 
-impl<'a> Crew<'a> {
+impl Crew<'_> {
     /// The calling thread.
-    pub const ALONE: Crew<'static> = Crew { team: None };
+    pub const ALONE: Crew<'static> = Crew {
+        team: None,
+        threads: 1,
+    };
 
     /// Number of threads.
     pub fn threads(self) -> usize {
-        self.team.map_or(1, Team::len)
+        self.threads
+    }
+
+    /// At most so many of them.
+    pub fn at_most(self, threads: usize) -> Self {
+        Self {
+            threads: self.threads.min(threads).max(1),
+            ..self
+        }
     }
 
     /// The crew for work that costs `operations`, which is worth more than one thread from `least` on.
@@ -134,159 +148,69 @@ impl<'a> Crew<'a> {
         self
     }
 
-    /// Runs each part of `task`, which has at least one: the first ones on the calling thread, the next ones on the next
-    /// thread and so on, about as many on each. Allocates nothing.
+    /// Runs each part of `task`, which has at least one, each thread about as many as the others. Who has run its own takes
+    /// those that others have not begun. Allocates nothing.
     ///
     /// # Panics
     /// Where a part does.
     pub fn fork<T: Cut>(self, task: T, run: &(impl Fn(T) + Sync)) {
-        fork(self.team, 0..self.threads(), task, run);
+        match self.team {
+            Some(team) => team.fork(self.threads, task, run),
+            None => run_each(task, run),
+        }
     }
 
-    /// Runs `work` on each thread at the same time.
+    /// Runs `run` for so many pieces of each of so many phases, of which it gets the numbers. All pieces of a phase are
+    /// done before one of the next begins. Otherwise as [`Self::fork`].
     ///
     /// # Panics
-    /// Where `work` does.
-    pub fn together(self, work: &(impl Fn(Member<'_>) + Sync)) {
-        let barrier = Barrier::default();
-        let count = self.threads();
-        self.fork(Members(0..count), &|Members(range)| {
-            let member = Member {
-                index: range.start,
-                count,
-                barrier: &barrier,
-                passed: 0,
-                was_panicking: thread::panicking(),
-            };
-            work(member);
-        });
-    }
-}
-
-/// Runs the parts of `task` on some threads, of which the first is the calling one.
-fn fork<T: Cut>(team: Option<&Team>, threads: Range<usize>, task: T, run: &(impl Fn(T) + Sync)) {
-    let parts = task.size();
-    if parts == 1 {
-        return run(task);
-    }
-    let (start, count) = (threads.start, threads.len().min(parts));
-    match team {
-        Some(team) if count > 1 => {
-            let left = count / 2;
-            let (here, there) = task.cut(parts * left / count);
-            team.join(
-                [start, start + left],
-                || fork(Some(team), start..start + left, here, run),
-                || fork(Some(team), start + left..start + count, there, run),
-            );
-        }
-        _ => {
-            let (first, rest) = task.cut(parts / 2);
-            fork(team, threads.clone(), first, run);
-            fork(team, threads, rest, run);
-        }
-    }
-}
-
-/// Some threads of a crew.
-struct Members(Range<usize>);
-
-impl Cut for Members {
-    fn size(&self) -> usize {
-        self.0.len()
-    }
-
-    fn cut(self, left: usize) -> (Self, Self) {
-        let middle = self.0.start + left;
-        (Self(self.0.start..middle), Self(middle..self.0.end))
-    }
-}
-
-/// A thread of a crew whose threads run the same work together.
-#[derive(Debug)]
-pub struct Member<'a> {
-    /// Which one it is.
-    pub index: usize,
-    /// How many there are.
-    pub count: usize,
-    barrier: &'a Barrier,
-    /// How often it has waited.
-    passed: usize,
-    /// Whether the thread was unwinding already: a call from a destructor, say.
-    was_panicking: bool,
-}
-
-/// Where the threads of a crew wait for each other.
-#[derive(Debug, Default)]
-struct Barrier {
-    /// How many have arrived, over all waits; [`Barrier::BROKEN`] or more where one never will.
-    arrived: AtomicUsize,
-}
-
-impl Barrier {
-    const BROKEN: usize = usize::MAX / 2;
-}
-
-/// Rounds that a thread waits for others before it lets threads run that may be waiting for its core: some 2 microseconds.
-const SPINS: usize = 100;
-
-/// How long it goes on like that before it sleeps. The one that it waits for may share its core and, where this thread is a
-/// real-time one, get nothing of it while this one is awake.
-const AWAKE: Duration = Duration::from_millis(1);
-
-/// How long it sleeps at a time.
-const NAP: Duration = Duration::from_micros(50);
-
-impl Member<'_> {
-    /// Waits until every thread of the crew has come as far; what they wrote before can then be read.
-    ///
-    /// No thread arrives for the next time before all have arrived for this one, so a count of `passed` times the number of
-    /// threads says that they have. Each arrival is a read-modify-write that releases, so whoever acquires a later count
-    /// sees what all that it counts wrote before.
-    ///
-    /// # Panics
-    /// Where another thread has panicked.
-    pub fn wait(&mut self) {
-        if self.count == 1 {
-            return;
-        }
-        self.passed += 1;
-        let expected = self.passed * self.count;
-        let mut arrived = self.barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1;
-        let (mut spins, mut since) = (0, None);
-        while arrived < expected {
-            if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else if since.get_or_insert_with(Instant::now).elapsed() < AWAKE {
-                thread::yield_now();
-            } else {
-                thread::sleep(NAP);
+    /// Where a piece does.
+    pub fn phases(self, phases: usize, pieces: usize, run: &(impl Fn(usize, usize) + Sync)) {
+        match self.team {
+            Some(team) => team.run(self.threads, pieces, phases, run),
+            None => {
+                for phase in 0..phases {
+                    (0..pieces).for_each(|piece| run(phase, piece));
+                }
             }
-            arrived = self.barrier.arrived.load(Ordering::Acquire);
         }
-        assert!(
-            arrived < Barrier::BROKEN,
-            "another thread of the crew has panicked"
-        );
     }
 }
 
-impl Drop for Member<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() && !self.was_panicking {
-            self.barrier
-                .arrived
-                .fetch_max(Barrier::BROKEN, Ordering::AcqRel);
-        }
+/// Runs the parts of a task on the calling thread.
+fn run_each<T: Cut>(mut task: T, run: &impl Fn(T)) {
+    while task.size() > 1 {
+        let first;
+        (first, task) = task.cut(1);
+        run(first);
     }
+    run(task);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ops::Range;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// So many parts.
+    struct Parts(Range<usize>);
+
+    impl Cut for Parts {
+        fn size(&self) -> usize {
+            self.0.len()
+        }
+
+        fn cut(self, left: usize) -> (Self, Self) {
+            let middle = self.0.start + left;
+            (Self(self.0.start..middle), Self(middle..self.0.end))
+        }
+    }
 
     /// Runs `work` with all threads of a network, as often as it takes to see a mistake in how they meet.
     fn each_crew(work: impl Fn(Crew<'_>)) {
@@ -294,7 +218,7 @@ mod tests {
         for threads in [1, 2, 3, 5].into_iter().filter(|&threads| threads <= most) {
             let mut parallel = Parallel::new(threads).unwrap();
             parallel.set_threshold(0);
-            for round in 0..if cfg!(miri) { 1 } else { 200 } {
+            for round in 0..if cfg!(miri) { 2 } else { 200 } {
                 parallel.enter(1, |crew| {
                     assert_eq!(crew.threads(), threads);
                     work(crew);
@@ -307,12 +231,21 @@ mod tests {
         }
     }
 
+    /// Waits until something is so, as it must be soon.
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}");
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_fork_runs_each_part_once() {
         each_crew(|crew| {
-            for parts in 1..crew.threads() + 2 {
+            for parts in (1..crew.threads() + 2).chain([2 * crew.threads() + 3]) {
                 let done = Mutex::new(Vec::new());
-                crew.fork(Members(0..parts), &|Members(range)| {
+                crew.fork(Parts(0..parts), &|Parts(range)| {
                     done.lock().unwrap().push(range);
                 });
                 let mut done = done.into_inner().unwrap();
@@ -327,15 +260,91 @@ mod tests {
         each_crew(|crew| {
             let threads = crew.threads();
             let begun = Mutex::new(std::collections::HashSet::new());
-            let deadline = Instant::now() + Duration::from_secs(20);
-            crew.fork(Members(0..2 * threads + 1), &|_| {
+            crew.fork(Parts(0..2 * threads + 1), &|_| {
                 begun.lock().unwrap().insert(thread::current().id());
                 // So that no thread does what another one has not begun yet.
-                while begun.lock().unwrap().len() < threads {
-                    assert!(Instant::now() < deadline, "a thread has got no part");
-                    thread::yield_now();
-                }
+                wait_until("a thread has got no part", || {
+                    begun.lock().unwrap().len() >= threads
+                });
             });
+        });
+    }
+
+    #[test]
+    fn each_piece_of_a_phase_is_run_once_and_sees_what_the_phase_before_wrote() {
+        each_crew(|crew| {
+            for pieces in [
+                1,
+                crew.threads(),
+                2 * crew.threads(),
+                2 * crew.threads() + 1,
+            ] {
+                let cells: Vec<_> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
+                let phases = if cfg!(miri) { 5 } else { 50 };
+                crew.phases(phases, pieces, &|phase, piece| {
+                    let next = &cells[(piece + 1) % pieces];
+                    assert!([phase, phase + 1].contains(&next.load(Ordering::Relaxed)));
+                    assert_eq!(cells[piece].swap(phase + 1, Ordering::Relaxed), phase);
+                });
+                assert!(cells.iter().all(|it| it.load(Ordering::Relaxed) == phases));
+            }
+            crew.phases(0, 3, &|_, _| panic!("there is none"));
+        });
+    }
+
+    /// A number of threads below that of the crew, and then more again.
+    #[test]
+    fn work_may_be_for_some_of_the_threads() {
+        each_crew(|crew| {
+            for threads in (1..=crew.threads()).chain((1..crew.threads()).rev()) {
+                let sum = AtomicUsize::new(0);
+                let some = crew.at_most(threads);
+                assert_eq!(some.threads(), threads);
+                some.phases(3, threads, &|phase, piece| {
+                    sum.fetch_add(phase * threads + piece, Ordering::Relaxed);
+                });
+                assert_eq!(sum.into_inner(), (0..3 * threads).sum::<usize>());
+            }
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_has_begun_nothing() {
+        let mut parallel = Parallel::new(3).unwrap();
+        parallel.set_threshold(0);
+        // One thread is held in a piece of the first phase; the others do all the rest of it, and all of another call.
+        for _ in 0..20 {
+            let is_held = AtomicBool::new(false);
+            let done = AtomicUsize::new(0);
+            parallel.enter(1, |crew| {
+                crew.phases(2, 6, &|phase, _| {
+                    if phase == 0 && !is_held.swap(true, Ordering::SeqCst) {
+                        wait_until("pieces wait for a thread that is held", || {
+                            done.load(Ordering::SeqCst) == 5
+                        });
+                    }
+                    done.fetch_add(1, Ordering::SeqCst);
+                });
+            });
+            assert_eq!(done.into_inner(), 12);
+        }
+    }
+
+    #[test]
+    fn work_within_a_piece_is_done_by_its_thread() {
+        each_crew(|crew| {
+            let count = AtomicUsize::new(0);
+            crew.phases(2, crew.threads(), &|_, _| {
+                let own = thread::current().id();
+                crew.phases(3, 4, &|_, _| {
+                    assert_eq!(thread::current().id(), own);
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+                crew.fork(Parts(0..5), &|_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+            });
+            assert_eq!(count.into_inner(), 2 * 17 * crew.threads());
         });
     }
 
@@ -345,7 +354,11 @@ mod tests {
         impl Drop for Destructor<'_> {
             fn drop(&mut self) {
                 assert!(thread::panicking());
-                self.0.together(&|mut member| member.wait());
+                let count = AtomicUsize::new(0);
+                self.0.phases(3, 3, &|_, _| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+                assert_eq!(count.into_inner(), 9);
             }
         }
         each_crew(|crew| {
@@ -365,7 +378,7 @@ mod tests {
     /// A thread that spins would never let a normal thread have its core where it is a real-time one itself.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_thread_that_waits_for_long_sleeps() {
+    fn a_caller_that_waits_for_long_sleeps() {
         fn processor_time() -> Duration {
             let mut time = libc::timespec {
                 tv_sec: 0,
@@ -382,51 +395,47 @@ mod tests {
         }
         let mut parallel = Parallel::new(2).unwrap();
         parallel.set_threshold(0);
+        let caller = thread::current().id();
+        let is_begun = AtomicBool::new(false);
+        let before = processor_time();
         parallel.enter(1, |crew| {
-            crew.together(&|mut member| {
-                member.wait();
-                if member.index == 0 {
+            crew.phases(1, 2, &|_, _| {
+                if thread::current().id() == caller {
+                    while !is_begun.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                } else {
+                    is_begun.store(true, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(300));
                 }
-                let before = processor_time();
-                member.wait();
-                if member.index == 1 {
-                    assert!(processor_time() - before < Duration::from_millis(100));
-                }
             });
         });
-    }
-
-    #[test]
-    fn threads_that_work_together_see_what_the_others_wrote_before_a_wait() {
-        each_crew(|crew| {
-            let cells: Vec<_> = (0..crew.threads()).map(|_| AtomicUsize::new(0)).collect();
-            crew.together(&|mut member| {
-                assert_eq!(member.count, cells.len());
-                for step in 1..if cfg!(miri) { 5 } else { 50 } {
-                    cells[member.index].store(step, Ordering::Relaxed);
-                    member.wait();
-                    assert!(cells.iter().all(|it| it.load(Ordering::Relaxed) == step));
-                    member.wait();
-                }
-            });
-        });
+        assert!(processor_time() - before < Duration::from_millis(100));
     }
 
     #[test]
     fn a_panic_comes_back_and_nobody_waits_for_ever() {
         let silent = |work: &dyn Fn()| catch_unwind(AssertUnwindSafe(work)).unwrap_err();
         each_crew(|crew| {
-            for panicking in 0..crew.threads() {
+            let threads = crew.threads();
+            for panicking in 0..threads {
                 let panic = silent(&|| {
-                    crew.together(&|mut member| {
-                        if member.index == panicking {
+                    crew.phases(3, threads, &|phase, piece| {
+                        assert!(phase < 2, "what has panicked goes on");
+                        if (phase, piece) == (1, panicking) {
                             std::panic::resume_unwind(Box::new("on purpose"));
                         }
-                        member.wait();
                     });
                 });
-                assert!(panic.is::<&str>() || panic.is::<String>());
+                assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+                let panic = silent(&|| {
+                    crew.fork(Parts(0..threads), &|Parts(range)| {
+                        if range.start == panicking {
+                            std::panic::resume_unwind(Box::new("on purpose"));
+                        }
+                    });
+                });
+                assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
             }
         });
     }

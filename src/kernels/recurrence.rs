@@ -8,8 +8,8 @@
 //! read as rarely as in a plain product. A cell whose work is an activation function, or its derivative, has it done by the
 //! tile before the sums leave the registers.
 //!
-//! Several threads may run it together. Each computes some units of every step, whose part of the weights stays in its own
-//! second-level cache, and waits before each stage until the others have done the one before.
+//! Several threads may run it together, in phases: a phase is a stage of a step. Each thread computes some units of it, whose part
+//! of the weights stays in its own second-level cache, and a phase begins when the one before is done.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -525,21 +525,6 @@ impl<'a> TimeSteps<'a> {
     }
 }
 
-/// Threads that run a recurrence together.
-///
-/// # Safety
-/// - [`Self::wait`] returns when all of [`Self::count`] threads have called it as often, and what they wrote before can then
-///   be read.
-/// - No two of the threads have the same [`Self::index`], and all are below the count.
-pub unsafe trait Gang {
-    /// Which one this thread is.
-    fn index(&self) -> usize;
-    /// How many there are.
-    fn count(&self) -> usize;
-    /// Waits until all have come as far.
-    fn wait(&mut self);
-}
-
 /// A time loop.
 #[derive(Debug)]
 pub struct Recurrence<'a, 'b, E: Element, U> {
@@ -642,58 +627,90 @@ pub struct CheckedRecurrence<'a, E: Element, U> {
     elements: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: threads only reach the bands through `run`. Between two waits all of a gang are at the same stage of the same step;
+// SAFETY: threads only reach the bands through `run_part`. All that are there at a time are at the same stage of the same step;
 // there each writes its own units of the stage's slots, which, as `Recurrence::check` has seen, nobody else touches.
 unsafe impl<E: Element, U: Sync> Sync for CheckedRecurrence<'_, E, U> {}
 
 impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
-    /// Runs one thread's part. Each thread of the gang must run the same recurrence; it is done when all of them are.
+    /// Number of phases: a phase is a stage of a step.
+    pub fn phases(&self) -> usize {
+        self.steps.len() * self.stages.len()
+    }
+
+    /// The most blocks of units that a stage has.
+    pub fn blocks(&self) -> usize {
+        let weights = self.stages.iter().map(|stage| stage.weights);
+        let blocks = weights.map(|weights| self.weights[weights].blocks());
+        blocks.max().unwrap_or(0)
+    }
+
+    /// Runs all of it.
     ///
     /// # Panics
     /// Where weights are packed for a tier whose panels have another width.
     ///
     /// # Safety
-    /// - Nobody but the threads of one gang may run it at a time.
-    pub unsafe fn run(&self, tier: Tier, gang: &mut impl Gang) {
+    /// - Nobody else may run any of it at the time.
+    pub unsafe fn run(&self, tier: Tier) {
         tier.run(Loop {
             recurrence: self,
-            gang,
+            steps: 0..self.steps.len(),
+            stages: 0..self.stages.len(),
+            part: 0,
+            parts: 1,
+        });
+    }
+
+    /// Runs one part of a phase, of so many. A recurrence has been run when all parts of all phases have.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    ///
+    /// # Safety
+    /// - Each part of each phase may only be run once, of as many parts, and when all parts of the phases before have been run
+    ///   and what they wrote can be read.
+    pub unsafe fn run_part(&self, tier: Tier, phase: usize, part: usize, parts: usize) {
+        let (step, stage) = (phase / self.stages.len(), phase % self.stages.len());
+        tier.run(Loop {
+            recurrence: self,
+            steps: step..step + 1,
+            stages: stage..stage + 1,
+            part,
+            parts,
         });
     }
 }
 
-/// The part of a recurrence that one thread runs.
-struct Loop<'a, 'b, E: Element, U, G> {
+/// Some stages of some steps of a recurrence, and a part of the units.
+struct Loop<'a, 'b, E: Element, U> {
     recurrence: &'a CheckedRecurrence<'b, E, U>,
-    gang: &'a mut G,
+    steps: Range<usize>,
+    stages: Range<usize>,
+    part: usize,
+    parts: usize,
 }
 
-impl<E: Element, U: Units<E>, G: Gang> Kernel<E> for Loop<'_, '_, E, U, G> {
+impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
-        let Self { recurrence, gang } = self;
-        let (index, count) = (gang.index(), gang.count());
+        let recurrence = self.recurrence;
         for stage in recurrence.stages.iter() {
             let weights = &recurrence.weights[stage.weights];
             assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
         }
-        let mut waits = false;
-        for step in 0..recurrence.steps.len() {
+        for step in self.steps {
             let parts = recurrence.steps.get(step);
-            for (number, stage) in recurrence.stages.iter().enumerate() {
-                if waits {
-                    gang.wait();
-                }
-                waits = true;
+            let stages = recurrence.stages.iter().enumerate();
+            for (number, stage) in stages.filter(|(number, _)| self.stages.contains(number)) {
                 let weights = &recurrence.weights[stage.weights];
-                let blocks = weights.blocks_of(index, count);
+                let blocks = weights.blocks_of(self.part, self.parts);
                 for step in parts.iter().filter(|step| step.rows > 0) {
                     let stage = (stage, weights, recurrence.parameters);
                     let sweep = Sweep::new(stage, recurrence.units, &recurrence.bands, step);
-                    // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and the threads
-                    // of the gang are all at this one: nobody touches these units but this thread.
+                    // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and all threads
+                    // are at this one: nobody touches these units but this thread.
                     unsafe { sweep.run_blocks(token, number, blocks.clone()) };
                 }
             }

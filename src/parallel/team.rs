@@ -1,4 +1,4 @@
-//! Threads that wait for work.
+//! Threads that claim pieces of work.
 //!
 //! The threads are a rayon pool's, each of which runs one job for as long as the team exists: it waits for work and does
 //! it. Handing work to rayon itself would put the caller to sleep meanwhile, wake a thread in its place, and allocate now
@@ -6,57 +6,80 @@
 //! the threads, and the others stay awake for a moment after their last piece of work ([`LINGER`]), so that calls which
 //! follow each other start at once.
 //!
-//! This is a place for `unsafe` because a job borrows from the stack of the thread that waits for it, which only a wait
-//! makes sound, not a lifetime.
+//! Work has phases, one after the other, and each has the same pieces. Every piece has a lane, and every lane a thread that
+//! takes its pieces first: so what a piece reads again and again stays in that thread's cache. But whoever has done its own
+//! takes what others have not begun. A thread that does not run, because the system has given its core to another program,
+//! is waited for only where it was stopped in the middle of a piece, and a call returns without the threads that have no
+//! piece: what it lent them they may touch only while they have one.
+//!
+//! This is a place for `unsafe` because what is lent lies on the stack of the caller, which only a wait makes sound, not a
+//! lifetime.
 //!
 //! # Why no two threads meet
 //!
-//! A job lies on the stack of its owner, who has the team ([`Team::take`]) or works for a thread that has.
+//! Phases are counted over all calls of a team, and the counts never go back: `end` is that of the phases that have been
+//! published, `closed` that of those whose pieces are all done, and each lane has that of the phases in which its piece has
+//! been begun.
 //!
-//! - *One of the two runs it.* The owner writes the job, then stores its address in an empty mailbox. The worker takes it by
-//!   a `swap`, the owner takes it back by a `compare_exchange`: one of these finds the address, the other one null. Nobody
-//!   else stores to the mailbox meanwhile, so the address can't be that of another job. The store releases and the `swap`
-//!   acquires, so the worker sees the job as it was written.
-//! - *The worker is done before the owner goes on.* What is in the cells is the worker's from the `swap` on, until it swaps
-//!   [`DONE`] into the state, which releases. The owner looks into the cells, and leaves the frame, after it has loaded
-//!   `DONE`, which acquires. That `swap` is the worker's last touch of the job.
-//! - *No worker sleeps over a job.* It stores `asleep`, then loads the mailbox; the owner stores to the mailbox, then loads
-//!   `asleep`. All four are `SeqCst`, so at least one of the loads sees the other thread's store: the worker finds the job
-//!   or the owner unparks it, and an `unpark` that comes before the `park` ends that at once.
-//! - *No owner sleeps over the end.* Its `compare_exchange` to [`OWNER_SLEEPS`] and the worker's `swap` change one atomic:
-//!   where the `swap` is first the owner sees `DONE`, otherwise the worker sees that it has to wake the owner, who holds the
-//!   lock of its seat from the `compare_exchange` until it sleeps. The seat belongs to the team's threads, not to the job,
-//!   so that the worker may touch it when the job is gone.
-//! - *One call after the other.* `taken` is acquired by the call that gets the team and released by the one that had it.
-//! - *The end.* Dropping the team needs it alone. The job that says so is only read, and lives until the threads have ended.
+//! - *One piece, one thread.* A piece of a phase is begun by who moves its lane's count from that phase to the next by a
+//!   `compare_exchange`, which one thread can do.
+//! - *No piece of another time.* A thread tries to begin a piece only of a phase `p` for which it has loaded a `closed` of `p`
+//!   and an `end` beyond. Both may be old. But where the `compare_exchange` succeeds, the piece of `p` had not been begun,
+//!   so `p` was not closed and its call has not returned; nor can the call return, or the next phase open, before the piece is
+//!   done. Lanes that a call does not use are moved to its end before it is published: there nothing succeeds.
+//! - *It sees what came before.* `closed` is stored by the thread that does the last piece of a phase. It has added to
+//!   `done` after its piece, as all others have, and each such addition acquires and releases: so what was written in
+//!   phase `p - 1` can be read by who loads a `closed` of `p`. Likewise the caller publishes by the store to `end`: who begins a
+//!   piece of the first phase has loaded that, and who begins one of a later phase has loaded a `closed` from a thread which
+//!   had loaded it, or one which had got it from there in the same way.
+//! - *The caller goes on last.* It returns, and takes down what it lent, when it has loaded a `closed` as large as its `end`.
+//!   Everybody else has added to `done` by then and touches nothing but what belongs to the team.
+//! - *No thread sleeps over work.* It stores `is_asleep`, then loads `closed` and `end`; who changes one of these stores it,
+//!   then loads `is_asleep`. All of them are `SeqCst`, so at least one of the loads sees the other thread's store; and an
+//!   `unpark` that comes before the `park` ends that at once.
+//! - *One call after the other.* `is_taken` and `is_busy` are acquired by who sets them and released by the same.
+//! - *The end.* Dropping the team needs it alone. It ends when the threads have.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::mem::{MaybeUninit, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
-use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::{Cut, run_each};
 use crate::simd::mode;
 use crate::{Error, Result};
 
 /// How long a thread without work stays awake.
 const LINGER: Duration = Duration::from_micros(100);
 
-/// How long a thread waits for the end of another one's work before it sleeps.
-const WAIT: Duration = Duration::from_micros(50);
+/// Rounds that a thread waits before it lets threads run that may be waiting for its core, and before it looks for pieces of
+/// others' lanes: some 2 microseconds.
+const SPINS: usize = 100;
+
+/// How long a caller waits like that before it sleeps. The one that it waits for may share its core and, where the caller
+/// is a real-time thread, get nothing of it while that is awake.
+const AWAKE: Duration = Duration::from_millis(1);
+
+/// How long it sleeps at a time.
+const NAP: Duration = Duration::from_micros(50);
+
+/// Lanes for each thread, so that work may have more pieces than there are threads.
+const LANES_EACH: usize = 2;
 
 /// The threads of a network.
 #[derive(Debug)]
 pub struct Team {
-    /// The caller's, then those of the team.
-    seats: Arc<[Seat]>,
+    board: Arc<Board>,
     /// Whether a call has the team.
-    taken: AtomicBool,
+    is_taken: AtomicBool,
+    /// Whether work is published.
+    is_busy: AtomicBool,
     /// The process that has the threads: a fork of it has none.
     process: u32,
     /// None only while it is dropped.
@@ -64,44 +87,84 @@ pub struct Team {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// Where a thread gets its work, and waits for the end of what it has handed on; alone in its cache lines.
+/// Where work is published.
+#[derive(Debug)]
+struct Board {
+    gate: Gate,
+    /// Pieces of the phase that are done.
+    done: Line<AtomicUsize>,
+    lanes: Box<[Line<Lane>]>,
+    /// The caller's, then those of the team's threads.
+    seats: Box<[Line<Seat>]>,
+    work: Line<UnsafeCell<Work>>,
+    /// What the first piece that panicked left.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// Something alone in its cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Seat {
-    /// The next job; null where there is none, as always at the caller's.
-    mailbox: AtomicPtr<Job>,
-    asleep: AtomicBool,
-    /// Who is to be woken for a job.
-    thread: OnceLock<Thread>,
-    lingers: bool,
-    /// Held by an owner while it decides to sleep, and by who wakes it. The handle of the thread itself would not do for the
-    /// caller's: the standard library allocates that of a foreign thread when it is first asked for.
-    bed: Mutex<()>,
-    bell: Condvar,
-}
+struct Line<T>(T);
 
-/// What a worker sees of a job.
+/// What a waiting thread looks at.
 #[derive(Debug)]
-struct Job {
-    /// Runs the job that this is the head of. None tells the worker to stop.
-    run: Option<unsafe fn(*mut Job)>,
-    state: AtomicU8,
-    /// The seat of the thread that waits for its end; it lives as long as the team's threads.
-    owner: *const Seat,
+#[repr(align(128))]
+struct Gate {
+    closed: AtomicU64,
+    end: AtomicU64,
+    /// How many threads, and lanes, the work is for: who reads another work's does only what it may do anyway.
+    threads: AtomicUsize,
+    lanes: AtomicUsize,
+    is_over: AtomicBool,
 }
 
-/// The states of a job.
-const PENDING: u8 = 0;
-const OWNER_SLEEPS: u8 = 1;
-const DONE: u8 = 2;
-
-/// A job on the stack of its owner.
-#[repr(C)] // a pointer to it is one to its head
-struct StackJob<F> {
-    head: Job,
-    work: UnsafeCell<Option<F>>,
-    panic: UnsafeCell<Option<Box<dyn Any + Send>>>,
+/// Pieces that one thread takes first.
+struct Lane {
+    begun: AtomicU64,
+    /// A part of a task, for its piece.
+    part: UnsafeCell<[MaybeUninit<u128>; PART]>,
 }
+
+/// Room for a part of a task.
+const PART: usize = 48;
+
+#[derive(Debug)]
+struct Seat {
+    is_asleep: AtomicBool,
+    /// Who is to be woken; None is the caller's, who never sleeps for long.
+    thread: OnceLock<Thread>,
+}
+
+/// Published work; of no meaning between two.
+#[derive(Clone, Copy)]
+struct Work {
+    /// Runs a piece: of which phase, in which lane.
+    run: *const (dyn Fn(usize, usize) + Sync),
+    /// Count of the phases before the first one.
+    first: u64,
+    /// Pieces of a phase.
+    pieces: usize,
+    is_broken: *const AtomicBool,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.begun.fmt(formatter)
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} pieces", self.pieces)
+    }
+}
+
+// SAFETY: `work` is written by a caller before it publishes it, and `part` of a lane likewise; they are read by who has begun
+// a piece, when no caller writes; a part only by who has begun the piece of its lane. What `Work` points to may be used by
+// any thread, and parts may move to another one, as `Team::run` and `Team::fork` see to.
+unsafe impl Sync for Board {}
+// SAFETY: as above; between two calls nothing in it has a meaning.
+unsafe impl Send for Board {}
 
 impl Team {
     /// Starts `count` threads.
@@ -109,16 +172,38 @@ impl Team {
     /// # Errors
     /// [`Error::Threads`]
     pub fn new(count: usize) -> Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let seat = || Seat {
-            mailbox: AtomicPtr::new(ptr::null_mut()),
-            asleep: AtomicBool::new(false),
-            thread: OnceLock::new(),
-            lingers: count < cores,
-            bed: Mutex::new(()),
-            bell: Condvar::new(),
+        let lane = || {
+            Line(Lane {
+                begun: AtomicU64::new(0),
+                part: UnsafeCell::new([const { MaybeUninit::uninit() }; PART]),
+            })
         };
-        let seats: Arc<[Seat]> = (0..=count).map(|_| seat()).collect();
+        let seat = || {
+            Line(Seat {
+                is_asleep: AtomicBool::new(false),
+                thread: OnceLock::new(),
+            })
+        };
+        let nothing: *const fn(usize, usize) = std::ptr::null();
+        let board = Arc::new(Board {
+            gate: Gate {
+                closed: AtomicU64::new(0),
+                end: AtomicU64::new(0),
+                threads: AtomicUsize::new(0),
+                lanes: AtomicUsize::new(0),
+                is_over: AtomicBool::new(false),
+            },
+            done: Line(AtomicUsize::new(0)),
+            lanes: (0..LANES_EACH * (count + 1)).map(|_| lane()).collect(),
+            seats: (0..=count).map(|_| seat()).collect(),
+            work: Line(UnsafeCell::new(Work {
+                run: nothing,
+                first: 0,
+                pieces: 0,
+                is_broken: std::ptr::null(),
+            })),
+            panic: Mutex::new(None),
+        });
         let mut handles = Vec::new();
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
@@ -141,18 +226,19 @@ impl Team {
         };
         // The threads have allocated what they need before anybody calls them.
         let ready = Arc::new(Barrier::new(count + 1));
-        let (taken, arrived) = (Arc::clone(&seats), Arc::clone(&ready));
+        let (taken, arrived) = (Arc::clone(&board), Arc::clone(&ready));
         pool.spawn_broadcast(move |context| {
-            let seat = &taken[context.index() + 1];
-            _ = seat.thread.set(thread::current());
+            let own = context.index() + 1;
+            _ = taken.seats[own].0.thread.set(thread::current());
             mode::enter_for_good();
             arrived.wait();
-            seat.serve();
+            taken.serve(own);
         });
         ready.wait();
         Ok(Self {
-            seats,
-            taken: AtomicBool::new(false),
+            board,
+            is_taken: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
             process: std::process::id(),
             pool: Some(pool),
             handles,
@@ -161,66 +247,128 @@ impl Team {
 
     /// The number of threads, the caller's among them.
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.board.seats.len()
     }
 
     /// Runs `work` with the team, or without where another call has it or its threads are another process's.
     pub fn take<R>(&self, work: impl FnOnce(Option<&Self>) -> R) -> R {
-        struct Taken<'a>(&'a AtomicBool);
-        impl Drop for Taken<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        if self.process != std::process::id() || self.taken.swap(true, Ordering::Acquire) {
+        if self.process != std::process::id() {
             return work(None);
         }
-        let _taken = Taken(&self.taken);
-        work(Some(self))
+        match Flag::set(&self.is_taken) {
+            Some(_taken) => work(Some(self)),
+            None => work(None),
+        }
     }
 
-    /// Runs `here` on the calling thread, which has the first of the two seats, and `there` on the thread that has the second
-    /// one; both here where that one has not begun when `here` is done. The team has been taken, and the other thread has
-    /// nothing else to do. Allocates nothing.
+    /// Runs the pieces of so many phases on so many threads, of which the calling one is the first: `run` gets the number of
+    /// the phase and of the piece. All pieces of a phase are done, and what they wrote can be read, before one of the next
+    /// begins. The calling thread alone runs them where it is called in one of them. Allocates nothing.
     ///
     /// # Panics
-    /// Where one of them does, once both are done; where the other thread has a job already, before either.
-    pub fn join<F: FnOnce() + Send>(
+    /// Where a piece does. Pieces that have not been begun by then are left out.
+    pub fn run(
         &self,
-        [own, other]: [usize; 2],
-        here: impl FnOnce(),
-        there: F,
+        threads: usize,
+        pieces: usize,
+        phases: usize,
+        run: &(dyn Fn(usize, usize) + Sync),
     ) {
-        let seat = &self.seats[other];
-        let mut job = StackJob {
-            head: Job {
-                run: Some(StackJob::<F>::run),
-                state: AtomicU8::new(PENDING),
-                owner: &raw const self.seats[own],
-            },
-            work: UnsafeCell::new(Some(there)),
-            panic: UnsafeCell::new(None),
+        match Flag::set(&self.is_busy) {
+            Some(busy) if threads > 1 && (2..=self.board.lanes.len()).contains(&pieces) => {
+                self.publish(busy, threads, pieces, phases, run);
+            }
+            _ => {
+                for phase in 0..phases {
+                    (0..pieces).for_each(|piece| run(phase, piece));
+                }
+            }
+        }
+    }
+
+    /// [`Self::run`], where there are lanes for the pieces and no other work is published.
+    fn publish(
+        &self,
+        busy: Flag<'_>,
+        threads: usize,
+        pieces: usize,
+        phases: usize,
+        run: &(dyn Fn(usize, usize) + Sync),
+    ) {
+        let threads = threads.min(self.len());
+        let is_broken = AtomicBool::new(false);
+        let board = &*self.board;
+        // Nobody but a caller stores to it, and that is this one.
+        let first = board.gate.end.load(Ordering::Relaxed);
+        let end = first + phases as u64;
+        for lane in &board.lanes[pieces..] {
+            lane.0.begun.store(end, Ordering::Relaxed);
+        }
+        // SAFETY: no piece is at work or can be begun before the work is published; the lifetime is left out of the type, as
+        // this function returns when all pieces are done.
+        unsafe {
+            *board.work.0.get() = Work {
+                run: std::mem::transmute::<
+                    *const (dyn Fn(usize, usize) + Sync + '_),
+                    *const (dyn Fn(usize, usize) + Sync + 'static),
+                >(run),
+                first,
+                pieces,
+                is_broken: &raw const is_broken,
+            };
+        }
+        let gate = &board.gate;
+        gate.threads.store(threads, Ordering::Relaxed);
+        gate.lanes.store(pieces, Ordering::Relaxed);
+        gate.end.store(end, Ordering::SeqCst);
+        // From here on others may reach what is on this frame, so nothing leaves it, not even a panic, before all is done.
+        board.wake();
+        board.work(0, || gate.closed.load(Ordering::Acquire) == end);
+        drop(busy);
+        if is_broken.into_inner() {
+            let panic = board.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(panic) = { panic }.take() {
+                resume_unwind(panic);
+            }
+        }
+    }
+
+    /// Runs the parts of `task`, which has at least one, in about as many pieces as it has parts, on so many threads.
+    ///
+    /// # Panics
+    /// As [`Self::run`].
+    pub fn fork<T: Cut>(&self, threads: usize, task: T, run: &(impl Fn(T) + Sync)) {
+        // A part that has not been begun is left where it lies.
+        const {
+            assert!(size_of::<T>() <= size_of::<[u128; PART]>() && !needs_drop::<T>());
+            assert!(align_of::<T>() <= align_of::<u128>());
+        }
+        let parts = task.size();
+        let pieces = parts.min(self.board.lanes.len());
+        let busy = match Flag::set(&self.is_busy) {
+            Some(busy) if threads > 1 && pieces > 1 => busy,
+            _ => return run_each(task, run),
         };
-        let head = (&raw mut job).cast();
-        seat.post(head);
-        // From here on the other thread may reach the job, so nothing leaves this frame, not even a panic, before it has
-        // been taken back or is done.
-        let result = catch_unwind(AssertUnwindSafe(here));
-        let taken_back = seat.take_back(head);
-        if !taken_back {
-            // SAFETY: the job is on this frame; only what its owner may touch is touched.
-            self.seats[own].wait(unsafe { &(*head).state });
+        let part = |piece: usize| self.board.lanes[piece].0.part.get().cast::<T>();
+        let mut rest = task;
+        for piece in 0..pieces {
+            let count = parts * (piece + 1) / pieces - parts * piece / pieces;
+            let own;
+            if piece + 1 < pieces {
+                (own, rest) = rest.cut(count);
+                // SAFETY: there is room, and nobody else looks at it: no work is published.
+                unsafe { part(piece).write(own) };
+            } else {
+                // SAFETY: as above.
+                unsafe { part(piece).write(rest) };
+                break;
+            }
         }
-        if let Err(panic) = result {
-            resume_unwind(panic);
-        }
-        if let Some(work) = job.work.into_inner() {
-            debug_assert!(taken_back);
-            work();
-        }
-        if let Some(panic) = job.panic.into_inner() {
-            resume_unwind(panic);
-        }
+        self.publish(busy, threads, pieces, 1, &|_, piece| {
+            // SAFETY: it has been written, and each piece is run once; `T` may go to another thread.
+            let own = unsafe { part(piece).read() };
+            run_each(own, run);
+        });
     }
 }
 
@@ -233,192 +381,187 @@ impl Drop for Team {
             std::mem::forget((pool, handles));
             return;
         }
-        let mut stop = Job {
-            run: None,
-            state: AtomicU8::new(PENDING),
-            owner: &raw const self.seats[0],
-        };
-        for seat in &self.seats[1..] {
-            seat.post(&raw mut stop);
+        self.board.gate.is_over.store(true, Ordering::SeqCst);
+        for seat in &self.board.seats {
+            if let Some(thread) = seat.0.thread.get() {
+                thread.unpark();
+            }
         }
         drop(pool);
-        // No thread is left in this library's code: it may be unloaded. And none is left that could read `stop`.
+        // No thread is left in this library's code: it may be unloaded.
         join(handles);
     }
 }
 
 fn join(handles: Vec<JoinHandle<()>>) {
     for handle in handles {
-        // It has nothing to report: what panics in a job goes to the job's owner.
+        // It has nothing to report: what panics in a piece goes to the caller.
         _ = handle.join();
     }
 }
 
-impl Seat {
-    /// Does what it is told until it is told to stop.
-    fn serve(&self) {
-        loop {
-            let job = self.next();
-            // SAFETY: the job's owner keeps it until it is done or taken back, which it can't be any more; the one that
-            // tells to stop until this thread has ended.
-            unsafe {
-                match (*job).run {
-                    Some(run) => run(job),
-                    None => return,
+/// A flag that this thread has set, for as long as it has this.
+struct Flag<'a>(&'a AtomicBool);
+
+impl<'a> Flag<'a> {
+    /// None where it is set already.
+    fn set(flag: &'a AtomicBool) -> Option<Self> {
+        (!flag.swap(true, Ordering::Acquire)).then(|| Self(flag))
+    }
+}
+
+impl Drop for Flag<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// What a thread has seen of the gate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    closed: u64,
+    end: u64,
+}
+
+impl Board {
+    fn seen(&self, order: Ordering) -> Seen {
+        Seen {
+            end: self.gate.end.load(order),
+            closed: self.gate.closed.load(order),
+        }
+    }
+
+    /// Does what is published until the team is over.
+    fn serve(&self, own: usize) {
+        self.work(own, || self.gate.is_over.load(Ordering::SeqCst));
+    }
+
+    /// Does what is published, the pieces of a thread's own lanes first, until `is_over`.
+    fn work(&self, own: usize, is_over: impl Fn() -> bool) {
+        // Whether others are late, and what they have not begun is taken at once: their threads may be asleep at first.
+        let mut takes_at_once = true;
+        while !is_over() {
+            let seen = self.seen(Ordering::Acquire);
+            let (threads, lanes) = (
+                self.gate.threads.load(Ordering::Relaxed).max(1),
+                self.gate
+                    .lanes
+                    .load(Ordering::Relaxed)
+                    .min(self.lanes.len()),
+            );
+            if seen.closed < seen.end && own < threads {
+                let mut lane = own;
+                while lane < lanes {
+                    self.claim(lane, seen);
+                    lane += threads;
                 }
+                // Looking at others' lanes slows them down where they are about to be done.
+                let is_last = seen.closed + 1 == seen.end;
+                if !takes_at_once && !is_last && self.spin(seen) {
+                    continue;
+                }
+                let mut has_taken = false;
+                for distance in 1..lanes {
+                    has_taken |= self.claim((own + distance) % lanes, seen);
+                }
+                takes_at_once = has_taken;
+            }
+            if !self.spin(seen) {
+                self.wait(own, seen, &is_over);
             }
         }
     }
 
-    /// Waits for the next job.
-    fn next(&self) -> *mut Job {
-        let mut since = None;
-        loop {
-            for _ in 0..64 {
-                let job = self.mailbox.swap_if_any();
-                if !job.is_null() {
-                    return job;
-                }
-                std::hint::spin_loop();
-            }
-            let since = since.get_or_insert_with(Instant::now);
-            if self.lingers && since.elapsed() < LINGER {
-                // A system that has woken this thread on the core of its caller must not let the caller wait for it.
-                thread::yield_now();
-                continue;
-            }
-            // Either `post` sees this, or this thread the job.
-            self.asleep.store(true, Ordering::SeqCst);
-            while self.mailbox.load(Ordering::SeqCst).is_null() {
-                thread::park();
-            }
-            self.asleep.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Hands the seat's thread a job.
-    ///
-    /// # Panics
-    /// Where it has one that it has not begun: that would be lost, and its owner would wait for ever.
-    fn post(&self, job: *mut Job) {
-        let before = self.mailbox.compare_exchange(
-            ptr::null_mut(),
-            job,
-            Ordering::SeqCst,
-            Ordering::Relaxed,
-        );
-        assert!(before.is_ok(), "a thread has been handed two jobs");
-        if self.asleep.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
+    /// Runs the piece of a lane in the phase that has been seen to be open, where nobody has begun it.
+    fn claim(&self, lane: usize, seen: Seen) -> bool {
+        let begun = &self.lanes[lane].0.begun;
+        let phase = seen.closed;
+        if begun.load(Ordering::Relaxed) != phase
+            || begun
+                .compare_exchange(phase, phase + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_err()
         {
-            thread.unpark();
+            return false;
         }
+        // SAFETY: the piece has been begun by this thread, so its call has not returned: the work is this call's, nobody
+        // writes it, and what it points to stands until the piece is done.
+        let (work, is_broken) = unsafe {
+            let work = *self.work.0.get();
+            (work, &*work.is_broken)
+        };
+        if !is_broken.load(Ordering::Relaxed) {
+            let number = (phase - work.first) as usize;
+            // SAFETY: as above.
+            let run = || unsafe { (*work.run)(number, lane) };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                is_broken.store(true, Ordering::Relaxed);
+                let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert(panic);
+            }
+        }
+        // From here on, unless it is the last one, the call may return.
+        if self.done.0.fetch_add(1, Ordering::AcqRel) + 1 == work.pieces {
+            self.done.0.store(0, Ordering::Relaxed);
+            self.gate.closed.store(phase + 1, Ordering::SeqCst);
+            if phase + 1 < seen.end {
+                self.wake();
+            }
+        }
+        true
     }
 
-    /// Whether the job was still waiting; it is this thread's again then.
-    fn take_back(&self, job: *mut Job) -> bool {
-        let none = ptr::null_mut();
-        self.mailbox
-            .compare_exchange(job, none, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+    /// Looks for a moment whether something else is to be seen.
+    fn spin(&self, seen: Seen) -> bool {
+        for _ in 0..SPINS {
+            if self.seen(Ordering::Relaxed) != seen {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
     }
 
-    /// Waits until a job of this seat's thread, which has this state, is done.
-    fn wait(&self, state: &AtomicU8) {
-        let start = Instant::now();
-        loop {
-            for _ in 0..64 {
-                if state.load(Ordering::Acquire) == DONE {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            if start.elapsed() > WAIT {
-                break;
-            }
+    /// Waits until something else is to be seen, or a while.
+    fn wait(&self, own: usize, seen: Seen, is_over: &impl Fn() -> bool) {
+        let since = Instant::now();
+        let seat = &self.seats[own].0;
+        let awake = match seat.thread.get() {
+            Some(_) => LINGER,
+            None => AWAKE,
+        };
+        while since.elapsed() < awake {
+            // A system that has woken this thread on the core of another one must not let that wait for it.
             thread::yield_now();
+            if self.spin(seen) || is_over() {
+                return;
+            }
         }
-        let mut bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
-        _ = state.compare_exchange(PENDING, OWNER_SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
-        while state.load(Ordering::Acquire) != DONE {
-            bed = self.bell.wait(bed).unwrap_or_else(PoisonError::into_inner);
+        if seat.thread.get().is_none() {
+            while self.seen(Ordering::Relaxed) == seen && !is_over() {
+                thread::sleep(NAP);
+            }
+            return;
         }
+        // Either who changes the gate sees this, or this thread the change.
+        seat.is_asleep.store(true, Ordering::SeqCst);
+        while self.seen(Ordering::SeqCst) == seen && !is_over() {
+            thread::park();
+        }
+        seat.is_asleep.store(false, Ordering::Relaxed);
+        // The one that has woken this thread need not wake all others.
+        self.wake();
     }
 
-    /// Wakes the seat's thread from a wait for the end of its job.
+    /// Wakes those who sleep of the threads that the work is for.
     fn wake(&self) {
-        // Once it is free, the thread sleeps or sees that the job is done.
-        drop(self.bed.lock().unwrap_or_else(PoisonError::into_inner));
-        self.bell.notify_one();
-    }
-}
-
-/// Taking what is in a mailbox.
-trait Mailbox {
-    /// The job that was there, or null. Only reads while there is none, so that the cache line can be shared meanwhile.
-    fn swap_if_any(&self) -> *mut Job;
-}
-
-impl Mailbox for AtomicPtr<Job> {
-    fn swap_if_any(&self) -> *mut Job {
-        let none = ptr::null_mut();
-        if self.load(Ordering::Relaxed).is_null() {
-            return none;
-        }
-        self.swap(none, Ordering::Acquire)
-    }
-}
-
-impl<F: FnOnce() + Send> StackJob<F> {
-    /// Runs the job on a worker.
-    ///
-    /// # Safety
-    /// - `job` must be the head of a job of this type, which its owner keeps until it is done, and nobody else runs it.
-    unsafe fn run(job: *mut Job) {
-        let whole: *mut Self = job.cast();
-        // SAFETY: until the job is done, what is in its cells is this thread's alone, as the owner waits for that. The
-        // state is the last of it that is touched; where the owner's seat is has been read before.
-        unsafe {
-            let work = (*(*whole).work.get()).take();
-            if let Some(work) = work
-                && let Err(panic) = catch_unwind(AssertUnwindSafe(work))
+        let threads = self.gate.threads.load(Ordering::Relaxed);
+        for seat in self.seats.iter().take(threads) {
+            if seat.0.is_asleep.load(Ordering::SeqCst)
+                && seat.0.is_asleep.swap(false, Ordering::SeqCst)
+                && let Some(thread) = seat.0.thread.get()
             {
-                *(*whole).panic.get() = Some(panic);
-            }
-            let owner = (*job).owner;
-            if (*job).state.swap(DONE, Ordering::AcqRel) == OWNER_SLEEPS {
-                // The seat lives as long as this thread.
-                (*owner).wake();
+                thread.unpark();
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_job_for_a_thread_that_has_one_is_a_panic_and_the_first_is_done() {
-        let team = Team::new(1).unwrap();
-        let (held, done) = (Barrier::new(2), AtomicBool::new(false));
-        team.take(|team| {
-            let team = team.unwrap();
-            let first = || {
-                // The thread is at work on the first job now, so the second stays in its mailbox.
-                held.wait();
-                let second = || {
-                    let third = || team.join([0, 1], || (), || ());
-                    assert!(catch_unwind(AssertUnwindSafe(third)).is_err());
-                    held.wait();
-                };
-                team.join([0, 1], second, || done.store(true, Ordering::SeqCst));
-            };
-            team.join([0, 1], first, || {
-                held.wait();
-                held.wait();
-            });
-        });
-        assert!(done.load(Ordering::SeqCst));
     }
 }
