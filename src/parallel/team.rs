@@ -66,6 +66,10 @@ const SPINS: usize = 100;
 /// is a real-time thread, get nothing of it while that is awake.
 const AWAKE: Duration = Duration::from_millis(1);
 
+/// How long a thread that has let others run may have been away: then others want the core, and a thread that sleeps gets it
+/// back when there is something to do, while one that offers it again is away for a whole turn of theirs each time.
+const LENT: Duration = Duration::from_micros(200);
+
 /// How long it sleeps at a time.
 const NAP: Duration = Duration::from_micros(50);
 
@@ -529,12 +533,18 @@ impl Board {
             Some(_) => LINGER,
             None => AWAKE,
         };
-        while since.elapsed() < awake {
+        let mut before = Duration::ZERO;
+        while before < awake {
             // A system that has woken this thread on the core of another one must not let that wait for it.
             thread::yield_now();
             if self.spin(seen) || is_over() {
                 return;
             }
+            let now = since.elapsed();
+            if now - before > LENT {
+                break;
+            }
+            before = now;
         }
         if seat.thread.get().is_none() {
             while self.seen(Ordering::Relaxed) == seen && !is_over() {
