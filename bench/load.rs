@@ -20,11 +20,17 @@ const SHAPES: [&str; 4] = [
     "28x128x28x128",
 ];
 
+/// A call that is timed.
+type Call = fn(&mut Job);
+
+/// What is timed, and its name.
+pub const CALLS: [(&str, Call); 2] = [("forward", Job::forward), ("training", Job::training)];
+
 /// How long calls take turns.
 const TIME: Duration = Duration::from_secs(6);
 
 /// Mean seconds of the calls of each of some jobs, which take turns.
-fn take_turns(jobs: &mut [Job], time: Duration, call: fn(&mut Job)) -> Vec<f64> {
+fn take_turns(jobs: &mut [Job], time: Duration, call: Call) -> Vec<f64> {
     jobs.iter_mut().for_each(call);
     let mut sums = vec![0.0; jobs.len()];
     let (start, mut rounds) = (Instant::now(), 0_u32);
@@ -87,7 +93,6 @@ fn one_by_one_and_at_once(jobs: &mut [Job], calls: usize) -> [f64; 2] {
 /// Prints the tables.
 pub fn print(tier: Tier) -> elman::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let calls: [(&str, fn(&mut Job)); 2] = [("forward", Job::forward), ("training", Job::training)];
     let shapes: Vec<Shape> = SHAPES
         .iter()
         .filter_map(|sizes| Shape::parse(sizes))
@@ -102,7 +107,7 @@ pub fn print(tier: Tier) -> elman::Result<()> {
     println!("| shape (TxBxIxH) | call | 1 thread us | {cores} threads us | ratio |");
     println!("|{}", " --- |".repeat(5));
     for shape in &shapes {
-        for (name, call) in calls {
+        for (name, call) in CALLS {
             let mut jobs = jobs(shape, &[1, cores])?;
             let means = beside(cores, || take_turns(&mut jobs, TIME, call));
             println!(
@@ -118,7 +123,7 @@ pub fn print(tier: Tier) -> elman::Result<()> {
     println!("| shape (TxBxIxH) | call | as many us | twice as many us | 8 times us | ratios |");
     println!("|{}", " --- |".repeat(6));
     for shape in &shapes {
-        for (name, call) in calls {
+        for (name, call) in CALLS {
             let mut jobs = jobs(shape, &[cores, 2 * cores, 8 * cores])?;
             let means = take_turns(&mut jobs, TIME / 3, call);
             println!(

@@ -419,9 +419,11 @@ elman_status elman_set_time_major(elman_network *network,
  *
  *   threads     1 (the default) is the calling thread alone, 0 means one per core; at most 1024
  *
- * Results never depend on it, bit for bit. The others wait for the next call awake for 100 microseconds (unless there are
- * more threads than cores), then asleep. They end with the network, before elman_destroy() returns. Where several threads
- * call at the same time, one call has the others' help. In a fork of the process calls use the calling thread alone.
+ * Results never depend on it, bit for bit. A call uses as many of them as it is worth, and no more than the process has cores
+ * at the time of elman_set_threads(). The others wait for the next call awake for 100 microseconds, then asleep. They end with
+ * the network, before elman_destroy() returns. Where several threads call at the same time, one call has the others' help. In
+ * a fork of the process calls use the calling thread alone. A call does not wait for a thread that does not run, because other
+ * programs have its core, unless it was stopped in the middle of a piece of work.
  *
  * Errors: NULL, OUT_OF_RANGE, THREADS.
  * Threads: needs the network to itself. Since 0.1.
@@ -431,7 +433,8 @@ elman_status elman_set_threads(elman_network *network,
 
 /**
  * Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
- * million: below that, waking a thread costs more than it saves. elman_set_threads() goes back to it.
+ * million: below that, waking a thread costs more than it saves; with 0 every call uses all threads, also those that have
+ * no core. elman_set_threads() goes back to the default.
  * What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small layers.
  *
  * Errors: NULL.

@@ -552,9 +552,13 @@ impl Board {
             }
             return;
         }
-        // Either who changes the gate sees this, or this thread the change.
-        seat.is_asleep.store(true, Ordering::SeqCst);
-        while self.seen(Ordering::SeqCst) == seen && !is_over() {
+        loop {
+            // Either who changes the gate sees this, or this thread the change. Each time anew: the one that woke it may have
+            // come late, for a change that it has seen before.
+            seat.is_asleep.store(true, Ordering::SeqCst);
+            if self.seen(Ordering::SeqCst) != seen || is_over() {
+                break;
+            }
             thread::park();
         }
         seat.is_asleep.store(false, Ordering::Relaxed);
