@@ -1,8 +1,9 @@
 /* What comes next? Learns to write text, one character after the other.
  *
  * Reads files, cuts them into pieces of 100 characters, and learns from nine tenths of them to tell each character from
- * those before it. The loss in nats a character is printed for these and for the other tenth. Then it writes: each character is
- * drawn from what the network expects, with a temperature that makes likely ones likelier, and is its next input.
+ * those before it, with an embedding of the characters, an LSTM and a dense layer. The loss in nats a character is printed
+ * for these and for the other tenth. Then it writes: each character is drawn from what the network expects, with a
+ * temperature that makes likely ones likelier, and is its next input.
  *
  *     characters file...
  */
@@ -22,7 +23,7 @@
         }                                                                                                              \
     } while (0)
 
-enum { PIECE = 100, UNITS = 128, EPOCHS = 60, LETTERS = 600 };
+enum { PIECE = 100, EMBEDDING = 32, UNITS = 128, EPOCHS = 60, LETTERS = 600 };
 
 static const double enough = 1.5, temperature = 0.6;
 
@@ -61,22 +62,22 @@ static void read_file(struct text *text, const char *path) {
     fclose(file);
 }
 
-/* Every tenth piece, from `first` on, or all but these. A step is 1 at its character and 0 elsewhere. */
+/* Every tenth piece, or all but these. A step is the number of its character, which the embedding takes as an index. */
 static elman_dataset *pieces(const struct text *text, int held_out) {
     const size_t count = (text->size - 1) / PIECE;
-    float *x = calloc(count * PIECE * text->kinds, sizeof *x);
+    float *x = malloc(count * PIECE * sizeof *x);
     size_t *next = malloc(count * PIECE * sizeof *next), *lengths = malloc(count * sizeof *lengths);
     size_t taken = 0, steps = 0;
     for (size_t piece = 0; piece < count; piece++) {
         if ((piece % 10 == 9) != held_out) continue;
         for (size_t i = 0; i < PIECE; i++, steps++) {
-            x[steps * text->kinds + text->code[text->bytes[piece * PIECE + i]]] = 1.0f;
+            x[steps] = (float)text->code[text->bytes[piece * PIECE + i]];
             next[steps] = text->code[text->bytes[piece * PIECE + i + 1]];
         }
         lengths[taken++] = PIECE;
     }
     elman_dataset *dataset;
-    CHECK(elman_dataset_create_classes(text->kinds, x, lengths, taken, next, text->kinds, 1, &dataset));
+    CHECK(elman_dataset_create_classes(1, x, lengths, taken, next, text->kinds, 1, &dataset));
     free(x), free(next), free(lengths);
     return dataset;
 }
@@ -101,13 +102,12 @@ static double draw(uint64_t *state) {
 
 static void write_text(const elman_network *network, const struct text *text, uint64_t seed) {
     elman_session *session;
-    float *x = calloc(text->kinds, sizeof *x), *y = malloc(2 * text->kinds * sizeof *y), *p = y + text->kinds;
+    float *y = malloc(2 * text->kinds * sizeof *y), *p = y + text->kinds;
     size_t letter = text->code['\n'];
     CHECK(elman_session_create(network, &session));
     for (size_t i = 0; i < LETTERS; i++) {
-        x[letter] = 1.0f;
-        CHECK(elman_session_step(session, x, y));
-        x[letter] = 0.0f;
+        const float x = (float)letter;
+        CHECK(elman_session_step(session, &x, y));
         for (size_t kind = 0; kind < text->kinds; kind++) y[kind] /= (float)temperature;
         CHECK(elman_softmax(y, 1, text->kinds, p));
         double rest = draw(&seed);
@@ -115,7 +115,7 @@ static void write_text(const elman_network *network, const struct text *text, ui
         putchar(text->byte[letter]);
     }
     putchar('\n');
-    free(x), free(y);
+    free(y);
     elman_session_destroy(session);
 }
 
@@ -141,7 +141,9 @@ int main(int argc, char **argv) {
     elman_optimizer *adam;
     elman_fit_options options;
     struct watch watch = {0.0, seconds()};
-    CHECK(elman_create(text.kinds, &network));
+    const size_t column = 0;
+    CHECK(elman_create(1, &network));
+    CHECK(elman_add_embedding(network, &column, 1, text.kinds, EMBEDDING));
     CHECK(elman_add_lstm(network, UNITS, NULL));
     CHECK(elman_add_dense(network, text.kinds, ELMAN_LINEAR));
     CHECK(elman_set_output(network, ELMAN_OUTPUT_ALL));
