@@ -530,6 +530,18 @@ fn wrong_arguments_are_named_and_nothing_is_written() {
     assert_eq!(found, expected);
     assert_eq!(d, [7.0; 12]);
 
+    // However many classes: nothing has no step.
+    let mut workspace = CtcWorkspace::new();
+    let lengths = &[0, 0];
+    let none = CtcLabels {
+        labels: &[],
+        lengths,
+    };
+    let options = CtcOptions::default();
+    let error = ctc::<f32>(&[], usize::MAX, none, None, options, &mut workspace, None);
+    let message = error.unwrap_err().to_string();
+    assert_eq!(message, "steps is 0, expected at least 1");
+
     let (mut labels, mut lengths) = ([7; 4], [7]);
     let mut decode = |classes, padding, blank, room: usize| {
         ctc_greedy_decode(

@@ -228,6 +228,8 @@ fn expect_steps<E: Element>(
     shape::expect_nonzero("batch", batch)?;
     let steps = match padding {
         Some(Padding { steps, .. }) => steps,
+        // However many sequences of however many classes: nothing has no step.
+        None if logits.is_empty() => 0,
         None => logits
             .len()
             .div_ceil(shape::product("logits", &[batch, classes])?),

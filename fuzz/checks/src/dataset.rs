@@ -299,9 +299,14 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
             per_step,
         }
     };
+    let mut x = tame(source.floats(steps * model.input));
+    model.put_indices(&mut x, &mut source.ahead());
+    x.iter_mut()
+        .filter(|value| value.is_nan())
+        .for_each(|value| *value = 0.25);
     let content = Content {
         input: model.input,
-        x: tame(source.floats(steps * model.input)),
+        x,
         lengths,
         targets,
         named: false,
@@ -622,9 +627,11 @@ pub fn standardize(world: &mut World, source: &mut Source<'_>) {
             )),
         );
         for feature in 0..input {
+            // Denormal numbers count as 0.
+            let flushed = |value: &f32| if value.is_subnormal() { 0.0 } else { *value };
             let column = || series.content.x[feature..].iter().step_by(input);
-            let low = column().copied().fold(f32::INFINITY, f32::min);
-            let high = column().copied().fold(f32::NEG_INFINITY, f32::max);
+            let low = column().map(flushed).fold(f32::INFINITY, f32::min);
+            let high = column().map(flushed).fold(f32::NEG_INFINITY, f32::max);
             assert!((low..=high).contains(&mean[feature]));
             assert!(deviation[feature] > 0.0 && (1.0 / deviation[feature]).is_finite());
             assert!(low != high || deviation[feature] == 1.0);

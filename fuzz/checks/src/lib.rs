@@ -4,7 +4,6 @@
 //! header says. [`loaders`] takes them for files. A panic is a finding.
 #![deny(unsafe_code)]
 
-mod around;
 mod by_name;
 #[allow(unsafe_code)] // buffers and results as C has them
 mod call;
@@ -33,7 +32,7 @@ pub use loader::loaders;
 /// Where the library breaks its word.
 pub fn calls(bytes: &[u8]) -> Record {
     let mut world = world::World {
-        record: Vec::with_capacity(1000), // More calls than a run makes.
+        record: Vec::with_capacity(10_000), // More calls than a run makes.
         ..Default::default()
     };
     let before = memory::live();

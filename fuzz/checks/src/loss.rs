@@ -447,7 +447,6 @@ impl Steps {
             14 => source.pick(&[classes, usize::MAX]),
             choice => choice % classes.clamp(1, 3),
         };
-        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, blank >= classes);
         Self {
             batch,
             steps,
@@ -519,16 +518,12 @@ fn ctc(world: &mut World, source: &mut Source<'_>) {
     call.starve(source);
     let steps = Steps::draw(&mut call, source);
     let (classes, blank) = (steps.classes, steps.blank);
+    let defaults = options;
     options.blank = blank;
     options.reduction = source.constant(2);
     options.zero_infinity = source.constant(2);
-    call.wrong(
-        ELMAN_ERROR_UNKNOWN_CONSTANT,
-        options.reduction > ELMAN_CTC_SUM || options.zero_infinity > 1,
-    );
     if source.rarely(32) {
         options.size = source.pick(&[0, 8, 32]);
-        call.wrong(ELMAN_ERROR_MISMATCH, true);
     }
     let mut label_lengths = Vec::new();
     for _ in 0..call.len(&[steps.batch]) {
@@ -545,8 +540,6 @@ fn ctc(world: &mut World, source: &mut Source<'_>) {
     let labels: Vec<_> = (0..label_lengths.iter().sum())
         .map(|_| label(source))
         .collect();
-    let wrong = |&label: &usize| label >= classes || label == blank;
-    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, labels.iter().any(wrong));
     let of = |sequence: usize| {
         let start: usize = label_lengths[..sequence].iter().sum();
         &labels[start..start + label_lengths[sequence]]
@@ -555,6 +548,26 @@ fn ctc(world: &mut World, source: &mut Source<'_>) {
         let equal = of(sequence).windows(2).filter(|pair| pair[0] == pair[1]);
         steps.length(sequence) < of(sequence).len() + equal.count()
     };
+    let (logits, to_labels) = (call.read(&steps.logits), call.read(&labels));
+    let to_label_lengths = call.read(&label_lengths);
+    let loss = call.write_optional(1, !source.rarely(8));
+    let gradient = call.write_optional(steps.logits.len(), !source.rarely(4));
+    let read = options;
+    let to_options = call.structure(Some(&mut options));
+    let options = if call.gives(to_options) {
+        read
+    } else {
+        defaults
+    };
+    let blank = options.blank;
+    call.wrong(ELMAN_ERROR_MISMATCH, options.size != defaults.size);
+    call.wrong(
+        ELMAN_ERROR_UNKNOWN_CONSTANT,
+        options.reduction > ELMAN_CTC_SUM || options.zero_infinity > 1,
+    );
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, blank >= classes);
+    let wrong = |&label: &usize| label >= classes || label == blank;
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, labels.iter().any(wrong));
     if call.is_sound() {
         let any_is_short = (0..steps.batch).any(is_short);
         call.wrong(
@@ -562,11 +575,6 @@ fn ctc(world: &mut World, source: &mut Source<'_>) {
             any_is_short && options.zero_infinity == 0,
         );
     }
-    let (logits, to_labels) = (call.read(&steps.logits), call.read(&labels));
-    let to_label_lengths = call.read(&label_lengths);
-    let loss = call.write_optional(1, !source.rarely(8));
-    let gradient = call.write_optional(steps.logits.len(), !source.rarely(4));
-    let to_options = call.structure(Some(&mut options));
     let done = call.run(&mut world.record, |p| {
         c!(elman_ctc(
             p.get(logits),
@@ -627,6 +635,7 @@ fn greedy_decode(world: &mut World, source: &mut Source<'_>) {
     let mut call = Call::new("elman_ctc_greedy_decode", source);
     let steps = Steps::draw(&mut call, source);
     let (classes, blank) = (steps.classes, steps.blank);
+    call.wrong(ELMAN_ERROR_OUT_OF_RANGE, blank >= classes);
     let logits = call.read(&steps.logits);
     let room = call.len(&[steps.batch, steps.steps]);
     let labels = call.write::<usize>(room);

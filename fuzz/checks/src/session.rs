@@ -5,7 +5,7 @@ use elman_abi::network::*;
 use elman_abi::session::*;
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, adopt, c, must, same};
+use crate::call::{Call, Done, LIMIT, adopt, c, must, same};
 use crate::network::{Model, counted, made, parameters};
 use crate::pass::predict_one;
 use crate::source::Source;
@@ -158,6 +158,9 @@ pub fn make_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     // What it keeps of a step must have a size, too.
     let input = net.map_or(1, |net| net.model.input);
     call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, input >= (1 << 60) - 15);
+    let sizes = net.map_or(Vec::new(), |net| net.model.sizes());
+    let all: u128 = sizes.iter().map(|&size| size as u128).sum();
+    call.possible(ELMAN_ERROR_SIZE_OVERFLOW, all > LIMIT - 1000);
     call.wrong(
         ELMAN_ERROR_MISMATCH,
         net.is_some_and(|net| net.model.looks_ahead()),
@@ -199,7 +202,11 @@ pub fn step(world: &mut World, source: &mut Source<'_>) {
         });
         let mut call = Call::new("elman_session_step", source);
         call.handle(stream.as_ref());
-        let x = source.floats(sizes.0);
+        let mut x = source.floats(sizes.0);
+        if let Some(stream) = &stream {
+            stream.model.put_indices(&mut x, &mut source.ahead());
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !stream.model.takes(&x));
+        }
         let from = call.read(&x);
         let y = call.write(sizes.1);
         let mut stream = stream;

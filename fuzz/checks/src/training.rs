@@ -139,6 +139,8 @@ fn judge_measure(
     if let (Some(model), Some(content)) = (model, content) {
         let of_classes = options.loss == ELMAN_LOSS_SOFTMAX_CROSS_ENTROPY;
         call.wrong(ELMAN_ERROR_MISMATCH, !content.fits(model, of_classes));
+        let takes = content.input != model.input || model.takes(&content.x);
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !takes);
         let binary = options.loss == ELMAN_LOSS_BINARY_CROSS_ENTROPY;
         call.wrong(ELMAN_ERROR_OUT_OF_RANGE, binary && !content.is_probable());
     }
@@ -493,7 +495,10 @@ pub fn predict(world: &mut World, source: &mut Source<'_>) {
     call.wrong(ELMAN_ERROR_ZERO_SIZE, batch_size == 0);
     let mut sizes = vec![1];
     if let (Some(net), Some(Series { content, .. })) = (net, series) {
-        call.wrong(ELMAN_ERROR_MISMATCH, net.model.input != content.input);
+        let fits = net.model.input == content.input;
+        call.wrong(ELMAN_ERROR_MISMATCH, !fits);
+        let takes = !fits || net.model.takes(&content.x);
+        call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !takes);
         let rows = match net.model.output {
             ELMAN_OUTPUT_LAST => content.lengths.len(),
             _ => content.total_steps(),

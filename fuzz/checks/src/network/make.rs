@@ -4,7 +4,8 @@ use elman_abi::network::*;
 use elman_abi::status::*;
 
 use super::{
-    Layer, Model, Net, Recurrent, WIDTHS, default_options, gradients, parameters, set_parameters,
+    Layer, Model, Net, Numbers, Recurrent, WIDTHS, default_options, gradients, parameters,
+    set_parameters,
 };
 use crate::call::{Argument, Call, Done, LIMIT, adopt, c, must, same};
 use crate::source::Source;
@@ -27,9 +28,10 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
     let mut model = Model::new(input);
     model.output = source.constant(2).min(1);
     for _ in 0..source.below(5) {
+        let mut ahead = source.ahead();
         let units = source.pick(&WIDTHS);
         let activation = source.below(4) as u32;
-        model.layers.push(match source.below(6) {
+        let layer = match source.below(6) {
             // There were no others once.
             0..3 => match source.ahead().below(2) {
                 0 => Layer::Rnn { units, activation },
@@ -39,11 +41,140 @@ pub fn build_in(world: &mut World, source: &mut Source<'_>, slot: usize) {
             _ => Layer::Dropout {
                 rate: source.pick(&[0.5, 0.1, 0.9]),
             },
+        };
+        model.layers.push(match ahead.rarely(4) {
+            true => draw_around(&mut ahead, &model),
+            false => layer,
         });
     }
     let parameters = source.floats(model.parameter_count());
     let handle = model.build(&parameters);
     world.put_network(slot, Net::new(handle, model, &parameters));
+}
+
+/// A layer around the cells that fits.
+fn draw_around(source: &mut Source<'_>, model: &Model) -> Layer {
+    let sizes = model.sizes();
+    let present = sizes[sizes.len() - 1];
+    let fits = |&column: &usize| model.origin(column).is_some();
+    let columns: Vec<_> = (0..present.min(40)).filter(fits).collect();
+    // Embeddings have few places where they fit.
+    match source.below(if columns.is_empty() { 5 } else { 8 }) {
+        0 => Layer::Activation {
+            activation: source.below(13) as u32,
+            alpha: 0.5,
+            beta: 0.25,
+        },
+        1 => Layer::Norm {
+            epsilon: source.pick(&[1e-5, 1.0]),
+        },
+        2 => {
+            let like = (0..sizes.len()).filter(|&layer| sizes[layer] == present);
+            Layer::Residual {
+                layer: source.pick(&like.collect::<Vec<_>>()),
+            }
+        }
+        3..5 => {
+            let (mut layers, mut total) = (Numbers::default(), 0_usize);
+            for _ in 0..=source.below(3) {
+                let layer = source.below(sizes.len());
+                total = total.saturating_add(sizes[layer]);
+                // Or they grow from layer to layer.
+                if layers.is_empty() || total <= 100 {
+                    layers.push(layer);
+                }
+            }
+            Layer::Concat { layers }
+        }
+        _ => {
+            let mut own = Numbers::default();
+            for _ in 0..=source.below(2) {
+                let column = source.pick(&columns);
+                if !own.contains(&column) {
+                    own.push(column);
+                }
+            }
+            Layer::Embedding {
+                columns: own,
+                classes: source.pick(&[3, 1, 5, 17]),
+                size: source.pick(&[1, 2, 3, 9]),
+            }
+        }
+    }
+}
+
+/// The layer as it is, mostly, or with something wrong.
+fn maybe_spoilt(layer: Layer, source: &mut Source<'_>) -> Layer {
+    if !source.rarely(4) {
+        return layer;
+    }
+    let numbers = |source: &mut Source<'_>| {
+        let mut numbers = Numbers::default();
+        for _ in 0..source.below(4) {
+            numbers.push(source.size(&[0, 1, 2, 0, 3, 1, 5, 40]));
+        }
+        numbers
+    };
+    match layer {
+        Layer::Embedding { .. } => Layer::Embedding {
+            columns: numbers(source),
+            classes: source.pick(&[3, 1, 0, 1 << 24, (1 << 24) + 1, usize::MAX]),
+            size: source.size_to_make(&WIDTHS),
+        },
+        Layer::Norm { .. } => Layer::Norm {
+            epsilon: source.pick(&[0.0, f32::NAN, 1e-39, f32::INFINITY, -1.0, f32::MAX]),
+        },
+        Layer::Concat { .. } => Layer::Concat {
+            layers: numbers(source),
+        },
+        Layer::Residual { .. } => Layer::Residual {
+            layer: source.size(&[0, 1, 2, 0, 3, 1, 5, 40]),
+        },
+        other => other,
+    }
+}
+
+/// Names what is wrong with a layer that is one of [`maybe_spoilt`]'s, added to a network like that.
+fn judge_around(call: &mut Call, layer: Layer, model: &Model) {
+    let sizes = model.sizes();
+    let present = sizes[sizes.len() - 1];
+    let there = |layer: &usize| *layer < sizes.len();
+    match layer {
+        Layer::Norm { epsilon } => {
+            let fits = epsilon >= f32::MIN_POSITIVE && epsilon.is_finite();
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !fits);
+        }
+        Layer::Embedding {
+            columns,
+            classes,
+            size,
+        } => {
+            let nothing = columns.is_empty() || classes == 0 || size == 0;
+            call.wrong(ELMAN_ERROR_ZERO_SIZE, nothing);
+            let there = |column: &usize| *column < present;
+            let out_of_range = classes > 1 << 24 || !columns.iter().all(there);
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, out_of_range);
+            let twice = |at: usize| columns[..at].contains(&columns[at]);
+            let taken = |column: &usize| there(column) && model.origin(*column).is_none();
+            let embeds = |layer: &Layer| matches!(layer, Layer::Embedding { .. });
+            call.wrong(
+                ELMAN_ERROR_MISMATCH,
+                (0..columns.len()).any(twice)
+                    || columns.iter().any(taken)
+                    || !model.layers.iter().all(embeds),
+            );
+        }
+        Layer::Concat { layers } => {
+            call.wrong(ELMAN_ERROR_ZERO_SIZE, layers.is_empty());
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !layers.iter().all(there));
+        }
+        Layer::Residual { layer } => {
+            call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !there(&layer));
+            let other = there(&layer) && sizes[layer] != present;
+            call.wrong(ELMAN_ERROR_MISMATCH, other);
+        }
+        _ => {}
+    }
 }
 
 pub fn make(world: &mut World, source: &mut Source<'_>) {
@@ -95,13 +226,19 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
         },
     };
     let mut ahead = source.ahead();
-    let layer = match ahead.rarely(5) {
-        true => Layer::Activation {
+    let layer = if ahead.rarely(5) {
+        Layer::Activation {
             activation: ahead.constant(ELMAN_THRESHOLDED_RELU + 1),
             alpha: ahead.float(),
             beta: ahead.float(),
-        },
-        false => layer,
+        }
+    } else if ahead.rarely(3) {
+        let model = world.networks[slot].as_ref().map(|net| &net.model);
+        let none = Model::new(1);
+        let layer = draw_around(&mut ahead, model.unwrap_or(&none));
+        maybe_spoilt(layer, &mut ahead)
+    } else {
+        layer
     };
     let mut call = Call::new(layer.function(), source);
     call.starve(source);
@@ -152,13 +289,26 @@ pub fn add(world: &mut World, source: &mut Source<'_>) {
             };
             call.wrong(ELMAN_ERROR_OUT_OF_RANGE, wrong);
         }
+        around => {
+            if let Some(net) = &net {
+                judge_around(&mut call, *around, &net.model);
+            }
+        }
     }
-    let inputs = net.as_ref().map_or(1, |net| net.model.output_size());
-    let count = layer.parameter_count(inputs as u128);
-    call.wrong(ELMAN_ERROR_SIZE_OVERFLOW, count > LIMIT);
+    let reads = matches!(layer, Layer::Embedding { .. } | Layer::Concat { .. });
+    let numbers = reads.then(|| call.read(layer.numbers()));
+    let sizes = net
+        .as_ref()
+        .map_or_else(|| vec![1], |net| net.model.sizes());
+    let inputs = sizes[sizes.len() - 1];
+    call.wrong(
+        ELMAN_ERROR_SIZE_OVERFLOW,
+        layer.parameter_count(inputs) > LIMIT || layer.outputs(&sizes) as u128 > LIMIT,
+    );
     let handle = net.as_mut().map(|net| &mut *net.handle);
-    let done = call.run(&mut world.record, |p| match (layer, given) {
-        (Layer::Recurrent(layer), Some(options)) => layer.add(handle, p.get(options)),
+    let done = call.run(&mut world.record, |p| match (layer, given, numbers) {
+        (Layer::Recurrent(layer), Some(options), _) => layer.add(handle, p.get(options)),
+        (layer, _, Some(numbers)) => layer.add_from(handle, p.get(numbers)),
         _ => layer.add(handle),
     });
     if let (Some(net), Some(true)) = (net, done.map(|done| done.is_ok())) {

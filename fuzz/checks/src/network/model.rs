@@ -8,6 +8,7 @@ use elman_abi::recurrent::*;
 
 use super::{Layer, Recurrent, create, set_names, set_parameters};
 use crate::call::{c, must};
+use crate::source::Source;
 
 /// What a caller knows about a network.
 #[derive(Clone, Debug)]
@@ -37,22 +38,90 @@ impl Model {
         }
     }
 
+    /// Features of the input and of the output of each layer.
+    pub fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![self.input];
+        for layer in &self.layers {
+            sizes.push(layer.outputs(&sizes));
+        }
+        sizes
+    }
+
     pub fn output_size(&self) -> usize {
-        let units = self.layers.iter().rev().find_map(|layer| match *layer {
-            Layer::Rnn { units, .. } | Layer::Dense { units, .. } => Some(units),
-            Layer::Recurrent(layer) => Some(layer.outputs()),
-            Layer::Dropout { .. } | Layer::Activation { .. } => None,
-        });
-        units.unwrap_or(self.input)
+        *self.sizes().last().expect("that of the input")
     }
 
     pub fn state_size(&self) -> usize {
         let units = self.layers.iter().map(|layer| match *layer {
             Layer::Rnn { units, .. } => units,
             Layer::Recurrent(layer) => layer.state_size(),
-            Layer::Dense { .. } | Layer::Dropout { .. } | Layer::Activation { .. } => 0,
+            _ => 0,
         });
         units.sum()
+    }
+
+    /// The layers, with the number of the parameters of each.
+    pub fn counted_layers(&self) -> impl Iterator<Item = (&Layer, u128)> {
+        let layers = self.layers.iter().zip(self.sizes());
+        layers.map(|(layer, inputs)| (layer, layer.parameter_count(inputs)))
+    }
+
+    pub fn parameter_count(&self) -> usize {
+        let counts = self.counted_layers().map(|(_, count)| count);
+        counts.sum::<u128>() as usize
+    }
+
+    /// The column of the input that is a column of the present output; None where there are other layers than embeddings, or
+    /// where it lies in a row of a table.
+    pub fn origin(&self, column: usize) -> Option<usize> {
+        self.layers
+            .iter()
+            .rev()
+            .try_fold(column, |column, layer| match layer {
+                Layer::Embedding { columns, size, .. } => passed(columns, *size, column),
+                _ => None,
+            })
+    }
+
+    /// The columns of the input that are indices, each with the number of its classes.
+    pub fn indices(&self) -> Vec<(usize, usize)> {
+        let mut before = Self::new(self.input);
+        let mut indices = Vec::new();
+        for layer in &self.layers {
+            let Layer::Embedding {
+                columns, classes, ..
+            } = layer
+            else {
+                break;
+            };
+            let origin = |&column: &usize| before.origin(column).map(|column| (column, *classes));
+            indices.extend(columns.iter().filter_map(origin));
+            before.layers.push(*layer);
+        }
+        indices
+    }
+
+    /// Makes indices of what stands in their columns: right ones, mostly.
+    pub fn put_indices(&self, x: &mut [f32], source: &mut Source<'_>) {
+        let wrong = source.rarely(8);
+        for (column, classes) in self.indices() {
+            for row in x.chunks_mut(self.input) {
+                let bits = row[column].to_bits() as usize;
+                let others = [classes as f32, -1.0, 0.5, f32::NAN, 1e-40, -0.0];
+                row[column] = match wrong && bits.is_multiple_of(3) {
+                    true => others[bits / 3 % others.len()],
+                    false => (bits % classes) as f32,
+                };
+            }
+        }
+    }
+
+    /// Whether all indices of these rows are right.
+    pub fn takes(&self, rows: &[f32]) -> bool {
+        self.indices().into_iter().all(|(column, classes)| {
+            let mut indices = rows.chunks(self.input).map(|row| row[column]);
+            indices.all(|index| index == index.floor() && (0.0..classes as f32).contains(&index))
+        })
     }
 
     /// The recurrent layers with options.
@@ -78,9 +147,9 @@ impl Model {
     /// The state that sequences start from which are given none.
     pub fn start(&self, parameters: &[f32]) -> Vec<f32> {
         let mut state = Vec::new();
-        let (mut inputs, mut first) = (self.input as u128, 0);
-        for layer in &self.layers {
-            let count = layer.parameter_count(inputs) as usize;
+        let mut first = 0;
+        for (layer, count) in self.counted_layers() {
+            let count = count as usize;
             match layer {
                 Layer::Rnn { units, .. } => state.resize(state.len() + units, 0.0),
                 Layer::Recurrent(layer) => {
@@ -94,23 +163,12 @@ impl Model {
                         }
                     }
                 }
-                Layer::Dense { .. } | Layer::Dropout { .. } | Layer::Activation { .. } => {}
+                _ => {}
             }
             first += count;
-            inputs = layer.units().unwrap_or(inputs);
         }
         // What is 0 for the library is so here.
         state
-    }
-
-    pub fn parameter_count(&self) -> usize {
-        let mut count = 0;
-        let mut inputs = self.input as u128;
-        for layer in &self.layers {
-            count += layer.parameter_count(inputs);
-            inputs = layer.units().unwrap_or(inputs);
-        }
-        count as usize
     }
 
     /// Whether training drops elements.
@@ -125,7 +183,7 @@ impl Model {
                 ];
                 rates != [0.0; 3]
             }
-            Layer::Rnn { .. } | Layer::Dense { .. } | Layer::Activation { .. } => false,
+            _ => false,
         };
         self.layers.iter().any(drops)
     }
@@ -169,4 +227,18 @@ impl Model {
         set_parameters(&mut network, parameters);
         network
     }
+}
+
+/// The column of an embedding's input that is a column of its output; None within a row of the table.
+fn passed(columns: &[usize], size: usize, column: usize) -> Option<usize> {
+    let mut columns = columns.to_vec();
+    columns.sort_unstable();
+    // From the first one on, the rows become indices again.
+    columns
+        .into_iter()
+        .try_fold(column, |column, index| match column {
+            column if column < index => Some(column),
+            column if column < index + size => None,
+            column => Some(column + 1 - size),
+        })
 }

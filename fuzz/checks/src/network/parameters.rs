@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use elman_abi::around::elman_get_layer_numbers;
 use elman_abi::layer::*;
 use elman_abi::network::*;
 use elman_abi::parameters::*;
@@ -103,6 +104,15 @@ fn check_copy(network: &Network, record: &mut Record) {
     assert!(same(&parameters(&copy), &parameters(network)));
     let mut end = 0;
     for layer in 0..elman_layer_count(Some(&copy)) {
+        let mut own = MaybeUninit::<LayerInfo>::uninit();
+        let (to, size) = (own.as_mut_ptr(), size_of::<LayerInfo>());
+        let status = c!(elman_get_layer_info(Some(&copy), layer, to, size));
+        must("elman_get_layer_info", status);
+        // SAFETY: the call says that it has written it.
+        let count = unsafe { own.assume_init() }.number_count;
+        let numbers = layer_numbers(&copy, layer, count);
+        assert_eq!(numbers, layer_numbers(network, layer, count));
+        note("elman_get_layer_numbers", ELMAN_OK);
         let mut info = MaybeUninit::<TensorInfo>::uninit();
         let (to, size) = (info.as_mut_ptr(), size_of::<TensorInfo>());
         for tensor in 0.. {
@@ -117,7 +127,7 @@ fn check_copy(network: &Network, record: &mut Record) {
             assert_eq!(info.parameter_offset, end);
             end += info.rows * info.columns;
         }
-        note("elman_get_layer_info", ELMAN_OK);
+        note("elman_get_layer_info", status);
     }
     assert_eq!(end, elman_parameter_count(Some(&copy)));
     elman_destroy(Some(copy));
@@ -130,12 +140,29 @@ fn check_copy(network: &Network, record: &mut Record) {
         note("elman_recurrent_options_init", status);
     }
     let nowhere = std::ptr::null_mut();
+    let status = c!(elman_get_layer_numbers(
+        Some(network),
+        usize::MAX,
+        nowhere,
+        0
+    ));
+    note("elman_get_layer_numbers", status);
+    let nowhere = std::ptr::null_mut();
     note("elman_clone", c!(elman_clone(None, nowhere)));
     let nowhere = std::ptr::null_mut();
     note(
         "elman_get_layer_info",
         c!(elman_get_layer_info(None, 0, nowhere, 0)),
     );
+}
+
+/// The columns or layers that a layer was added with.
+pub fn layer_numbers(network: &Network, layer: usize, count: usize) -> Vec<usize> {
+    let mut numbers = vec![usize::MAX; count];
+    let to = numbers.as_mut_ptr();
+    let status = c!(elman_get_layer_numbers(Some(network), layer, to, count));
+    must("elman_get_layer_numbers", status);
+    numbers
 }
 
 pub fn change_parameters(world: &mut World, source: &mut Source<'_>) {

@@ -7,7 +7,6 @@ use elman_abi::network::*;
 use elman_abi::status::*;
 
 use super::{WIDTHS, parameters};
-use crate::around;
 use crate::call::{Call, Done, LIMIT, c, must, same, text};
 use crate::source::Source;
 use crate::world::{World, few};
@@ -122,7 +121,6 @@ pub fn set_output(world: &mut World, source: &mut Source<'_>) {
     );
     set_time_major(world, &mut source.ahead());
     set_trainable(world, &mut source.ahead());
-    around::try_out(world, &mut source.ahead());
 }
 
 fn set_trainable(world: &mut World, source: &mut Source<'_>) {
@@ -230,11 +228,13 @@ pub fn initialize(world: &mut World, source: &mut Source<'_>) {
             if scheme == ELMAN_INIT_CONSTANT {
                 // A denormal number counts as 0.
                 let flushed = if scale.is_subnormal() { 0.0 } else { scale };
-                assert!(values.iter().all(|value| {
-                    [scale, flushed.copysign(scale)]
-                        .map(f32::to_bits)
-                        .contains(&value.to_bits())
-                }));
+                let mut allowed = vec![scale, flushed.copysign(scale)];
+                // What a layer has of its own stays.
+                let own = net.model.recurrent().map(|layer| layer.options.forget_bias);
+                allowed.extend(own.map(|bias| bias as f32));
+                let is_allowed =
+                    |value: &f32| allowed.iter().any(|one| one.to_bits() == value.to_bits());
+                assert!(values.iter().all(is_allowed));
             }
         },
     );

@@ -8,8 +8,8 @@ use elman_abi::parameters::*;
 use elman_abi::status::*;
 
 use super::{
-    Cell, Layer, Model, address, gradients, names_of, numbers_of, options_of, parameters,
-    write_gradients,
+    Cell, Layer, Model, address, gradients, layer_numbers, names_of, numbers_of, options_of,
+    parameters, write_gradients,
 };
 use crate::call::{c, must, same};
 
@@ -123,6 +123,7 @@ impl Net {
             must("elman_get_layer_info", status);
             // SAFETY: the call says that it has written it.
             let info = unsafe { info.assume_init() };
+            let own = |kind, activation, rate| (kind, activation, rate, 0);
             let expected = match *layer {
                 Layer::Rnn { units, activation } => (ELMAN_LAYER_RNN, activation, 0.0, units),
                 Layer::Recurrent(layer) => {
@@ -135,11 +136,15 @@ impl Net {
                     };
                     (kind, activation, 0.0, layer.state_size())
                 }
-                Layer::Dense { activation, .. } => (ELMAN_LAYER_DENSE, activation, 0.0, 0),
-                Layer::Dropout { rate } => (ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate.into(), 0),
+                Layer::Dense { activation, .. } => own(ELMAN_LAYER_DENSE, activation, 0.0),
+                Layer::Dropout { rate } => own(ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, rate.into()),
                 Layer::Activation { activation, .. } => {
-                    (ELMAN_LAYER_ACTIVATION, activation, 0.0, 0)
+                    own(ELMAN_LAYER_ACTIVATION, activation, 0.0)
                 }
+                Layer::Norm { .. } => own(ELMAN_LAYER_NORM, ELMAN_LINEAR, 0.0),
+                Layer::Embedding { .. } => own(ELMAN_LAYER_EMBEDDING, ELMAN_LINEAR, 0.0),
+                Layer::Concat { .. } => own(ELMAN_LAYER_CONCAT, ELMAN_LINEAR, 0.0),
+                Layer::Residual { .. } => own(ELMAN_LAYER_RESIDUAL, ELMAN_LINEAR, 0.0),
             };
             let found = (info.kind, info.activation, info.rate, info.state_size);
             assert_eq!(found, expected);
@@ -147,7 +152,20 @@ impl Net {
                 assert!(info.alpha == 0.0 || info.alpha == f64::from(alpha));
                 assert!(info.beta == 0.0 || info.beta == f64::from(beta));
             }
-            assert_eq!((info.size, info.input_size), (size, inputs));
+            let (epsilon, classes) = match *layer {
+                Layer::Norm { epsilon } => (epsilon, 0),
+                Layer::Embedding { classes, .. } => (0.0, classes),
+                _ => (0.0, 0),
+            };
+            assert_eq!((info.epsilon, info.classes), (f64::from(epsilon), classes));
+            let numbers = layer_numbers(&self.handle, index, info.number_count);
+            assert_eq!(numbers, layer.numbers());
+            // What is laid side by side is what goes in.
+            let takes = match layer {
+                Layer::Concat { .. } => info.output_size,
+                _ => inputs,
+            };
+            assert_eq!((info.size, info.input_size), (size, takes));
             let trainable = !model.frozen.contains(&index);
             assert_eq!(info.trainable, u32::from(trainable));
             assert_eq!((info.parameter_offset, info.state_offset), (offset, state));
