@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use elman::dataset::Standardization;
 use elman::init::{Initializer, Rng, shuffle};
 use elman::optimizer::Optimizer;
-use elman::{Activation, Batch, Element, Network, Output, Tier};
+use elman::{Activation, Batch, Element, LayerKind, Network, Output, Tier};
 
 use super::cells::{Cell, Kind};
 
@@ -21,6 +21,73 @@ pub enum Layer {
     Cell(Cell),
     Dense(usize, Activation),
     Dropout,
+    Around(Around),
+}
+
+/// A layer around the cells. It fits wherever it stands: what it takes of earlier outputs, and which column is an index, is
+/// counted on from the first one again behind the last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Around {
+    Activation(Activation),
+    Norm(f64),
+    /// A column of the network's input; before all other layers.
+    Embedding {
+        column: usize,
+        classes: usize,
+        size: usize,
+    },
+    Concat(usize, usize),
+    /// One of those outputs that have as many features as the layer before.
+    Residual(usize),
+}
+
+impl Around {
+    /// Embeddings come only `first`.
+    fn random(rng: &mut Rng, first: bool) -> Self {
+        match below(rng, if first { 8 } else { 5 }) {
+            0 => Self::Activation(Activation::ALL[below(rng, Activation::ALL.len())]),
+            1 => Self::Norm([1e-5, 0.5][below(rng, 2)]),
+            2 | 3 => Self::Residual(below(rng, 4)),
+            4 => Self::Concat(below(rng, 4), below(rng, 4)),
+            _ => Self::Embedding {
+                column: below(rng, 70),
+                classes: 1 + below(rng, 9),
+                size: 1 + below(rng, 20),
+            },
+        }
+    }
+
+    /// The layer that a residual one adds, where the outputs are of these sizes.
+    fn added(which: usize, sizes: &[usize]) -> usize {
+        let last = sizes[sizes.len() - 1];
+        let alike = (0..sizes.len()).filter(|&layer| sizes[layer] == last);
+        let alike: Vec<_> = alike.collect();
+        alike[which % alike.len()]
+    }
+
+    /// Features of its output.
+    fn outputs(self, sizes: &[usize]) -> usize {
+        let last = sizes[sizes.len() - 1];
+        match self {
+            Self::Activation(_) | Self::Norm(_) | Self::Residual(_) => last,
+            Self::Embedding { size, .. } => last - 1 + size,
+            Self::Concat(one, two) => sizes[one % sizes.len()] + sizes[two % sizes.len()],
+        }
+    }
+
+    fn add<E: Element>(self, network: &mut Network<E>, sizes: &[usize]) -> elman::Result<()> {
+        match self {
+            Self::Activation(activation) => network.add_activation(activation),
+            Self::Norm(epsilon) => network.add_layer_norm(epsilon),
+            Self::Embedding {
+                column,
+                classes,
+                size,
+            } => network.add_embedding(&[column % sizes[0]], classes, size),
+            Self::Concat(one, two) => network.add_concat(&[one % sizes.len(), two % sizes.len()]),
+            Self::Residual(which) => network.add_residual(Self::added(which, sizes)),
+        }
+    }
 }
 
 impl Layer {
@@ -33,7 +100,17 @@ impl Layer {
                 options: 0,
             }),
             Self::Cell(cell) => Some(cell),
-            Self::Dense(..) | Self::Dropout => None,
+            Self::Dense(..) | Self::Dropout | Self::Around(_) => None,
+        }
+    }
+
+    /// Features of its output, given those of the input and of all layers before.
+    fn outputs(self, sizes: &[usize]) -> usize {
+        match self {
+            Self::Rnn(units, _) | Self::Dense(units, _) => units,
+            Self::Cell(cell) => cell.outputs(),
+            Self::Dropout => sizes[sizes.len() - 1],
+            Self::Around(layer) => layer.outputs(sizes),
         }
     }
 }
@@ -121,12 +198,12 @@ impl Shape {
                     _ => Layer::Cell(Cell::random(size(rng, wide), |bound| below(rng, bound))),
                 }
             });
-            let layers = layers.collect();
+            let layers: Vec<_> = layers.collect();
             let steps = 1 + below(rng, most_steps);
             let batch = 1 + below(rng, most_sequences);
             let ragged = !one_in(rng, 4);
             let length = |rng: &mut Rng| if ragged { 1 + below(rng, steps) } else { steps };
-            let shape = Self {
+            let mut shape = Self {
                 seed,
                 inputs: size(rng, wide),
                 layers,
@@ -137,26 +214,58 @@ impl Shape {
                 lengths: (0..batch).map(|_| length(rng)).collect(),
             };
             if shape.work() <= MOST_WORK {
+                shape.put_around();
                 return shape;
             }
         }
     }
 
+    /// Puts layers around the others, in two cases of three. The others stay as they are drawn.
+    fn put_around(&mut self) {
+        let rng = &mut Rng::new(self.seed ^ 0xa707_0d00);
+        if one_in(rng, 3) {
+            return;
+        }
+        let others = std::mem::take(&mut self.layers);
+        for layer in others.into_iter().map(Some).chain([None]) {
+            for _ in 0..below(rng, 3).min(1) {
+                let first = self.layers.is_empty();
+                self.layers.push(Layer::Around(Around::random(rng, first)));
+            }
+            self.layers.extend(layer);
+        }
+        if self.work() > 2 * MOST_WORK {
+            *self = self.clone().without_around();
+        }
+    }
+
+    /// The same without the layers around the others.
+    pub fn without_around(mut self) -> Self {
+        let is_around = |layer: &Layer| matches!(layer, Layer::Around(_));
+        self.layers.retain(|layer| !is_around(layer));
+        self
+    }
+
+    /// Features of the input and of the output of each layer.
+    fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![self.inputs];
+        for layer in &self.layers {
+            sizes.push(layer.outputs(&sizes));
+        }
+        sizes
+    }
+
     /// Multiply-adds of a forward pass.
     fn work(&self) -> usize {
-        let mut inputs = self.inputs;
-        let mut parameters = 0;
-        for layer in &self.layers {
-            let (work, outputs) = match *layer {
-                Layer::Rnn(units, _) => (units * (inputs + units), units),
-                Layer::Cell(cell) => (cell.work(inputs), cell.outputs()),
-                Layer::Dense(units, _) => (units * inputs, units),
-                Layer::Dropout => (0, inputs),
-            };
-            parameters += work;
-            inputs = outputs;
-        }
-        parameters * self.lengths.iter().sum::<usize>()
+        let layers = self.layers.iter().zip(self.sizes());
+        let work = layers.map(|(layer, inputs)| match *layer {
+            Layer::Rnn(units, _) => units * (inputs + units),
+            Layer::Cell(cell) => cell.work(inputs),
+            Layer::Dense(units, _) => units * inputs,
+            Layer::Dropout => 0,
+            Layer::Around(_) => inputs,
+        });
+        work.sum::<usize>() * self.lengths.iter().sum::<usize>()
     }
 
     /// Whether training draws numbers.
@@ -164,7 +273,7 @@ impl Shape {
         let draws = |layer: &Layer| match layer {
             Layer::Dropout => true,
             Layer::Cell(cell) => cell.draws(),
-            Layer::Rnn(..) | Layer::Dense(..) => false,
+            Layer::Rnn(..) | Layer::Dense(..) | Layer::Around(_) => false,
         };
         self.layers.iter().any(draws)
     }
@@ -195,12 +304,13 @@ impl Shape {
     /// The network, with parameters that follow from the seed.
     pub fn network<E: Element>(&self, tier: Tier) -> Network<E> {
         let mut network = Network::with_tier(self.inputs, tier).unwrap();
-        for layer in &self.layers {
+        for (index, layer) in self.layers.iter().enumerate() {
             match *layer {
                 Layer::Rnn(units, activation) => network.add_rnn(units, activation).unwrap(),
                 Layer::Cell(cell) => cell.add(&mut network).unwrap(),
                 Layer::Dense(units, activation) => network.add_dense(units, activation).unwrap(),
                 Layer::Dropout => network.add_dropout(0.25).unwrap(),
+                Layer::Around(layer) => layer.add(&mut network, &self.sizes()[..=index]).unwrap(),
             }
         }
         network.set_output(self.output).unwrap();
@@ -210,9 +320,9 @@ impl Shape {
         if self
             .layers
             .iter()
-            .any(|layer| matches!(layer, Layer::Cell(_)))
+            .any(|layer| matches!(layer, Layer::Cell(_) | Layer::Around(_)))
         {
-            // Initial states would be 0.
+            // Initial states would be 0, and the factors of a layer norm 1.
             let rng = &mut Rng::new(self.seed);
             let nudged = network.parameters().iter();
             let nudged = nudged.map(|&value| value + E::from_f64(0.05 * rng.normal()));
@@ -241,10 +351,22 @@ impl Shape {
         let rng = &mut Rng::new(self.seed.wrapping_mul(3) + 1);
         let batch = self.lengths.len();
         let states = batch * network.state_size();
+        let mut x: Vec<E> = numbers(rng, batch * self.steps * self.inputs);
+        for layer in network.layers() {
+            // There is at most one embedding, and it comes first.
+            if let LayerKind::Embedding {
+                columns, classes, ..
+            } = layer.kind
+            {
+                for index in x.iter_mut().skip(columns[0]).step_by(self.inputs) {
+                    *index = E::from_f64((index.to_f64().abs() * 100.0 % classes as f64).floor());
+                }
+            }
+        }
         Data {
             steps: self.steps,
             lengths: self.lengths.clone(),
-            x: numbers(rng, batch * self.steps * self.inputs),
+            x,
             state: self.states.then(|| numbers(rng, states)),
             dy: numbers(rng, network.output_len(batch, self.steps).unwrap()),
             dstate: self.states.then(|| numbers(rng, states)),

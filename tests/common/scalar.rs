@@ -382,7 +382,7 @@ fn parts<'a, E: MulAdd>(shape: &Shape, mut parameters: &'a [E]) -> (Vec<Part<'a,
             }));
             inputs = units;
         } else {
-            unreachable!("the reference has no dropout");
+            unreachable!("the reference has no dropout and nothing around the cells");
         }
     }
     (parts, state_size)

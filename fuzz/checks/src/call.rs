@@ -537,6 +537,14 @@ pub fn same(one: &[f32], two: &[f32]) -> bool {
     one.len() == two.len() && one.iter().zip(two).all(alike)
 }
 
+/// The number as the library computes with it: denormal numbers are 0.
+pub fn flushed(value: f32) -> f32 {
+    match value.is_subnormal() {
+        true => 0.0,
+        false => value,
+    }
+}
+
 /// As [`same`].
 pub fn same_double(one: f64, two: f64) -> bool {
     one.to_bits() == two.to_bits() || (one.is_nan() && two.is_nan())

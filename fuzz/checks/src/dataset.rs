@@ -8,7 +8,7 @@ use elman_abi::loss::ELMAN_NO_LABEL;
 use elman_abi::network::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, LIMIT, adopt, c, given, must, same, text};
+use crate::call::{Argument, Call, Done, LIMIT, adopt, c, flushed, given, must, same, text};
 use crate::network::{Model, made};
 use crate::source::Source;
 use crate::world::{World, few};
@@ -107,7 +107,7 @@ impl Content {
     pub fn is_probable(&self) -> bool {
         match &self.targets {
             Targets::Values { values, .. } => {
-                let right = |value: &f32| value.is_nan() || (0.0..=1.0).contains(value);
+                let right = |value: &f32| value.is_nan() || (0.0..=1.0).contains(&flushed(*value));
                 values.iter().all(right)
             }
             _ => true,
@@ -627,11 +627,12 @@ pub fn standardize(world: &mut World, source: &mut Source<'_>) {
             )),
         );
         for feature in 0..input {
-            // Denormal numbers count as 0.
-            let flushed = |value: &f32| if value.is_subnormal() { 0.0 } else { *value };
             let column = || series.content.x[feature..].iter().step_by(input);
-            let low = column().map(flushed).fold(f32::INFINITY, f32::min);
-            let high = column().map(flushed).fold(f32::NEG_INFINITY, f32::max);
+            let low = column().copied().map(flushed).fold(f32::INFINITY, f32::min);
+            let high = column()
+                .copied()
+                .map(flushed)
+                .fold(f32::NEG_INFINITY, f32::max);
             assert!((low..=high).contains(&mean[feature]));
             assert!(deviation[feature] > 0.0 && (1.0 / deviation[feature]).is_finite());
             assert!(low != high || deviation[feature] == 1.0);

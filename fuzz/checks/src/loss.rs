@@ -4,7 +4,7 @@ use elman_abi::ctc::*;
 use elman_abi::loss::*;
 use elman_abi::status::*;
 
-use crate::call::{Argument, Call, Done, adopt, c};
+use crate::call::{Argument, Call, Done, adopt, c, flushed};
 use crate::source::Source;
 use crate::world::World;
 
@@ -321,7 +321,7 @@ pub fn elementwise(world: &mut World, source: &mut Source<'_>) {
         }
         let wrong = |element: &usize| {
             let target = targets[*element];
-            !target.is_nan() && !(0.0..=1.0).contains(&target)
+            !target.is_nan() && !(0.0..=1.0).contains(&flushed(target))
         };
         let any = (0..len)
             .filter(|&element| counts(element))

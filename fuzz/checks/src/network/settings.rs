@@ -7,7 +7,7 @@ use elman_abi::network::*;
 use elman_abi::status::*;
 
 use super::{WIDTHS, parameters};
-use crate::call::{Call, Done, LIMIT, c, must, same, text};
+use crate::call::{Call, Done, LIMIT, c, flushed, must, same, text};
 use crate::source::Source;
 use crate::world::{World, few};
 
@@ -226,9 +226,7 @@ pub fn initialize(world: &mut World, source: &mut Source<'_>) {
             net.follow("elman_initialize", |twin| initialize(Some(twin)));
             let values = parameters(&net.handle);
             if scheme == ELMAN_INIT_CONSTANT {
-                // A denormal number counts as 0.
-                let flushed = if scale.is_subnormal() { 0.0 } else { scale };
-                let mut allowed = vec![scale, flushed.copysign(scale)];
+                let mut allowed = vec![scale, flushed(scale).copysign(scale)];
                 // What a layer has of its own stays.
                 let own = net.model.recurrent().map(|layer| layer.options.forget_bias);
                 allowed.extend(own.map(|bias| bias as f32));
