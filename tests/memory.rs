@@ -154,6 +154,8 @@ fn exhaust<S>(
 
 const INPUTS: usize = 600;
 const OUTPUTS: usize = 260;
+/// Of the table of an embedding.
+const ROWS: usize = 5;
 const BATCH: usize = 600;
 const STEPS: usize = 2;
 /// Sequences and steps of a batch whose tables grow with either.
@@ -167,6 +169,16 @@ fn bits_of(values: &[f32]) -> Vec<u32> {
 fn ramp(len: usize) -> Vec<f32> {
     let value = |index| ((index * 7 % 23) as f32 - 11.0) / 23.0;
     (0..len).map(value).collect()
+}
+
+/// Inputs of so many steps, of which the first is an index.
+fn inputs(steps: usize) -> Vec<f32> {
+    let mut x = ramp(steps * INPUTS);
+    let indices = x.iter_mut().step_by(INPUTS);
+    indices
+        .enumerate()
+        .for_each(|(step, index)| *index = (step % ROWS) as f32);
+    x
 }
 
 /// Both draw numbers in training.
@@ -186,11 +198,16 @@ fn lstm() -> RecurrentOptions {
 }
 
 fn add_layers(network: &mut Network) -> Result<()> {
+    network.add_embedding(&[0], ROWS, 30)?;
     network.add_rnn(40, Activation::Tanh)?;
     network.add_dropout(0.1)?;
     network.add_gru(30, &gru())?;
+    network.add_layer_norm(1e-5)?;
     network.add_lstm(20, &lstm())?;
+    network.add_concat(&[6, 5])?;
+    network.add_activation(Activation::Softplus)?;
     network.add_rnn(30, Activation::Relu)?;
+    network.add_residual(5)?;
     network.add_dense(OUTPUTS, Activation::Linear)
 }
 
@@ -233,7 +250,7 @@ impl Caller {
             network,
             optimizer: Optimizer::new(Rule::ADAM, 0.01).unwrap(),
             shape: (batch, steps),
-            x: ramp(BATCH * STEPS * INPUTS),
+            x: inputs(BATCH * STEPS),
             y,
             dx: vec![0.0; BATCH * STEPS * INPUTS],
             state,
@@ -300,6 +317,19 @@ fn layers_and_parameters() {
         parameters,
     );
     exhaust(
+        "an embedding on another",
+        || {
+            let mut network = Network::new(INPUTS).unwrap();
+            network.add_embedding(&[0], ROWS, 300).unwrap();
+            network
+        },
+        |network| match network.layer_count() {
+            1 => network.add_embedding(&[300, 898], 9, 200),
+            _ => Ok(()),
+        },
+        parameters,
+    );
+    exhaust(
         "a layer on others",
         with_layers,
         |network| match network.output_size() {
@@ -353,7 +383,7 @@ struct Seen {
 
 impl Seen {
     fn of(network: &Network) -> Self {
-        let x = ramp(INPUTS);
+        let x = inputs(1);
         let mut y = vec![0.0; network.output_len(1, 1).unwrap()];
         let one = batch(&x, (1, 1));
         network.predict(one, None, Some(&mut y), None).unwrap();
@@ -376,7 +406,7 @@ fn names(count: usize) -> Vec<String> {
 
 type Change = fn(&mut Network) -> Result<()>;
 
-const CHANGES: [(&str, Change); 11] = [
+const CHANGES: [(&str, Change); 15] = [
     ("add_rnn", |network| network.add_rnn(30, Activation::Relu)),
     ("add_gru", |network| network.add_gru(30, &gru())),
     ("add_lstm", |network| network.add_lstm(30, &lstm())),
@@ -384,6 +414,12 @@ const CHANGES: [(&str, Change); 11] = [
         network.add_dense(30, Activation::Relu)
     }),
     ("add_dropout", |network| network.add_dropout(0.5)),
+    ("add_activation", |network| {
+        network.add_activation(Activation::Tanh)
+    }),
+    ("add_layer_norm", |network| network.add_layer_norm(0.1)),
+    ("add_concat", |network| network.add_concat(&[0, 11])),
+    ("add_residual", |network| network.add_residual(11)),
     ("set_output", |network| network.set_output(Output::All)),
     ("initialize", |network| network.initialize(INITIALIZER, 2)),
     ("set_parameters", |network| {
@@ -500,7 +536,7 @@ fn sessions() {
         |(_, copy)| {
             let mut y = vec![0.0; OUTPUTS];
             let mut copy = copy.as_ref().unwrap().try_clone().unwrap();
-            copy.step(&ramp(INPUTS), &mut y).unwrap();
+            copy.step(&inputs(1), &mut y).unwrap();
             bits_of(&y)
         },
     );
@@ -514,7 +550,7 @@ fn sessions() {
         |(network, _)| {
             let mut session = Session::new(network).unwrap();
             let mut y = vec![0.0; OUTPUTS];
-            session.step(&ramp(INPUTS), &mut y).unwrap();
+            session.step(&inputs(1), &mut y).unwrap();
             bits_of(&y)
         },
     );
@@ -604,13 +640,7 @@ fn dataset() -> Dataset {
         labels: labels(),
         names: names(OUTPUTS),
     };
-    Dataset::new(
-        INPUTS,
-        ramp(BATCH * STEPS * INPUTS),
-        &[STEPS; BATCH],
-        targets,
-    )
-    .unwrap()
+    Dataset::new(INPUTS, inputs(BATCH * STEPS), &[STEPS; BATCH], targets).unwrap()
 }
 
 /// What trains, and where it started.
@@ -634,7 +664,7 @@ impl Trained {
                         per_step: true,
                         values: ramp(BATCH * STEPS * OUTPUTS),
                     };
-                    let x = ramp(BATCH * STEPS * INPUTS);
+                    let x = inputs(BATCH * STEPS);
                     Dataset::new(INPUTS, x, &[STEPS; BATCH], targets).unwrap()
                 }
             },
@@ -672,12 +702,12 @@ fn data_sets_and_training() {
     exhaust(
         "numbered classes and a data set",
         || {
-            let x = ramp(BATCH * STEPS * INPUTS);
+            let x = inputs(BATCH * STEPS);
             (Some((x, labels())), None)
         },
         // What a refused call has taken is gone; the next one gets its own.
         |(arguments, dataset)| {
-            let copy = || (ramp(BATCH * STEPS * INPUTS), labels());
+            let copy = || (inputs(BATCH * STEPS), labels());
             let (x, labels) = arguments.take().unwrap_or_else(copy);
             let targets = Targets::numbered_classes(labels, OUTPUTS)?;
             *dataset = Some(Dataset::new(INPUTS, x, &[STEPS; BATCH], targets)?);

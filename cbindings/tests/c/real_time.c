@@ -23,14 +23,64 @@
 #include <unistd.h>
 
 /* BLOCK is more than a session runs at a time, TRACED few enough steps to look at every instruction. */
-enum { INPUT = 19, OUTPUT = 5, STACKS = 4, BLOCK = 150, TRACED = 2, MOST_STATE = 200 };
+enum { INPUT = 19, OUTPUT = 5, BLOCK = 150, TRACED = 2, MOST_STATE = 200, MOST_OUTPUT = 50 };
+
+/* One recurrent layer; one of every simple kind; three recurrent ones, of which the last is large; LSTMs and GRUs with and
+   without options, and what stands around them; one layer of as many outputs as inputs. */
+enum { ONE, SIMPLE, LARGE, LSTMS, GRUS, IN_PLACE, STACKS };
 
 static elman_session *sessions[STACKS];
-static float x[BLOCK * INPUT], y[BLOCK * INPUT], state[MOST_STATE];
+static float x[BLOCK * INPUT], y[BLOCK * MOST_OUTPUT], state[MOST_STATE];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/* One recurrent layer; one of every kind; three recurrent ones, of which the last is large; one of as many outputs as
-   inputs. */
+static void add_simple(elman_network *network) {
+    OK(elman_add_dense(network, 7, ELMAN_SIGMOID));
+    OK(elman_add_dropout(network, 0.5f));
+    OK(elman_add_rnn(network, 33, ELMAN_RELU));
+}
+
+static void add_layers(elman_network *network, size_t stack) {
+    const size_t both[] = {1, 2};
+    elman_recurrent_options options;
+    OK(elman_recurrent_options_init(&options, sizeof options));
+    switch (stack) {
+    case ONE:
+        OK(elman_add_rnn(network, OUTPUT, ELMAN_TANH));
+        break;
+    case SIMPLE:
+        add_simple(network);
+        OK(elman_add_rnn(network, OUTPUT, ELMAN_TANH));
+        break;
+    case LARGE:
+        add_simple(network);
+        OK(elman_add_rnn(network, 16, ELMAN_SIGMOID));
+        OK(elman_add_rnn(network, 100, ELMAN_LINEAR));
+        OK(elman_add_dense(network, OUTPUT, ELMAN_LINEAR));
+        break;
+    case LSTMS:
+        OK(elman_add_lstm(network, 33, NULL));
+        options.peepholes = options.coupled = 1;
+        options.projection = 9;
+        options.clip_state = options.clip_sums = 3.0;
+        options.zoneout = options.recurrent_dropout = 0.1;
+        OK(elman_add_lstm(network, 17, &options));
+        OK(elman_add_concat(network, both, 2));
+        OK(elman_add_layer_norm(network, 1e-5f));
+        break;
+    case GRUS:
+        OK(elman_add_gru(network, 33, NULL));
+        options.reset = ELMAN_RESET_BEFORE;
+        options.initial_state = ELMAN_INITIAL_TRAINABLE;
+        options.zoneout = 0.1;
+        OK(elman_add_gru(network, 33, &options));
+        OK(elman_add_residual(network, 1));
+        OK(elman_add_activation(network, ELMAN_SOFTSIGN, 0.0f, 0.0f));
+        break;
+    default:
+        OK(elman_add_rnn(network, INPUT, ELMAN_TANH));
+    }
+}
+
 static void create_sessions(void) {
     const float zeros[INPUT] = {0};
     float ones[INPUT];
@@ -39,21 +89,8 @@ static void create_sessions(void) {
     for (size_t stack = 0; stack < STACKS; stack++) {
         elman_network *network;
         OK(elman_create(INPUT, &network));
-        if (stack == 3) {
-            OK(elman_add_rnn(network, INPUT, ELMAN_TANH));
-        } else if (stack > 0) {
-            OK(elman_set_standardization(network, zeros, ones, INPUT));
-            OK(elman_add_dense(network, 7, ELMAN_SIGMOID));
-            OK(elman_add_dropout(network, 0.5f));
-            OK(elman_add_rnn(network, 33, ELMAN_RELU));
-        }
-        if (stack == 2) {
-            OK(elman_add_rnn(network, 16, ELMAN_SIGMOID));
-            OK(elman_add_rnn(network, 100, ELMAN_LINEAR));
-            OK(elman_add_dense(network, OUTPUT, ELMAN_LINEAR));
-        } else if (stack < 2) {
-            OK(elman_add_rnn(network, OUTPUT, ELMAN_TANH));
-        }
+        if (stack != ONE && stack != IN_PLACE) OK(elman_set_standardization(network, zeros, ones, INPUT));
+        add_layers(network, stack);
         OK(elman_initialize(network, ELMAN_INIT_PYTORCH, 1.0f, 5));
         OK(elman_session_create(network, &sessions[stack]));
         elman_destroy(network);
@@ -72,7 +109,7 @@ static void run_all(size_t steps) {
         CHECK(elman_session_set_state(session, state, count + 1) == ELMAN_ERROR_LENGTH);
         CHECK(elman_session_run(session, x, steps, NULL) == ELMAN_ERROR_NULL);
     }
-    OK(elman_session_run(sessions[STACKS - 1], y, steps, y));
+    OK(elman_session_run(sessions[IN_PLACE], y, steps, y));
 }
 
 static void step_all(void) {
