@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use elman::dataset::{Dataset, Standardization, Targets};
 use elman::gradient_check::{Outputs, check_gradients};
-use elman::loss::Loss;
+use elman::loss::{Loss, mean_squared_error};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{FitOptions, fit};
 use elman::{
@@ -227,7 +227,7 @@ fn streams_are_the_whole<E: Element>(kinds: &[Kind]) {
     last.set_output(Output::Last).unwrap();
     let mut final_y = vec![E::ZERO; size];
     last.predict(call, None, Some(&mut final_y), None).unwrap();
-    if kinds.iter().any(|kind| matches!(kind, Both(_))) {
+    if looks_ahead(kinds) {
         assert!(Session::new(&network).is_err());
         return;
     }
@@ -261,6 +261,145 @@ fn streams_and_predictions_are_the_whole_sequence() {
         streams_are_the_whole::<f32>(kinds);
         streams_are_the_whole::<f64>(kinds);
     }
+}
+
+fn looks_ahead(kinds: &[Kind]) -> bool {
+    kinds.iter().any(|kind| matches!(kind, Both(_)))
+}
+
+/// Pieces of [`STEPS`] steps, one of them of a single step.
+const PIECES: [Range<usize>; 3] = [0..32, 32..33, 33..STEPS];
+
+/// Some steps of one sequence.
+fn piece<'a, E>(x: &'a [E], steps: &Range<usize>) -> Batch<'a, E> {
+    Batch {
+        x: &x[3 * steps.start..3 * steps.end],
+        batch: 1,
+        steps: steps.len(),
+        lengths: None,
+    }
+}
+
+#[test]
+fn a_sequence_in_pieces_is_the_whole_sequence() {
+    for kinds in NETWORKS.into_iter().filter(|kinds| !looks_ahead(kinds)) {
+        let network = network::<f32>(kinds, Output::All);
+        let (x, size) = (inputs(1, STEPS), network.output_size());
+        let run = |pieces: &[Range<usize>]| {
+            let mut y = vec![0.0; STEPS * size];
+            let mut state = vec![0.0; network.state_size()];
+            for steps in pieces {
+                let before = state.clone();
+                let to = &mut y[size * steps.start..size * steps.end];
+                network
+                    .predict(piece(&x, steps), Some(&before), Some(to), Some(&mut state))
+                    .unwrap();
+            }
+            (y, state)
+        };
+        assert!(run(&PIECES) == run(&[0..STEPS]), "{kinds:?}");
+    }
+}
+
+#[test]
+fn truncated_training_is_training_on_the_pieces() {
+    let has_dropout = |kinds: &[Kind]| kinds.iter().any(|kind| matches!(kind, Dropout));
+    let same = NETWORKS
+        .into_iter()
+        .filter(|kinds| !looks_ahead(kinds) && !has_dropout(kinds));
+    for kinds in same {
+        let mut fitted = network::<f64>(kinds, Output::All);
+        let mut written = fitted.try_clone().unwrap();
+        let (x, size) = (inputs(1, STEPS), fitted.output_size());
+        let values = wave::<f64>(STEPS * size);
+        let targets = Targets::Values {
+            values: values.clone(),
+            size,
+            per_step: true,
+        };
+        let dataset = Dataset::new(3, x.clone(), &[STEPS], targets).unwrap();
+        let options = FitOptions {
+            epochs: 2,
+            truncate: Some(32),
+            ..FitOptions::new(Loss::MeanSquaredError)
+        };
+        let adam = || Optimizer::new(Rule::ADAM, 0.01).unwrap();
+        let go_on = |_: &mut _, _: &_| ControlFlow::Continue(());
+        fit(&mut fitted, &dataset, &mut adam(), &options, go_on).unwrap();
+
+        let mut optimizer = adam();
+        for _ in 0..2 {
+            let mut state = vec![0.0; written.state_size()];
+            for steps in [0..32, 32..64, 64..STEPS] {
+                let before = state.clone();
+                let mut y = vec![0.0; steps.len() * size];
+                let mut dy = y.clone();
+                let (chunk, to_y) = (piece(&x, &steps), Some(&mut y[..]));
+                written
+                    .forward(chunk, Some(&before), to_y, Some(&mut state))
+                    .unwrap();
+                let targets = &values[size * steps.start..size * steps.end];
+                mean_squared_error(&y, targets, None, Some(&mut dy)).unwrap();
+                written.backward(Some(&dy), None, None, None).unwrap();
+                written.update(&mut optimizer).unwrap();
+            }
+        }
+        assert!(fitted.parameters() == written.parameters(), "{kinds:?}");
+    }
+}
+
+#[test]
+fn time_may_come_first() {
+    let turned = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        let width = values.len() / rows / columns;
+        let place = |at: usize| (at % rows * columns + at / rows) * width;
+        let parts = (0..rows * columns).map(|at| &values[place(at)..][..width]);
+        parts.collect::<Vec<_>>().concat()
+    };
+    let batch = 4;
+    let (x, lengths) = (inputs(batch, STEPS), lengths(batch));
+    for kinds in NETWORKS {
+        let run = |time_major: bool, x: &[f32]| {
+            let mut network = network::<f32>(kinds, Output::All);
+            network.set_time_major(time_major);
+            let mut y = vec![0.0; network.output_len(batch, STEPS).unwrap()];
+            let mut dx = vec![1.0; x.len()];
+            let call = Batch {
+                x,
+                batch,
+                steps: STEPS,
+                lengths: Some(&lengths),
+            };
+            network.forward(call, None, Some(&mut y), None).unwrap();
+            let dy = y.clone();
+            network
+                .backward(Some(&dy), None, Some(&mut dx), None)
+                .unwrap();
+            (y, dx, network.gradients().to_vec())
+        };
+        let (y, dx, gradients) = run(false, &x);
+        let expected = (
+            turned(&y, batch, STEPS),
+            turned(&dx, batch, STEPS),
+            gradients,
+        );
+        let found = run(true, &turned(&x, batch, STEPS));
+        assert!(found == expected, "{kinds:?}");
+    }
+    // A wrong index has its sequence and its step there, too.
+    let mut network = network::<f32>(&[Embedding(&[0], 4, 2)], Output::All);
+    network.set_time_major(true);
+    let mut x = inputs(2, 3);
+    x[3 * 5] = 4.0;
+    let call = Batch {
+        x: &x,
+        batch: 2,
+        steps: 3,
+        lengths: None,
+    };
+    let error = network.predict(call, None, None, None).unwrap_err();
+    let expected = "x of sequence 1 at step 2 in column 0 is 4, expected an integer of at least 0 and less than 4";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
