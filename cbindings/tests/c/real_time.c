@@ -58,21 +58,21 @@ static void add_layers(elman_network *network, size_t stack) {
         OK(elman_add_dense(network, OUTPUT, ELMAN_LINEAR));
         break;
     case LSTMS:
-        OK(elman_add_lstm(network, 33, NULL));
+        OK(elman_add_lstm(network, 17, NULL));
         options.peepholes = options.coupled = 1;
-        options.projection = 9;
+        options.projection = 3;
         options.clip_state = options.clip_sums = 3.0;
         options.zoneout = options.recurrent_dropout = 0.1;
-        OK(elman_add_lstm(network, 17, &options));
+        OK(elman_add_lstm(network, 5, &options));
         OK(elman_add_concat(network, both, 2));
         OK(elman_add_layer_norm(network, 1e-5f));
         break;
     case GRUS:
-        OK(elman_add_gru(network, 33, NULL));
+        OK(elman_add_gru(network, 17, NULL));
         options.reset = ELMAN_RESET_BEFORE;
         options.initial_state = ELMAN_INITIAL_TRAINABLE;
         options.zoneout = 0.1;
-        OK(elman_add_gru(network, 33, &options));
+        OK(elman_add_gru(network, 17, &options));
         OK(elman_add_residual(network, 1));
         OK(elman_add_activation(network, ELMAN_SOFTSIGN, 0.0f, 0.0f));
         break;
