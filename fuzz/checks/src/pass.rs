@@ -88,7 +88,10 @@ impl Sequences {
             input,
             state,
         };
-        let rows = sequences.x.chunks((steps * input).max(1)).enumerate();
+        let rows = sequences
+            .x
+            .chunks(steps.saturating_mul(input).max(1))
+            .enumerate();
         let mut wanted = rows.map(|(index, x)| &x[..sequences.length(index).min(steps) * input]);
         let takes = model.is_none_or(|model| wanted.all(|rows| model.takes(rows)));
         call.wrong(ELMAN_ERROR_OUT_OF_RANGE, !takes);
