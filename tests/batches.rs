@@ -5,35 +5,13 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::cases::{Check, Data, Results, Shape, count, hold, same};
+use common::cases::{Check, Data, Results, Shape, count, hold_everywhere, on_threads, same};
 use elman::dataset::{Dataset, Targets};
 use elman::gradient_check::{Outputs, check_gradients};
 use elman::loss::Loss;
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{FitOptions, evaluate, fit, predict};
 use elman::{Activation, Batch, Element, Network, Output, Session, Tier};
-
-/// Lets a rule hold for each tier and both element types.
-fn hold_everywhere(
-    count: u64,
-    f32_rule: impl Fn(&Shape, Tier) -> Check,
-    f64_rule: impl Fn(&Shape, Tier) -> Check,
-) {
-    hold(count, |shape| {
-        common::tiers().into_iter().try_for_each(|tier| {
-            f32_rule(shape, tier).map_err(|fault| format!("{tier:?} f32: {fault}"))?;
-            f64_rule(shape, tier).map_err(|fault| format!("{tier:?} f64: {fault}"))
-        })
-    });
-}
-
-/// A network that uses `threads` threads whatever a call costs.
-fn on_threads<E: Element>(shape: &Shape, tier: Tier, threads: usize) -> Network<E> {
-    let mut network = shape.network(tier);
-    network.set_threads(threads).unwrap();
-    network.set_parallel_threshold(0);
-    network
-}
 
 /// The rows of `values` that `from` names, and `other` in the rows that it does not.
 fn spread<E: Element>(values: &[E], batch: usize, from: &[Option<usize>], other: f64) -> Vec<E> {

@@ -1,5 +1,8 @@
 //! Classes have names: whatever order a data set has them in, they are the network's.
 
+#[path = "common/training.rs"]
+mod training;
+
 use std::ops::ControlFlow;
 
 use elman::dataset::{Dataset, Targets};
@@ -8,18 +11,12 @@ use elman::loss::{Loss, NO_LABEL};
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{Evaluation, FitOptions, evaluate, fit, predict};
 use elman::{Activation, Network, Output, Result, Session};
+use training::{CLASSES, numbers};
 
-const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
 const NAMES: [&str; 3] = ["walk", "run", "sit"];
 const LENGTHS: [usize; 9] = [3, 7, 1, 5, 5, 2, 6, 4, 2];
 /// Of the sequences, or of the steps as often as needed.
 const LABELS: [usize; 9] = [0, 1, 2, NO_LABEL, 0, 1, 2, 0, 1];
-
-/// Numbers in [-1, 1] that follow no pattern.
-fn numbers(count: usize) -> Vec<f64> {
-    let number = |i| (2.3 * f64::from(i) + (1.7 * f64::from(i)).sin()).sin();
-    (0..u32::try_from(count).unwrap()).map(number).collect()
-}
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| name.to_string()).collect()
@@ -56,14 +53,7 @@ fn numbered(labels: Vec<usize>, classes: usize) -> Dataset<f64> {
 }
 
 fn network(output: Output) -> Network<f64> {
-    let mut network = Network::new(2).unwrap();
-    network.add_rnn(6, Activation::Tanh).unwrap();
-    network.add_dense(3, Activation::Linear).unwrap();
-    network.set_output(output).unwrap();
-    network
-        .initialize(Initializer::GlorotUniform { gain: 1.0 }, 7)
-        .unwrap();
-    network
+    training::network(&[6], output)
 }
 
 /// Trains, and returns the losses and accuracies on the validation set.

@@ -1,6 +1,9 @@
 //! What a caller may do to the training loop while it runs: a callback before each update, early stopping, cancelling; and
 //! what is left where training explodes.
 
+#[path = "common/training.rs"]
+mod training;
+
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,15 +16,9 @@ use elman::train::{
     fit_with,
 };
 use elman::{Activation, Batch, Element, Error, Network, Output};
+use training::{CLASSES, adam, go_on, numbers};
 
-const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
 const LENGTHS: [usize; 7] = [3, 7, 1, 5, 5, 2, 6];
-
-/// Numbers in [-1, 1] that follow no pattern.
-fn numbers<E: Element>(count: usize) -> Vec<E> {
-    let number = |i| (2.3 * i as f64 + (1.7 * i as f64).sin()).sin();
-    (0..count).map(|i| E::from_f64(number(i))).collect()
-}
 
 /// Seven sequences of 2 features.
 fn dataset<E: Element>(targets: Targets<E>) -> Dataset<E> {
@@ -31,6 +28,11 @@ fn dataset<E: Element>(targets: Targets<E>) -> Dataset<E> {
 
 fn classes(labels: [usize; 7]) -> Dataset<f64> {
     dataset(Targets::numbered_classes(labels.to_vec(), 3).unwrap())
+}
+
+/// A network of one recurrent layer.
+fn network<E: Element>(output: Output) -> Network<E> {
+    training::network(&[6], output)
 }
 
 fn values<E: Element>(per_step: bool) -> Dataset<E> {
@@ -44,25 +46,6 @@ fn values<E: Element>(per_step: bool) -> Dataset<E> {
         per_step,
         values: numbers(3 * rows),
     })
-}
-
-fn network<E: Element>(output: Output) -> Network<E> {
-    let mut network = Network::new(2).unwrap();
-    network.add_rnn(6, Activation::Tanh).unwrap();
-    network.add_dense(3, Activation::Linear).unwrap();
-    network.set_output(output).unwrap();
-    network
-        .initialize(Initializer::GlorotUniform { gain: 1.0 }, 7)
-        .unwrap();
-    network
-}
-
-fn adam() -> Optimizer<f64> {
-    Optimizer::new(Rule::ADAM, 0.01).unwrap()
-}
-
-fn go_on<E: Element>(_: &mut Progress, _: &Network<E>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
 }
 
 /// A closure that is called before each update.

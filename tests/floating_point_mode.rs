@@ -4,6 +4,8 @@
 
 #[path = "common/mode.rs"]
 mod mode;
+#[path = "common/training.rs"]
+mod training;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,37 +21,13 @@ use elman::train::{
 };
 use elman::{Activation, Batch, Element, Network, Output, RecurrentOptions, Session, Tier, math};
 use mode::{MODES, USUAL, under};
+use training::RULES;
 
 const INPUT: usize = 3;
 const UNITS: usize = 37;
 const CLASSES: usize = 4;
 const BATCH: usize = 21;
 const STEPS: usize = 17;
-
-/// Everything that a rule of an optimizer may be.
-const RULES: [Rule; 9] = [
-    Rule::Sgd {
-        momentum: 0.0,
-        nesterov: false,
-        weight_decay: 0.01,
-    },
-    Rule::Sgd {
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 0.0,
-    },
-    Rule::ADAGRAD,
-    Rule::RMSPROP,
-    Rule::RmsProp {
-        alpha: 0.9,
-        epsilon: 1e-8,
-        momentum: 0.5,
-    },
-    Rule::ADAM,
-    Rule::ADAMW,
-    Rule::RPROP,
-    Rule::RPROP_UNBOUNDED,
-];
 
 /// The bits of all that calls have given.
 #[derive(Default)]

@@ -6,31 +6,12 @@ mod common;
 
 use std::ops::Range;
 
-use common::cases::{Check, Data, Results, Shape, count, hold, order, pieces, same};
+use common::cases::{
+    Check, Data, Results, Shape, count, hold, hold_everywhere, on_threads, order, pieces, same,
+};
+use common::training::RULES;
 use elman::optimizer::{Optimizer, Rule};
 use elman::{Activation, Element, Network, Output, Session, Tier};
-
-/// Lets a rule hold for each tier and both element types.
-fn hold_everywhere(
-    count: u64,
-    f32_rule: impl Fn(&Shape, Tier) -> Check,
-    f64_rule: impl Fn(&Shape, Tier) -> Check,
-) {
-    hold(count, |shape| {
-        common::tiers().into_iter().try_for_each(|tier| {
-            f32_rule(shape, tier).map_err(|fault| format!("{tier:?} f32: {fault}"))?;
-            f64_rule(shape, tier).map_err(|fault| format!("{tier:?} f64: {fault}"))
-        })
-    });
-}
-
-/// A network that uses `threads` threads whatever a call costs.
-fn on_threads<E: Element>(shape: &Shape, tier: Tier, threads: usize) -> Network<E> {
-    let mut network = shape.network(tier);
-    network.set_threads(threads).unwrap();
-    network.set_parallel_threshold(0);
-    network
-}
 
 fn threads_change_nothing<E: Element>(shape: &Shape, tier: Tier) -> Check {
     let data = shape.data::<E>();
@@ -53,32 +34,6 @@ fn threads_change_nothing_of_a_pass() {
         threads_change_nothing::<f64>,
     );
 }
-
-/// Every rule, in all its forms.
-const RULES: [Rule; 10] = [
-    Rule::SGD,
-    Rule::Sgd {
-        momentum: 0.9,
-        nesterov: false,
-        weight_decay: 0.01,
-    },
-    Rule::Sgd {
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 0.0,
-    },
-    Rule::ADAGRAD,
-    Rule::RMSPROP,
-    Rule::RmsProp {
-        alpha: 0.9,
-        epsilon: 1e-8,
-        momentum: 0.5,
-    },
-    Rule::ADAM,
-    Rule::ADAMW,
-    Rule::RPROP,
-    Rule::RPROP_UNBOUNDED,
-];
 
 /// The parameters after 100 steps of training.
 fn trained<E: Element>(mut network: Network<E>, data: &Data<E>, rule: Rule) -> Vec<E> {

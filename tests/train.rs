@@ -1,5 +1,8 @@
 //! The training loop, evaluation and prediction.
 
+#[path = "common/training.rs"]
+mod training;
+
 use std::ops::ControlFlow;
 
 use elman::dataset::{Dataset, MiniBatch, Targets};
@@ -14,19 +17,9 @@ use elman::{
     Activation, Batch, Direction, Element, Error, ErrorKind, InitialState, Network, Output,
     RecurrentOptions, Result,
 };
+use training::{CLASSES, adam, go_on, numbers};
 
-const CLASSES: Loss = Loss::SoftmaxCrossEntropy { ignored: None };
 const LENGTHS: [usize; 7] = [3, 7, 1, 5, 5, 2, 6];
-
-fn go_on<E: Element>(_: &mut Progress, _: &Network<E>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
-/// Numbers in [-1, 1] that follow no pattern.
-fn numbers(count: usize) -> Vec<f64> {
-    let number = |i| (2.3 * f64::from(i) + (1.7 * f64::from(i)).sin()).sin();
-    (0..u32::try_from(count).unwrap()).map(number).collect()
-}
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|class| class.to_string()).collect()
@@ -60,21 +53,9 @@ fn values(per_step: bool, map: fn(f64) -> f64) -> Dataset<f64> {
     })
 }
 
-/// A network from 2 features to 3 outputs.
+/// A network of two recurrent layers.
 fn network(output: Output) -> Network<f64> {
-    let mut network = Network::new(2).unwrap();
-    network.add_rnn(6, Activation::Tanh).unwrap();
-    network.add_rnn(5, Activation::Tanh).unwrap();
-    network.add_dense(3, Activation::Linear).unwrap();
-    network.set_output(output).unwrap();
-    network
-        .initialize(Initializer::GlorotUniform { gain: 1.0 }, 7)
-        .unwrap();
-    network
-}
-
-fn adam() -> Optimizer<f64> {
-    Optimizer::new(Rule::ADAM, 0.01).unwrap()
+    training::network(&[6, 5], output)
 }
 
 fn view(batch: &MiniBatch<f64>) -> Batch<'_, f64> {

@@ -499,6 +499,28 @@ pub fn hold(count: u64, rule: impl Fn(&Shape) -> Check) {
     }
 }
 
+/// Lets a rule hold for each tier and both element types.
+pub fn hold_everywhere(
+    count: u64,
+    f32_rule: impl Fn(&Shape, Tier) -> Check,
+    f64_rule: impl Fn(&Shape, Tier) -> Check,
+) {
+    hold(count, |shape| {
+        super::tiers().into_iter().try_for_each(|tier| {
+            f32_rule(shape, tier).map_err(|fault| format!("{tier:?} f32: {fault}"))?;
+            f64_rule(shape, tier).map_err(|fault| format!("{tier:?} f64: {fault}"))
+        })
+    });
+}
+
+/// A network that uses `threads` threads whatever a call costs.
+pub fn on_threads<E: Element>(shape: &Shape, tier: Tier, threads: usize) -> Network<E> {
+    let mut network = shape.network(tier);
+    network.set_threads(threads).unwrap();
+    network.set_parallel_threshold(0);
+    network
+}
+
 /// Whether two buffers hold the same bits. One NaN is as good as another.
 pub fn same<E: Element>(what: impl fmt::Display, actual: &[E], expected: &[E]) -> Check {
     if actual.len() != expected.len() {

@@ -5,6 +5,7 @@ pub mod cases;
 pub mod cells;
 pub mod scalar;
 pub mod scalar_cells;
+pub mod training;
 
 use elman::Tier;
 
