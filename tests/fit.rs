@@ -8,14 +8,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use elman::dataset::{Dataset, MiniBatch, Targets};
-use elman::init::Initializer;
 use elman::loss::{Loss, mean_squared_error};
 use elman::optimizer::{Optimizer, Rule, clip_by_norm};
 use elman::train::{
     BatchProgress, Callbacks, Clip, EarlyStopping, FitOptions, Progress, Watch, evaluate, fit,
     fit_with,
 };
-use elman::{Activation, Batch, Element, Error, Network, Output};
+use elman::{Batch, Element, Error, Network, Output};
 use training::{CLASSES, adam, go_on, numbers};
 
 const LENGTHS: [usize; 7] = [3, 7, 1, 5, 5, 2, 6];

@@ -12,9 +12,9 @@ use elman::loss::{
     softmax_cross_entropy, softmax_cross_entropy_weighted,
 };
 use elman::optimizer::{Optimizer, Rule, clip_by_norm, clip_by_value};
-use elman::train::{Clip, FitOptions, Progress, evaluate, evaluate_weighted, fit, predict};
+use elman::train::{Clip, FitOptions, evaluate, evaluate_weighted, fit, predict};
 use elman::{
-    Activation, Batch, Direction, Element, Error, ErrorKind, InitialState, Network, Output,
+    Activation, Batch, Direction, Error, ErrorKind, InitialState, Network, Output,
     RecurrentOptions, Result,
 };
 use training::{CLASSES, adam, go_on, numbers};

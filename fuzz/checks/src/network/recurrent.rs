@@ -199,7 +199,7 @@ impl Recurrent {
         let gates = match self.cell {
             Cell::Rnn { .. } => 1,
             Cell::Gru => 3,
-            Cell::Lstm => 4 - u128::from(options.coupled),
+            Cell::Lstm => 4 - u128::from(options.coupled != 0),
         };
         let (units, size) = (self.units as u128, self.size() as u128);
         let rows = inputs.checked_add(size)?.checked_add(options.bias.into())?;
