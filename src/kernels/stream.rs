@@ -49,17 +49,29 @@ impl StepPlan {
     ) {
         assert!(memory.len() >= self.len);
         self.stages.check_operands(weights, parameters);
-        tier.run(Step {
-            plan: self,
-            weights,
-            parameters,
-            units,
-            memory,
-        });
+        // One row needs no memory for the sums of many.
+        if self.step.rows == 1 {
+            tier.run(Step::<_, _, true> {
+                plan: self,
+                weights,
+                parameters,
+                units,
+                memory,
+            });
+        } else {
+            tier.run(Step::<_, _, false> {
+                plan: self,
+                weights,
+                parameters,
+                units,
+                memory,
+            });
+        }
     }
 }
 
-struct Step<'a, E: Element, U> {
+/// A step; of one row, or of any number.
+struct Step<'a, E: Element, U, const IS_ONE: bool> {
     plan: &'a StepPlan,
     weights: &'a [Packed<E>],
     parameters: &'a [E],
@@ -67,30 +79,35 @@ struct Step<'a, E: Element, U> {
     memory: &'a mut [E],
 }
 
-impl<E: Element, U: Units<E>> Kernel<E> for Step<'_, E, U> {
+impl<E: Element, U: Units<E>, const IS_ONE: bool> Kernel<E> for Step<'_, E, U, IS_ONE> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
         let plan = self.plan;
         let memory = self.memory.as_mut_ptr();
-        let bands = plan.bands.map(|place| Rows {
-            data: memory.wrapping_add(place.start),
-            stride: place.stride,
-            lead: place.lead,
-        });
+        let mut bands = [Rows::NONE; MAX_BANDS];
+        for (band, place) in bands.iter_mut().zip(&plan.bands) {
+            *band = Rows {
+                data: memory.wrapping_add(place.start),
+                stride: place.stride,
+                lead: place.lead,
+            };
+        }
         for (number, stage) in plan.stages.iter().enumerate() {
             let weights = &self.weights[stage.weights];
             assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
-            let sweep = Sweep::new(
-                (stage, weights, self.parameters),
-                self.units,
-                &bands,
-                &plan.step,
-            );
+            let operands = (stage, weights, self.parameters);
+            let sweep = Sweep::new(operands, self.units, &bands, &plan.step);
             // SAFETY: the stages have been found sound, and `StepPlan::new` has seen that all rows that they reach lie in as
             // much memory as there is; it is borrowed for this thread alone.
-            unsafe { sweep.run_blocks(token, number, 0..weights.blocks()) };
+            unsafe {
+                if IS_ONE {
+                    sweep.run_one(token, number, 0..weights.blocks());
+                } else {
+                    sweep.run_blocks(token, number, 0..weights.blocks());
+                }
+            }
         }
     }
 }
