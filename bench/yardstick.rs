@@ -114,6 +114,7 @@ impl Loops {
                     read: |buffer| x86::read_256(buffer),
                 }
             },
+            // NEON too: on Arm, the vectors of `wide` are NEON's.
             _ => Self {
                 lanes: 4,
                 chains: portable::chains::<12>,

@@ -192,9 +192,9 @@ const char *elman_last_error(void);
 const char *elman_version(void);
 
 /**
- * The instructions that networks use: "portable", "avx2" or "avx512". It is the best that the CPU has, or what the
- * environment variable ELMAN_TIER names. It is decided at the first call of this function or of elman_create(), and
- * the same from then on.
+ * The instructions that networks use: "portable", "neon" (every 64-bit Arm), "avx2" or "avx512" (x86-64). It is the best
+ * that the CPU has, or what the environment variable ELMAN_TIER names. It is decided at the first call of this function
+ * or of elman_create(), and the same from then on.
  *
  * An empty string, with the message in elman_last_error(), where ELMAN_TIER names no tier or one that the CPU does not
  * have; elman_create() then fails with ELMAN_ERROR_TIER. The string is the library's and stays for good.

@@ -161,7 +161,7 @@ pub enum Error {
         bytes: usize,
     },
     /// `ELMAN_TIER` names no tier.
-    #[error("ELMAN_TIER is '{value}', expected portable, avx2 or avx512")]
+    #[error("ELMAN_TIER is '{value}', expected portable, neon, avx2 or avx512")]
     UnknownTier {
         /// The variable's value.
         value: String,

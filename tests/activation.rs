@@ -69,6 +69,24 @@ fn formula(activation: Activation, x: f64) -> f64 {
     }
 }
 
+/// Where the engine's floating-point mode takes denormal numbers for 0, so does what is no copy.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn a_denormal_number_below_the_threshold_is_zero() {
+    for tier in common::tiers() {
+        for alpha in [0.0, 1.0] {
+            let activation = Activation::ThresholdedRelu { alpha };
+            for (sign, zero) in [(1.0, 0.0_f64), (-1.0, -0.0)] {
+                let values = [
+                    apply::<f32>(activation, tier, sign * 1e-40),
+                    apply::<f64>(activation, tier, sign * 1e-310),
+                ];
+                assert_eq!(values.map(f64::to_bits), [zero.to_bits(); 2], "{tier:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn values_are_those_of_the_formulas() {
     for tier in common::tiers() {

@@ -1,6 +1,6 @@
 //! The floating-point mode: results have the same bits whatever the caller's is, it is the caller's again after every call,
 //! callbacks run in it, and no denormal number that the engine has computed leaves a call.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
 #[path = "common/mode.rs"]
 mod mode;
@@ -306,8 +306,8 @@ struct Watched {
 impl<E: Element> Callbacks<E> for Watched {
     fn batch(&mut self, batch: &mut BatchProgress<'_, E>) -> ControlFlow<()> {
         assert_eq!(
-            mode::read() & !0x3f,
-            self.mode & !0x3f,
+            mode::control(),
+            self.mode,
             "a callback has the caller's mode"
         );
         self.losses.push(batch.loss);
@@ -316,8 +316,8 @@ impl<E: Element> Callbacks<E> for Watched {
 
     fn epoch(&mut self, _: &mut Progress, _: &Network<E>) -> ControlFlow<()> {
         assert_eq!(
-            mode::read() & !0x3f,
-            self.mode & !0x3f,
+            mode::control(),
+            self.mode,
             "a callback has the caller's mode"
         );
         ControlFlow::Continue(())
@@ -384,11 +384,7 @@ fn data_sets<E: Bits>(
             &mut optimizer,
             &options,
             |progress, _| {
-                assert_eq!(
-                    mode::read() & !0x3f,
-                    mode & !0x3f,
-                    "a callback has the caller's mode"
-                );
+                assert_eq!(mode::control(), mode, "a callback has the caller's mode");
                 losses.extend([progress.training.loss, progress.validation.unwrap().loss]);
                 ControlFlow::Continue(())
             },
@@ -428,11 +424,7 @@ fn data_sets<E: Bits>(
     };
     let report = under(mode, || {
         check_gradients(&network, few, None, |outputs| {
-            assert_eq!(
-                mode::read() & !0x3f,
-                mode & !0x3f,
-                "a callback has the caller's mode"
-            );
+            assert_eq!(mode::control(), mode, "a callback has the caller's mode");
             loss::softmax_cross_entropy(outputs.y, CLASSES, &[1, 2], None, None, Some(outputs.dy))
         })
         .unwrap()

@@ -38,7 +38,7 @@ fn run(program: &Path, tier: &str, arguments: &[&str]) -> Result<String, i32> {
 /// Expects the program to end as it should on each tier that the CPU has.
 fn expect_done(program: &Path, way: &str) {
     let required = env::var("ELMAN_REQUIRE_TIERS").unwrap_or_default();
-    for tier in ["portable", "avx2", "avx512"] {
+    for tier in ["portable", "neon", "avx2", "avx512"] {
         let output = run(program, tier, &[way]);
         if output.as_deref() == Ok("no tier\n") && required.split(',').all(|name| name != tier) {
             println!("skipped: the CPU has no {tier}");

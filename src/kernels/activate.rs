@@ -113,7 +113,8 @@ fn activate_here<E: Element, S: Math<E>>(
             token.scaled_tanh(x, E::from_f64(alpha), E::from_f64(beta))
         }
         Activation::ThresholdedRelu { alpha } => {
-            let zero_or_nan = token.max(zero, token.min(zero, x));
+            // The product makes 0 of a denormal number, which a minimum and a maximum may leave as it is.
+            let zero_or_nan = token.mul(zero, token.max(zero, token.min(zero, x)));
             token.select(token.less(number(alpha), x), x, zero_or_nan)
         }
     }

@@ -455,7 +455,7 @@ impl<E: Element> Kernel<E> for Pack<'_, '_, E> {
 }
 
 /// The most vectors that a panel of any tier has.
-const MAX_TILE_VECTORS: usize = 2;
+const MAX_TILE_VECTORS: usize = 4;
 
 /// Transposes a tile of `rows` x `columns` elements, at most as many as a vector has, from rows of one stride to rows of
 /// another one, which are a whole vector: filled up with zeros where there are fewer `rows`.

@@ -745,8 +745,11 @@ pub(super) struct Sweep<'a, E: Element, U> {
 /// Bytes of the sums that lie in the cache at a time. The panels of a block of units are read once for all of their rows.
 const SUM_BYTES: usize = 24 << 10;
 
-/// Vectors that the sums of a row have in a block of units: two for each.
-const SUM_VECTORS: usize = 2 * MAX_SUMS;
+/// Vectors that the sums of a row have in a block of units: a panel's for each.
+#[inline(always)]
+const fn sum_vectors<E: Element, S: Math<E>>() -> usize {
+    S::TILE_VECTORS * MAX_SUMS
+}
 
 impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
@@ -935,7 +938,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
         // Groups of tiles, none of which has many fewer than another.
-        let most = SUM_BYTES / (SUM_VECTORS * size_of::<S::Vector>()) / S::TILE_ROWS;
+        let most = SUM_BYTES / (sum_vectors::<E, S>() * size_of::<S::Vector>()) / S::TILE_ROWS;
         let groups = tiles.count.div_ceil(most);
         let mut memory = MaybeUninit::<[Line; SUM_BYTES / size_of::<Line>()]>::uninit();
         let mut slots = [[MaybeUninit::uninit(); MAX_SLOTS]; 2];
@@ -946,6 +949,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         };
         let sums = Sums::<E> {
             first: memory.as_mut_ptr().cast(),
+            vectors: sum_vectors::<E, S>(),
             lanes: S::LANES,
         };
         for block in blocks {
@@ -1066,7 +1070,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     ) -> usize {
         let weights = self.weights;
         let vectors = weights.vectors(block);
-        let row_stride = SUM_VECTORS * S::LANES;
+        let row_stride = sum_vectors::<E, S>() * S::LANES;
         for (sum, start) in self.stage.starts.iter().enumerate() {
             for vector in 0..vectors {
                 let unit = block * weights.width() + vector * S::LANES;
@@ -1127,7 +1131,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 for rows in tiles.clone() {
                     let lefts = lefts.map(|left| left.at_row(first + row));
                     let c = sums.at(row, piece.first_sum * vectors + done);
-                    let c_stride = SUM_VECTORS * S::LANES;
+                    let c_stride = sum_vectors::<E, S>() * S::LANES;
                     // SAFETY: the rows are the step's; panels are whole, and those of the block follow each other.
                     unsafe {
                         let tile = Tile {
@@ -1189,6 +1193,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
 #[derive(Clone, Copy)]
 struct Sums<E> {
     first: *mut E,
+    /// Of a row.
+    vectors: usize,
     lanes: usize,
 }
 
@@ -1196,7 +1202,7 @@ impl<E> Sums<E> {
     #[inline(always)]
     fn at(&self, row: usize, vector: usize) -> *mut E {
         self.first
-            .wrapping_add((row * SUM_VECTORS + vector) * self.lanes)
+            .wrapping_add((row * self.vectors + vector) * self.lanes)
     }
 }
 

@@ -77,6 +77,7 @@ mod avx2;
 mod avx512;
 pub mod math;
 pub mod mode;
+mod neon;
 mod portable;
 mod tier;
 
@@ -84,6 +85,8 @@ pub use math::Math;
 pub use portable::Portable;
 pub use tier::{OnTier, Tier};
 
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 pub use {avx2::Avx2, avx512::Avx512};
 
@@ -115,7 +118,7 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of the largest register tile of a matrix product.
     const TILE_ROWS: usize;
-    /// Vectors in a row of that tile, which is also the width of a packed panel.
+    /// Vectors in a row of that tile, which is also the width of a packed panel. A power of two.
     const TILE_VECTORS: usize;
     /// Vectors in a row of tiles of 1, 2 and 3 rows: whole panels side by side. A multiply-add takes four cycles and two
     /// can start in each, so eight sums are the least that keep the units busy; more than a tier's registers are too many.

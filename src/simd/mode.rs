@@ -300,6 +300,17 @@ mod tests {
         before.write();
     }
 
+    /// 1 - 2^-26 times the smallest normal number: 24 bits round it up to that.
+    #[test]
+    fn what_rounds_up_to_the_smallest_normal_number_is_flushed_on_arm() {
+        let (a, b) = (1.0 + 2.0_f32.powi(-13), 1.0 - 2.0_f32.powi(-13));
+        let (a, b) = (a * 2.0_f32.powi(-63), b * 2.0_f32.powi(-63));
+        assert_eq!(product(a, b), f32::MIN_POSITIVE);
+        let flushed = cfg!(all(target_arch = "aarch64", not(miri)));
+        let expected = if flushed { 0.0 } else { f32::MIN_POSITIVE };
+        assert_eq!(in_engine_mode(|| product(a, b)), expected);
+    }
+
     #[test]
     fn a_panic_gives_the_mode_back() {
         let before = Register::read();

@@ -16,6 +16,8 @@ pub struct Tier(Level);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Level {
     Portable,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
@@ -30,7 +32,7 @@ impl Tier {
     pub const PORTABLE: Self = Self(Level::Portable);
 
     /// Names of all tiers, available or not.
-    pub const NAMES: [&'static str; 3] = ["portable", "avx2", "avx512"];
+    pub const NAMES: [&'static str; 4] = ["portable", "neon", "avx2", "avx512"];
 
     /// Every tier that this CPU has, the best one last.
     pub fn available() -> Vec<Self> {
@@ -51,6 +53,7 @@ impl Tier {
         };
         match name {
             "portable" => Ok(Self::PORTABLE),
+            "neon" => Self::neon().ok_or_else(|| unavailable("neon")),
             "avx2" => Self::avx2().ok_or_else(|| unavailable("avx2")),
             "avx512" => Self::avx512().ok_or_else(|| unavailable("avx512")),
             _ => Err(Error::UnknownTier {
@@ -59,8 +62,8 @@ impl Tier {
         }
     }
 
-    /// The tier that networks use: the one that the environment variable `ELMAN_TIER` (`portable`, `avx2` or `avx512`)
-    /// names, or the best one where it is not set. Decided at the first call that succeeds and the same from then on.
+    /// The tier that networks use: the one that the environment variable `ELMAN_TIER` (`portable`, `neon`, `avx2` or
+    /// `avx512`) names, or the best one where it is not set. Decided at the first call that succeeds and the same from then on.
     ///
     /// # Errors
     /// As [`Tier::named`], for the variable's value: a tier that is missing is an error, never replaced by a lesser one.
@@ -76,10 +79,12 @@ impl Tier {
         Ok(*ACTIVE.get_or_init(|| tier))
     }
 
-    /// `portable`, `avx2` or `avx512`.
+    /// `portable`, `neon`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Portable => "portable",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -107,7 +112,13 @@ impl Tier {
     }
 
     fn best() -> Self {
-        Self::avx512().or_else(Self::avx2).unwrap_or(Self::PORTABLE)
+        let best = Self::avx512().or_else(Self::avx2).or_else(Self::neon);
+        best.unwrap_or(Self::PORTABLE)
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn neon() -> Option<Self> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(Level::Neon))
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -120,6 +131,11 @@ impl Tier {
     fn avx512() -> Option<Self> {
         (Self::avx2().is_some() && is_x86_feature_detected!("avx512f"))
             .then_some(Self(Level::Avx512))
+    }
+
+    #[cfg(not(target_arch = "aarch64"))]
+    fn neon() -> Option<Self> {
+        None
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -154,6 +170,11 @@ macro_rules! on_tier {
             fn on_tier<K: Kernel<Self>>(tier: Tier, kernel: K) -> K::Output {
                 match tier.0 {
                     Level::Portable => Simd::<Self>::vectorize(Portable, kernel),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon => {
+                        // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
+                        Simd::<Self>::vectorize(unsafe { super::Neon::new() }, kernel)
+                    }
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => {
                         // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
@@ -189,5 +210,21 @@ mod tests {
             Err(Error::UnknownTier { .. })
         ));
         assert!(matches!(Tier::named(""), Err(Error::UnknownTier { .. })));
+    }
+
+    #[test]
+    fn a_tier_of_other_processors_is_missing() {
+        let (own, missing): (&[&str], &[&str]) = match std::env::consts::ARCH {
+            "x86_64" => (&["portable"], &["neon"]),
+            "aarch64" => (&["portable", "neon"], &["avx2", "avx512"]),
+            _ => (&["portable"], &["neon", "avx2", "avx512"]),
+        };
+        for name in own {
+            assert_eq!(Tier::named(name).unwrap().name(), *name);
+        }
+        for name in missing {
+            let error = Tier::named(name).unwrap_err();
+            assert!(matches!(error, Error::UnavailableTier { wanted, .. } if wanted == *name));
+        }
     }
 }

@@ -245,7 +245,7 @@ pub fn few(source: &mut Source<'_>) -> usize {
 /// What needs no object.
 fn ask_for_strings(source: &mut Source<'_>) {
     assert_eq!(text(elman_version()), env!("CARGO_PKG_VERSION"));
-    assert!(["portable", "avx2", "avx512"].contains(&text(elman_tier())));
+    assert!(["portable", "neon", "avx2", "avx512"].contains(&text(elman_tier())));
     let status = source.below(32) as Status - 4;
     let known = (ELMAN_OK..=ELMAN_ERROR_CANCELLED).contains(&status);
     assert_eq!(

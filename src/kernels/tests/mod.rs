@@ -63,6 +63,23 @@ impl<E: Element> Kernel<E> for (Lanes, E) {
     }
 }
 
+/// Vectors in a panel.
+struct PanelVectors;
+
+impl<E: Element> Kernel<E> for (PanelVectors, E) {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) -> usize {
+        S::TILE_VECTORS
+    }
+}
+
+/// Columns of a panel.
+fn panel_width<E: Element>(tier: Tier) -> usize {
+    tier.run((Lanes, E::ZERO)) * tier.run((PanelVectors, E::ZERO))
+}
+
 /// No, one and some columns, and all around the widths of vectors, panels and rows of panels.
 fn columns<E: Element>(tier: Tier) -> BTreeSet<usize> {
     let lanes = tier.run((Lanes, E::ZERO));

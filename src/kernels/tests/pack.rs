@@ -12,27 +12,29 @@ struct Shape {
 
 impl Shape {
     /// What packing a matrix gives, where the `index`-th of its groups lies first.
-    fn expected<E: Scalar>(self, lanes: usize, matrix: &[E], first_group: usize) -> Vec<E> {
+    fn expected<E: Scalar>(self, tier: Tier, matrix: &[E], first_group: usize) -> Vec<E> {
         let Self {
             depth,
             groups,
             units,
         } = self;
-        let (width, columns) = (2 * lanes, groups * units);
-        let vectors = |block: usize| (units - block * width).div_ceil(lanes).min(2);
+        let lanes = tier.run((Lanes, E::ZERO));
+        let most = tier.run((PanelVectors, E::ZERO));
+        let (width, columns) = (most * lanes, groups * units);
+        let vectors = |block: usize| (units - block * width).div_ceil(lanes).min(most);
         let panels = match units.div_ceil(width) {
             0 => 0,
-            blocks => (blocks - 1) * groups + (groups * vectors(blocks - 1)).div_ceil(2),
+            blocks => (blocks - 1) * groups + (groups * vectors(blocks - 1)).div_ceil(most),
         };
         let mut expected = vec![E::ZERO; panels * depth * width];
         for (group, unit) in (0..groups).flat_map(|group| (0..units).map(move |unit| (group, unit)))
         {
             let block = unit / width;
             let vector = group * vectors(block) + unit % width / lanes;
-            let panel = block * groups + vector / 2;
+            let panel = block * groups + vector / most;
             let column = (group + first_group) % groups * units + unit;
             for k in 0..depth {
-                let place = (panel * depth + k) * width + vector % 2 * lanes + unit % lanes;
+                let place = (panel * depth + k) * width + vector % most * lanes + unit % lanes;
                 expected[place] = matrix[k * columns + column];
             }
         }
@@ -48,7 +50,6 @@ fn packing<E: Scalar>(tier: Tier, numbers: &mut Numbers, packed: &mut Packed<E>,
         units,
     } = shape;
     let columns = groups * units;
-    let lanes = tier.run((Lanes, E::ZERO));
     let first_group = numbers.below(groups);
     let gap = numbers.pick(&[0, 3]);
     let origin = numbers.pick(&[0, 5]);
@@ -81,7 +82,7 @@ fn packing<E: Scalar>(tier: Tier, numbers: &mut Numbers, packed: &mut Packed<E>,
             ..source
         }
     };
-    let expected = shape.expected(lanes, &matrix, first_group);
+    let expected = shape.expected(tier, &matrix, first_group);
     // A matrix that fills the same panels, so that nothing is right before.
     let dirty = vec![E::from_f64(GUARD); expected.len()];
     let prepare = |packed: &mut Packed<E>| {
@@ -160,7 +161,6 @@ fn packing_puts_every_element_in_its_place() {
 #[test]
 fn matrices_above_each_other_may_begin_with_different_groups() {
     for tier in tiers() {
-        let lanes = tier.run((Lanes, 0.0_f32));
         let mut numbers = Numbers::new(3);
         for units in columns::<f32>(tier) {
             let [above, below] = [3, 2].map(|depth| numbers.vec::<f32>(depth * 3 * units));
@@ -184,7 +184,7 @@ fn matrices_above_each_other_may_begin_with_different_groups() {
                 groups: 3,
                 units,
             };
-            let expected = shape.expected(lanes, &matrix, 0);
+            let expected = shape.expected(tier, &matrix, 0);
             assert_same(packed.data(), &expected, || format!("{tier:?}, {units}"));
         }
     }

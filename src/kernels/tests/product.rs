@@ -304,14 +304,13 @@ fn operands_that_are_too_short_are_not_read() {
 fn a_matrix_packed_for_tiles_of_another_width_is_not_read() {
     for packer in tiers() {
         for tier in tiers() {
-            let lanes = |tier: Tier| tier.run((Lanes, 0.0_f32));
             let packed = pack(packer, 1, 1, &[3.0]);
             let mut c = [0.0];
             let mut run = || {
                 let a = [Segment::rows(&[2.0_f32], 1, 1)];
                 Product::new(1, &a, &packed, &mut c, 1).run(tier);
             };
-            if lanes(packer) == lanes(tier) {
+            if panel_width::<f32>(packer) == panel_width::<f32>(tier) {
                 run();
                 assert_eq!(c, [6.0]);
             } else {
