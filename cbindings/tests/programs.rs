@@ -137,6 +137,8 @@ const MISSING_TIER: &str = if cfg!(target_arch = "aarch64") {
 
 #[test]
 fn a_wrong_tier_is_an_error() {
+    let missing =
+        format!("14 '' tier '{MISSING_TIER}' is not available on this CPU; the best that is: ");
     let tiers = [
         (
             "sse9",
@@ -146,12 +148,7 @@ fn a_wrong_tier_is_an_error() {
             "",
             "14 '' ELMAN_TIER is '', expected portable, neon, avx2 or avx512\n",
         ),
-        (
-            MISSING_TIER,
-            &format!(
-                "14 '' tier '{MISSING_TIER}' is not available on this CPU; the best that is: "
-            ),
-        ),
+        (MISSING_TIER, &missing),
         ("portable", "0 'portable' \n"),
     ];
     for (tier, expected) in tiers {
