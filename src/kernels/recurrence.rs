@@ -751,6 +751,9 @@ const fn sum_vectors<E: Element, S: Math<E>>() -> usize {
     S::TILE_VECTORS * MAX_SUMS
 }
 
+/// Vectors of the sums of one row in a block of units that are one tile.
+const ROW_VECTORS: usize = 2 * MAX_SUMS;
+
 impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
     pub fn new(
@@ -987,9 +990,11 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// - As for [`Self::run_one`].
     #[inline(always)]
     unsafe fn run_row<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
-        const {
-            assert!(S::LOW_VECTORS[0] >= SUM_VECTORS);
-            assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>());
+        const { assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>()) };
+        // Where the panels are wider than that, one tile can't have all sums.
+        if const { sum_vectors::<E, S>() > ROW_VECTORS || S::LOW_VECTORS[0] < ROW_VECTORS } {
+            // SAFETY: the caller's obligations.
+            return unsafe { self.run(token, number, blocks) };
         }
         let weights = self.weights;
         let groups = weights.groups();
@@ -1003,7 +1008,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             let first = block * weights.width();
             let vectors = weights.vectors(block);
             let count = |vector: usize| (weights.units() - first - vector * S::LANES).min(S::LANES);
-            let mut sums = [token.splat(E::ZERO); SUM_VECTORS];
+            let mut sums = [token.splat(E::ZERO); ROW_VECTORS];
             for (sum, start) in self.stage.starts.iter().enumerate() {
                 let from = match *start {
                     Start::Zero => continue,
@@ -1040,7 +1045,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 let mut values = [token.splat(E::ZERO); MAX_SUMS];
                 for (sum, value) in values.iter_mut().enumerate() {
                     // What is behind the last sum is not looked at.
-                    *value = sums[(sum * vectors + vector) % SUM_VECTORS];
+                    *value = sums[(sum * vectors + vector) % ROW_VECTORS];
                 }
                 let unit = Unit {
                     token,
