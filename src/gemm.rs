@@ -3,11 +3,8 @@
 use crate::Element;
 use crate::kernels::product::{Columns, Product, ROWS_AS_FAST_AS_ONE, operations};
 use crate::kernels::recurrence::{Recurrence, Units};
-use crate::parallel::{Crew, Cut};
+use crate::parallel::{Crew, Cut, cost};
 use crate::simd::Tier;
-
-/// Floating-point operations from which a product is worth more than one thread.
-const WORTH_THREADS: usize = 500_000;
 
 /// Computes a product on the threads of a crew, if it is worth them.
 ///
@@ -16,9 +13,16 @@ const WORTH_THREADS: usize = 500_000;
 pub fn multiply<E: Element>(product: Product<'_, E>, tier: Tier, crew: Crew<'_>) {
     let depth: usize = product.a.iter().map(|segment| segment.depth).sum();
     let rows = product.rows.max(ROWS_AS_FAST_AS_ONE);
-    let crew = crew.if_worth(operations(rows, depth, product.b.columns()), WORTH_THREADS);
+    let worth = operations(rows, depth, product.b.columns()) / cost::PIECE;
+    let crew = crew.at_most(worth);
     let columns = product.columns();
-    let parts = crew.threads().min(columns.blocks()).max(1);
+    // Twice as many where each is worth it: who is late then leaves less to wait for.
+    let most = if crew.threads() > 1 {
+        2 * crew.threads()
+    } else {
+        1
+    };
+    let parts = most.min(worth).min(columns.blocks()).max(1);
     crew.fork(Part { columns, parts }, &|part| part.columns.run(tier));
 }
 

@@ -607,10 +607,9 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         false
     }
 
-    /// Whether `threads` threads run its time loop faster when each computes some units of all `rows` sequences than when
-    /// each computes all units of some sequences.
-    fn splits_units(&self, _rows: usize, _threads: usize) -> bool {
-        false
+    /// The units of its time loop, which threads can share. None: it has none.
+    fn shared_units(&self) -> Option<usize> {
+        None
     }
 
     /// Computes the output of the window for all its rows. A recurrent layer starts from the state in the leads of its

@@ -7,7 +7,6 @@ use crate::buffer::{Buffer, try_reserve, try_vec};
 use crate::class_names::ClassNames;
 use crate::dataset::Standardization;
 use crate::kernels::pack::{Packed, Part};
-use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::embedding::is_index;
 use crate::layer::gradients::GradientPart;
 use crate::layer::{Input, Layer, LayerSpec, Pack, StatePart, Tensor};
@@ -552,27 +551,6 @@ impl<E: Element> Model<E> {
     /// Whether an output depends on later steps.
     pub fn looks_ahead(&self) -> bool {
         self.places.iter().any(|place| place.layer.looks_ahead())
-    }
-
-    /// The number of shards that a batch is cut into for so many threads: one where there are too few sequences, or where
-    /// threads had better share the units of the largest layer.
-    pub fn shards(&self, batch: usize, threads: usize) -> usize {
-        if threads > 1 && self.splits_units(batch, threads) {
-            return 1;
-        }
-        // Of sequences of one length; else a shard of long ones has fewer rows. Each step waits for the one before it, so a
-        // shard of fewer would take as long.
-        threads.min(batch / ROWS_AS_FAST_AS_ONE).max(1)
-    }
-
-    /// Whether threads share the units of the largest layer that runs over whole sequences.
-    pub fn splits_units(&self, batch: usize, threads: usize) -> bool {
-        let places = self.places[..self.sequence_layers()].iter();
-        let largest = places.max_by_key(|place| match place.spec {
-            LayerSpec::Embedding { .. } => 0,
-            _ => place.parameter_count,
-        });
-        largest.is_some_and(|place| place.layer.splits_units(batch, threads))
     }
 
     /// Floating-point operations of one step of one sequence, forward.

@@ -18,12 +18,13 @@ use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layout::Order;
 use crate::model::{Model, Output};
 use crate::optimizer::Optimizer;
-use crate::parallel::Parallel;
+use crate::parallel::{CallCost, Parallel};
 use crate::pass::{
-    BackwardArguments, BackwardBuffers, Batch, ForwardArguments, Training, Workspace, output_len,
+    BackwardArguments, BackwardBuffers, Batch, ForwardArguments, Plan, Training, Workspace,
+    output_len,
 };
 use crate::simd::Tier;
-use crate::update::{operations, update};
+use crate::update::{self, update};
 use crate::{Element, Error, Result, shape};
 
 /// A recurrent neural network.
@@ -312,7 +313,7 @@ impl<E: Element> Network<E> {
         let model = &*self.model;
         let threads = self
             .parallel
-            .threads_for(batch.operations(model, self.parallel.threads()));
+            .threads_for(batch.cost(model, self.parallel.threads()));
         self.workspace.prepare(model, batch, true, threads)?;
         let threads = self.parallel.threads();
         self.gradient
@@ -356,7 +357,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let operations = batch.operations(model, self.parallel.threads());
+        let cost = batch.cost(model, self.parallel.threads());
         let call = ForwardArguments {
             batch,
             order,
@@ -371,7 +372,7 @@ impl<E: Element> Network<E> {
             pass: self.position.passes,
         };
         let workspace = &mut self.workspace;
-        self.parallel.enter(operations, |crew| {
+        self.parallel.enter(cost, |crew| {
             E::forward(workspace, model, crew, call, Some(training))
         })?;
         self.state = State::Forward(training);
@@ -433,8 +434,8 @@ impl<E: Element> Network<E> {
             .prepare(model, &mut self.workspace, threads, false, input_gradient)?;
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
-        let operations = workspace.operations(model, threads);
-        self.parallel.enter(operations, |crew| {
+        let cost = workspace.backward_cost(model);
+        self.parallel.enter(cost, |crew| {
             E::backward(workspace, model, crew, training, gradient, flow, gradients)
         })
     }
@@ -448,7 +449,7 @@ impl<E: Element> Network<E> {
     pub fn update(&mut self, optimizer: &mut Optimizer<E>) -> Result<()> {
         let model = Self::unshared(&mut self.model)?;
         let (gradients, transposes) = (&mut self.gradients[..], &mut self.gradient.weights);
-        self.parallel.enter(operations(model), |crew| {
+        self.parallel.enter(update::cost(model), |crew| {
             let step = optimizer.begin(model.parameters.len())?;
             update(crew, model, transposes, step, gradients);
             Ok(())
@@ -482,7 +483,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let operations = batch.operations(model, self.parallel.threads());
+        let cost = batch.cost(model, self.parallel.threads());
         let call = ForwardArguments {
             batch,
             order,
@@ -492,7 +493,7 @@ impl<E: Element> Network<E> {
         };
         Workspace::check(model, &call)?;
         let mut workspace = self.idle().pop().unwrap_or_default();
-        let result = self.parallel.enter(operations, |crew| {
+        let result = self.parallel.enter(cost, |crew| {
             E::forward(&mut workspace, model, crew, call, None)
         });
         self.idle().push(workspace);
@@ -542,13 +543,11 @@ impl<E: Element> Network<E> {
 }
 
 impl<E: Element> Batch<'_, E> {
-    /// Floating-point operations of a forward pass that `threads` threads can shard: none where there are too few
-    /// sequences. Few rows count as [`ROWS_AS_FAST_AS_ONE`], which take no longer.
-    fn operations(&self, model: &Model<E>, threads: usize) -> usize {
-        let is_shared =
-            model.shards(self.batch, threads) > 1 || model.splits_units(self.batch, threads);
+    /// What a forward pass costs: nothing that threads could share where there are too few sequences. Few rows count as
+    /// [`ROWS_AS_FAST_AS_ONE`], which take no longer.
+    fn cost(&self, model: &Model<E>, threads: usize) -> CallCost {
         let rows = match self.lengths {
-            _ if !is_shared => 0,
+            _ if Plan::new(model, self.batch, threads) == Plan::Alone => 0,
             None => self
                 .steps
                 .saturating_mul(self.batch.max(ROWS_AS_FAST_AS_ONE)),
@@ -556,7 +555,10 @@ impl<E: Element> Batch<'_, E> {
                 .iter()
                 .fold(0_usize, |sum, &next| sum.saturating_add(next)),
         };
-        rows.saturating_mul(model.operations())
+        CallCost {
+            operations: rows.saturating_mul(model.operations()),
+            meetings: 1,
+        }
     }
 }
 

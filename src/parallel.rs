@@ -1,5 +1,6 @@
 //! Work in parts, on the threads of a network.
 
+pub mod cost;
 mod team;
 
 use team::Team;
@@ -25,6 +26,15 @@ pub struct Crew<'a> {
     threads: usize,
 }
 
+/// What a call costs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallCost {
+    /// Floating-point operations that threads can share.
+    pub operations: usize,
+    /// How often they come together meanwhile.
+    pub meetings: usize,
+}
+
 /// Work in parts.
 pub trait Cut: Sized + Send {
     /// The number of parts.
@@ -37,15 +47,12 @@ pub trait Cut: Sized + Send {
 /// More threads than that are a mistake, and the tables of a pool that large could take the host's memory.
 const MAX_THREADS: usize = 1024;
 
-/// Floating-point operations below which a second thread costs more than it saves, at least where it has fallen asleep.
-const WORTH_FORKING: usize = 2_000_000;
-
 impl Parallel {
     /// The caller's thread alone.
     pub const fn caller() -> Self {
         Self {
             team: None,
-            threshold: WORTH_FORKING,
+            threshold: 2 * cost::CALL,
             cores: 1,
         }
     }
@@ -86,8 +93,8 @@ impl Parallel {
         })
     }
 
-    /// Sets the number of floating-point operations from which a call is worth more than one thread; with 0 every call gets
-    /// all of them, also those that have no core.
+    /// Sets the number of floating-point operations from which a call is worth two threads, each of which has half of them;
+    /// with 0 every call gets all threads, also those that have no core.
     pub fn set_threshold(&mut self, operations: usize) {
         self.threshold = operations;
     }
@@ -97,19 +104,24 @@ impl Parallel {
         self.team.as_ref().map_or(1, Team::len)
     }
 
-    /// Number of threads that work which costs about `operations` is worth.
-    pub fn threads_for(&self, operations: usize) -> usize {
-        match self.threshold {
-            0 => self.threads(),
-            least if operations >= least => self.threads().min(self.cores),
-            _ => 1,
+    /// Number of threads that work is worth.
+    pub fn threads_for(&self, cost: CallCost) -> usize {
+        let CallCost {
+            operations,
+            meetings,
+        } = cost;
+        let each = self.threshold / 2;
+        if each == 0 {
+            return self.threads();
         }
+        let worth = (operations / each).min(operations / meetings.max(1) / cost::PIECE);
+        self.threads().min(self.cores).min(worth).max(1)
     }
 
-    /// Runs `work`, which costs about `operations`, in the engine's floating-point mode with the threads that it is worth:
-    /// with the caller's alone where it is worth no more, or where the others are at work on another call.
-    pub fn enter<R>(&self, operations: usize, work: impl FnOnce(Crew<'_>) -> R) -> R {
-        let threads = self.threads_for(operations);
+    /// Runs `work` in the engine's floating-point mode with the threads that it is worth: with the caller's alone where it is
+    /// worth no more, or where the others are at work on another call.
+    pub fn enter<R>(&self, cost: CallCost, work: impl FnOnce(Crew<'_>) -> R) -> R {
+        let threads = self.threads_for(cost);
         in_engine_mode(|| match &self.team {
             Some(team) if threads > 1 => team.take(|team| {
                 let threads = team.map_or(1, |_| threads);
@@ -138,14 +150,6 @@ impl Crew<'_> {
             threads: self.threads.min(threads).max(1),
             ..self
         }
-    }
-
-    /// The crew for work that costs `operations`, which is worth more than one thread from `least` on.
-    pub fn if_worth(self, operations: usize, least: usize) -> Self {
-        if operations < least {
-            return Crew::ALONE;
-        }
-        self
     }
 
     /// Runs each part of `task`, which has at least one, each thread about as many as the others. Who has run its own takes
@@ -219,7 +223,7 @@ mod tests {
             let mut parallel = Parallel::new(threads).unwrap();
             parallel.set_threshold(0);
             for round in 0..if cfg!(miri) { 2 } else { 200 } {
-                parallel.enter(1, |crew| {
+                parallel.enter(CallCost::default(), |crew| {
                     assert_eq!(crew.threads(), threads);
                     work(crew);
                 });
@@ -316,7 +320,7 @@ mod tests {
         for _ in 0..20 {
             let is_held = AtomicBool::new(false);
             let done = AtomicUsize::new(0);
-            parallel.enter(1, |crew| {
+            parallel.enter(CallCost::default(), |crew| {
                 crew.phases(2, 6, &|phase, _| {
                     if phase == 0 && !is_held.swap(true, Ordering::SeqCst) {
                         wait_until("pieces wait for a thread that is held", || {
@@ -398,7 +402,7 @@ mod tests {
         let caller = thread::current().id();
         let is_begun = AtomicBool::new(false);
         let before = processor_time();
-        parallel.enter(1, |crew| {
+        parallel.enter(CallCost::default(), |crew| {
             crew.phases(1, 2, &|_, _| {
                 if thread::current().id() == caller {
                     while !is_begun.load(Ordering::SeqCst) {
@@ -444,17 +448,42 @@ mod tests {
     fn a_team_that_is_taken_is_not_shared() {
         let mut parallel = Parallel::new(2).unwrap();
         parallel.set_threshold(0);
-        parallel.enter(1, |crew| {
+        parallel.enter(CallCost::default(), |crew| {
             assert_eq!(crew.threads(), 2);
-            parallel.enter(1, |crew| assert_eq!(crew.threads(), 1));
+            parallel.enter(CallCost::default(), |crew| assert_eq!(crew.threads(), 1));
         });
-        parallel.enter(1, |crew| assert_eq!(crew.threads(), 2));
+        parallel.enter(CallCost::default(), |crew| assert_eq!(crew.threads(), 2));
+    }
+
+    #[test]
+    fn a_call_gets_the_threads_that_it_is_worth() {
+        let mut parallel = Parallel::new(8).unwrap();
+        parallel.cores = 6;
+        let mut check = |threshold, operations, meetings, threads| {
+            parallel.set_threshold(threshold);
+            let cost = CallCost {
+                operations,
+                meetings,
+            };
+            assert_eq!(parallel.threads_for(cost), threads, "{threshold}, {cost:?}");
+            parallel.enter(cost, |crew| assert_eq!(crew.threads(), threads));
+        };
+        check(2_000_000, 1_999_999, 1, 1);
+        check(2_000_000, 2_000_000, 1, 2);
+        check(2_000_000, 3_500_000, 1, 3);
+        check(2_000_000, 3_500_000, 8, 2);
+        check(2_000_000, 3_500_000, 30, 1);
+        check(2_000_000, usize::MAX, 1, 6);
+        check(400_000, 1_000_000, 0, 5);
+        check(usize::MAX, usize::MAX, 1, 2);
+        // What has no core, too.
+        check(0, 0, 0, 8);
     }
 
     #[test]
     fn small_work_and_absurd_numbers_of_threads() {
         let parallel = Parallel::new(2).unwrap();
-        parallel.enter(1, |crew| assert_eq!(crew.threads(), 1));
+        parallel.enter(CallCost::default(), |crew| assert_eq!(crew.threads(), 1));
         assert!(Parallel::new(0).unwrap().threads() >= 1);
         let error = Parallel::new(usize::MAX).unwrap_err();
         assert!(error.to_string().starts_with("threads is 1844674407370955"));

@@ -2,10 +2,12 @@
 
 mod backward;
 mod forward;
+mod plan;
 mod task;
 mod transposes;
 
 pub use backward::{BackwardArguments, BackwardBuffers};
+pub use plan::Plan;
 pub use transposes::Transposes;
 
 use crate::buffer::try_reserve;
@@ -57,6 +59,8 @@ pub struct Workspace<E: Element> {
     /// The layers behind, which see the last step of each sequence as a batch of one step. Shared alike.
     head: Vec<Shard<E>>,
     used: usize,
+    /// How the threads of the pass divide it.
+    plan: Plan,
     /// Steps of the caller's buffers.
     steps: usize,
     /// Whether the sequences started from the network's own state.
@@ -120,9 +124,10 @@ impl<E: Element> Workspace<E> {
         let what = "the activations of a batch";
         self.layout.reserve(batch.batch, batch.steps)?;
         self.layout.set(batch.batch, batch.steps, batch.lengths);
+        self.plan = Plan::new(model, self.layout.batch(), threads);
         let shard_count = match self.layout.batch() {
             0 => 0,
-            rows => model.shards(rows, threads),
+            _ => self.plan.shards(),
         };
         for shards in [&mut self.sequence, &mut self.head] {
             try_reserve(what, shards, shard_count)?;

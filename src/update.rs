@@ -5,22 +5,22 @@ use crate::Element;
 use crate::kernels::pack::{Part, Source};
 use crate::model::Model;
 use crate::optimizer::UpdateStep;
-use crate::parallel::{Crew, Cut};
+use crate::parallel::{CallCost, Crew, Cut, cost};
 use crate::pass::Transposes;
 use crate::simd::Tier;
 
 /// Elements of a block of rows, about: a second-level cache holds them four times.
 const BLOCK: usize = 16 * 1024;
 
-/// Parameters of a tensor from which a second thread pays.
-const TENSOR_WORTH_THREADS: usize = 16 * 1024;
-
 /// Floating-point operations in whose time a parameter is updated and packed, about.
 const OPERATIONS: usize = 32;
 
-/// What an update of the model costs, in floating-point operations.
-pub fn operations<E: Element>(model: &Model<E>) -> usize {
-    model.parameters.len().saturating_mul(OPERATIONS)
+/// What an update of the model costs.
+pub fn cost<E: Element>(model: &Model<E>) -> CallCost {
+    CallCost {
+        operations: model.parameters.len().saturating_mul(OPERATIONS),
+        meetings: 1,
+    }
 }
 
 /// Rows of a tensor and what is made of them.
@@ -112,7 +112,7 @@ pub fn update<E: Element>(
                     *free.next().expect("few copies") = Some(Copied { part, source });
                 }
             }
-            let crew = crew.if_worth(tensor.len(), TENSOR_WORTH_THREADS);
+            let crew = crew.at_most(tensor.len() / cost::UPDATE_PIECE);
             rows.parts = crew.threads().min(tensor.rows.div_ceil(rows.panel()));
             crew.fork(rows, &|rows| rows.update(tier));
         }

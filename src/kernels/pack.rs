@@ -215,13 +215,13 @@ impl<E: Element> Packed<E> {
 
     /// Columns of a panel, and units of a block.
     #[inline(always)]
-    pub(super) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.shape.width
     }
 
     /// Number of blocks of units.
     #[inline(always)]
-    pub(super) fn blocks(&self) -> usize {
+    pub fn blocks(&self) -> usize {
         self.shape.blocks()
     }
 

@@ -17,11 +17,12 @@ use crate::gemm::{multiply, recur};
 use crate::init::TensorRole;
 use crate::kernels::dropout::{DrawMask, Key};
 use crate::kernels::pack::Packed;
-use crate::kernels::product::{Product, ROWS_AS_FAST_AS_ONE, SumStart, operations};
+use crate::kernels::product::{Product, ROWS_AS_FAST_AS_ONE, SumStart};
 use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps, Units};
 use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
+use crate::parallel::cost::{CACHE, StepCost};
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
@@ -65,16 +66,6 @@ const START: usize = 2;
 /// else it is [`ROWS_AS_FAST_AS_ONE`]. As one product it runs at the speed of many rows, and the time loop then streams the
 /// recurrent weights alone.
 const FEW_ROWS_LARGE: usize = 24;
-
-/// Sequences for each thread below which threads share the units instead.
-const FEW_ROWS_EACH: usize = 8;
-
-/// Bytes of weights that stay in a second-level cache.
-const CACHE: usize = 768 << 10;
-
-/// Floating-point operations of a step from which it is worth more than one thread: some 1.2 microseconds for one. Steps of
-/// 131 000 (one row, H 256) take two threads 0.57 of one thread's time.
-const STEP_WORTH_THREADS: usize = 100_000;
 
 /// A layer of the cells that `cell` makes for a number of inputs and whether it is the direction from the last step on.
 pub fn build<E: Element, C: Cell<E>>(
@@ -223,10 +214,8 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
         self.directions.iter().any(|way| way.is_reverse)
     }
 
-    fn splits_units(&self, rows: usize, threads: usize) -> bool {
-        let plan = self.directions[0].cell.plan();
-        rows < FEW_ROWS_EACH * threads
-            && operations(rows, plan.outputs, plan.columns()) >= STEP_WORTH_THREADS
+    fn shared_units(&self) -> Option<usize> {
+        Some(self.directions[0].cell.plan().outputs)
     }
 
     fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
@@ -939,7 +928,16 @@ struct Run<'a, 'b, E: Element> {
 impl<E: Element> Run<'_, '_, E> {
     fn stages(&mut self, stages: &Stages, units: &impl Units<E>, steps: &TimeSteps<'_>) {
         let (tier, crew) = self.pass;
-        let crew = crew.if_worth(stages.operations(steps.most_rows()), STEP_WORTH_THREADS);
+        let operations = stages.operations(1);
+        let packed = || stages.iter().map(|stage| &self.weights[stage.weights]);
+        let cost = StepCost {
+            operations,
+            units: packed().map(Packed::units).max().unwrap_or(0),
+            blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
+            bytes: operations / 2 * size_of::<E>(),
+        };
+        let (threads, _) = cost.sharing(steps.most_rows() as f64, crew.threads());
+        let crew = crew.at_most(threads);
         let recurrence = Recurrence {
             bands: self.bands,
             stages,

@@ -299,7 +299,7 @@ impl Team {
         phases: usize,
         run: &(dyn Fn(usize, usize) + Sync),
     ) {
-        let threads = threads.min(self.len());
+        let threads = threads.min(self.len()).min(pieces);
         let is_broken = AtomicBool::new(false);
         let board = &*self.board;
         // Nobody but a caller stores to it, and that is this one.

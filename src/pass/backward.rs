@@ -3,16 +3,18 @@
 use std::ops::Range;
 
 use super::task::Task;
-use super::{Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len};
+use super::{
+    Plan, Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len,
+};
 use crate::buffer::try_reserve;
 use crate::caller_sequences::CallerSequences;
 use crate::kernels::pack::Packed;
-use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
+use crate::kernels::product::{ROWS_AS_FAST_AS_ONE, operations};
 use crate::layer::gradients::{GradientPart, Gradients};
 use crate::layer::{Backward, WINDOW_STEPS, arrive};
 use crate::layout::{Layout, Order, Strides};
 use crate::model::{LayerSlot, Model, Output};
-use crate::parallel::{Crew, Cut};
+use crate::parallel::{CallCost, Crew, Cut, cost};
 use crate::regions::{Rows, RowsMut, Shard, Span};
 use crate::{Element, Result, shape};
 
@@ -164,23 +166,21 @@ impl<E: Element> Workspace<E> {
         Ok(())
     }
 
-    /// Floating-point operations of a backward pass that `threads` threads can share, about: none where its windows, for
-    /// each of which they come together, are too small. Where one thread runs all rows, the others only help with the
-    /// gradients of the parameters.
-    pub fn operations(&self, model: &Model<E>, threads: usize) -> usize {
+    /// What a backward pass costs. Where one thread runs all rows, the others only help with the gradients of the parameters.
+    pub fn backward_cost(&self, model: &Model<E>) -> CallCost {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
-        let rows = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
-        let rows = rows.max(ROWS_AS_FAST_AS_ONE);
-        let is_alone = self.used == 1 && !model.splits_units(batch, threads);
-        let each = model
-            .operations()
-            .saturating_mul(if is_alone { 1 } else { 2 });
-        if rows.saturating_mul(each) < WORTH_MEETING {
-            return 0;
+        let window = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
+        let times = if self.plan == Plan::Alone { 1 } else { 2 };
+        let rows = self.layout.total();
+        CallCost {
+            operations: rows
+                .max(ROWS_AS_FAST_AS_ONE)
+                .saturating_mul(model.operations())
+                .saturating_mul(times),
+            // For the rows of a window, and for the parameters.
+            meetings: 2 * rows.div_ceil(window.max(1)),
         }
-        let all = self.layout.total().max(ROWS_AS_FAST_AS_ONE);
-        all.saturating_mul(each)
     }
 
     /// Adds the gradients of the parameters to `sums`, in room that [`BackwardBuffers::prepare`] has made.
@@ -425,10 +425,13 @@ impl<E: Element> BackwardPass<'_, E> {
                 rows,
                 columns,
             } = *part;
+            let window_rows = shards.iter().map(|shard| shard.layout.count(&pass.window));
+            let worth = operations(window_rows.sum(), rows, columns) / cost::PIECE;
+            let parts = crew.at_most(worth).threads().min(rows);
             let task = ParameterTask {
                 rows: 0..rows,
                 gradients: &mut sums[first..][..rows * columns],
-                strips: &mut strips[..crew.threads().min(rows)],
+                strips: &mut strips[..parts],
             };
             crew.fork(task, &|task| {
                 let strip = &mut task.strips[0];
@@ -496,9 +499,6 @@ const SMALL_WINDOW: usize = 16 << 10;
 
 /// Elements of a window's gradients up to which it may have more than [`WINDOW_ROWS`] rows: threads meet less often.
 const LARGE_WINDOW: usize = 32 << 10;
-
-/// Floating-point operations of a window from which it is worth more than one thread, which are awake.
-const WORTH_MEETING: usize = 400_000;
 
 /// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
 /// fifth of the elements of the activations. But not so few that time is lost: the gradients of a window have at least

@@ -6,7 +6,7 @@ use crate::kernels::recurrence::{
     Band, Fused, Input, MAX_BANDS, MAX_SLOTS, MAX_SUMS, Piece, Recurrence, RowOf, Slot, Stage,
     Stages, Start, StoreSums, TimeSteps, Unit, Units,
 };
-use crate::parallel::{Crew, Parallel};
+use crate::parallel::{CallCost, Crew, Parallel};
 
 /// The rows of a buffer, with elements around them that belong to nobody.
 #[derive(Clone, Debug)]
@@ -629,7 +629,7 @@ fn recurrences<E: Scalar>(tier: Tier, all: &[Parallel]) {
                 continue;
             }
             let parallel = &all[numbers.below(all.len())];
-            parallel.enter(1, |crew| {
+            parallel.enter(CallCost::default(), |crew| {
                 assert_eq!(crew.threads(), parallel.threads());
                 recurrence::<E>(tier, crew, &mut numbers, lengths, columns);
             });
@@ -644,7 +644,7 @@ fn recurrences<E: Scalar>(tier: Tier, all: &[Parallel]) {
             _ => 1 + numbers.below(3 * lanes),
         };
         let lengths = numbers.pick(&[&[2; 9][..], &[6, 5, 5, 4, 1], &[3, 1], &[4; 3]]);
-        parallel.enter(1, |crew| {
+        parallel.enter(CallCost::default(), |crew| {
             recurrence::<E>(tier, crew, &mut numbers, lengths, units);
         });
     }

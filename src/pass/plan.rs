@@ -1,0 +1,232 @@
+//! How the threads of a call divide its work: decided once, from what it costs ([`crate::parallel::cost`]).
+
+use crate::Element;
+use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
+use crate::layer::LayerSpec;
+use crate::model::{LayerSlot, Model};
+use crate::parallel::cost::{StepCost, WORTH};
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plan {
+    /// One thread runs all sequences.
+    #[default]
+    Alone,
+    /// Each of so many shards of the sequences is run by one thread.
+    Sequences(usize),
+    /// Threads share the units of every step, as many in each layer as its steps are worth.
+    Units,
+}
+
+impl Plan {
+    /// For a batch and so many threads.
+    pub fn new<E: Element>(model: &Model<E>, batch: usize, threads: usize) -> Self {
+        if threads < 2 {
+            return Self::Alone;
+        }
+        let costs = Costs::new(model, batch, threads);
+        // Threads that share units wait for each other at every step: for that it must be worth something.
+        let worth = |cost: f64| costs.units < (1.0 - WORTH) * cost;
+        match costs.shards {
+            0 | 1 if worth(costs.alone) => Self::Units,
+            0 | 1 => Self::Alone,
+            _ if worth(costs.sequences) => Self::Units,
+            shards => Self::Sequences(shards),
+        }
+    }
+
+    /// The number of shards of a batch that has sequences.
+    pub fn shards(self) -> usize {
+        match self {
+            Self::Sequences(shards) => shards,
+            _ => 1,
+        }
+    }
+}
+
+/// What a step of all layers costs the thread that has most of it.
+#[derive(Debug, Default)]
+struct Costs {
+    /// Where one thread runs all sequences.
+    alone: f64,
+    /// Where each runs some, and in how many shards.
+    sequences: f64,
+    shards: usize,
+    /// Where they share the units.
+    units: f64,
+}
+
+impl Costs {
+    fn new<E: Element>(model: &Model<E>, batch: usize, threads: usize) -> Self {
+        // Of sequences of one length; else a shard of long ones has fewer rows. Each step waits for the one before it, so a
+        // shard of fewer would take as long.
+        let shards = threads.min(batch / ROWS_AS_FAST_AS_ONE);
+        let (rows, rows_each) = (batch as f64, batch.div_ceil(shards.max(1)) as f64);
+        let mut costs = Self {
+            shards,
+            ..Self::default()
+        };
+        let mut has_loop = false;
+        for index in 0..model.sequence_layers() {
+            let place = &model.places[index];
+            match step(model, index, place) {
+                Some(step) => {
+                    has_loop = true;
+                    costs.alone += step.alone(rows);
+                    costs.sequences += step.alone(rows_each);
+                    costs.units += step.sharing(rows, threads).1;
+                }
+                None => {
+                    // Threads share the columns of its products.
+                    let operations = 2.0 * multiplied(place) as f64;
+                    costs.alone += operations * rows;
+                    costs.sequences += operations * rows_each;
+                    costs.units += operations * rows / threads as f64;
+                }
+            }
+        }
+        if !has_loop {
+            costs.units = f64::INFINITY;
+        }
+        costs
+    }
+}
+
+/// Parameters that each row of a step meets.
+fn multiplied<E: Element>(place: &LayerSlot<E>) -> usize {
+    match place.spec {
+        LayerSpec::Embedding { .. } => 0,
+        _ => place.parameter_count,
+    }
+}
+
+/// The step of a layer's time loop, where threads can share its units.
+fn step<E: Element>(model: &Model<E>, index: usize, place: &LayerSlot<E>) -> Option<StepCost> {
+    let units = place.layer.shared_units()?;
+    let blocks = model.weights[index].iter().map(|weights| weights.blocks());
+    Some(StepCost {
+        operations: 2 * multiplied(place),
+        units,
+        blocks: blocks.max()?.max(1),
+        bytes: multiplied(place) * size_of::<E>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Network, Output, RecurrentOptions};
+
+    /// A network of a layer of I inputs and H units that gives all outputs.
+    fn network(inputs: usize, units: usize) -> Network<f32> {
+        let mut network = Network::new(inputs).unwrap();
+        network.add_rnn(units, Activation::Tanh).unwrap();
+        network.set_output(Output::All).unwrap();
+        network
+    }
+
+    /// Rows and units of each thread's part of a step.
+    fn parts(network: &Network<f32>, batch: usize, threads: usize) -> Vec<(usize, usize)> {
+        let model = network.model();
+        let step = step(model, 0, &model.places[0]).unwrap();
+        match Plan::new(&**model, batch, threads) {
+            Plan::Alone => vec![(batch, step.units)],
+            Plan::Sequences(shards) => {
+                let start = |shard: usize| batch * shard / shards;
+                let rows = (0..shards).map(|shard| start(shard + 1) - start(shard));
+                rows.map(|rows| (rows, step.units)).collect()
+            }
+            Plan::Units => {
+                let (threads, _) = step.sharing(batch as f64, threads);
+                let width = model.weights[0][0].width();
+                let end = |part: usize| (step.blocks * part / threads * width).min(step.units);
+                let units = (0..threads).map(|part| end(part + 1) - end(part));
+                units.map(|units| (batch, units)).collect()
+            }
+        }
+    }
+
+    /// B, I, H; threads; how many of them get rows or units, and how many rows the busiest has.
+    #[test]
+    fn each_thread_gets_as_much_as_the_others() {
+        let cases = [
+            // Many rows: sequences.
+            ([64, 256, 512], 16, 16, 4),
+            ([128, 1024, 1024], 16, 16, 8),
+            ([512, 64, 256], 16, 16, 32),
+            ([128, 28, 128], 16, 16, 8),
+            ([128, 28, 128], 2, 2, 64),
+            // A shard has four rows at least.
+            ([32, 64, 256], 16, 8, 4),
+            ([16, 32, 64], 2, 2, 8),
+            ([16, 32, 64], 4, 4, 4),
+            ([16, 32, 64], 16, 4, 4),
+            ([10, 40, 100], 2, 2, 5),
+            // Few rows and large steps: units.
+            ([1, 512, 512], 2, 2, 1),
+            ([1, 1024, 1024], 16, 16, 1),
+            ([4, 1024, 1024], 2, 2, 4),
+            // Few rows and small steps.
+            ([1, 3, 48], 16, 1, 1),
+            ([7, 32, 64], 2, 1, 7),
+        ];
+        for ([batch, inputs, units], threads, used, rows) in cases {
+            let network = network(inputs, units);
+            let parts = parts(&network, batch, threads);
+            let name = format!("B {batch}, I {inputs}, H {units}, {threads} threads: {parts:?}");
+            assert_eq!(parts.len(), used, "{name}");
+            assert_eq!(parts.iter().map(|part| part.0).max(), Some(rows), "{name}");
+            let work = parts.iter().map(|(rows, units)| rows * units);
+            assert_eq!(work.clone().sum::<usize>(), batch * units, "{name}");
+            let most = work.max().unwrap();
+            assert!(most * used * 4 <= batch * units * 5, "unbalanced: {name}");
+        }
+    }
+
+    #[test]
+    fn more_threads_are_never_slower_than_fewer() {
+        let sizes = [1, 2, 4, 7, 8, 11, 13, 16, 31, 32, 64, 100, 128, 512];
+        for (inputs, units) in [
+            (3, 8),
+            (40, 50),
+            (32, 64),
+            (40, 100),
+            (64, 256),
+            (256, 512),
+            (1024, 1024),
+        ] {
+            let network = network(inputs, units);
+            for batch in sizes {
+                let mut least = f64::INFINITY;
+                for threads in 1..=64 {
+                    let costs = Costs::new(&**network.model(), batch, threads);
+                    let cost = match Plan::new(&**network.model(), batch, threads) {
+                        Plan::Alone => costs.alone,
+                        Plan::Sequences(_) => costs.sequences,
+                        Plan::Units => costs.units,
+                    };
+                    assert!(
+                        cost <= 1.05 * least,
+                        "B {batch}, I {inputs}, H {units}, {threads} threads: {cost} after {least}"
+                    );
+                    least = least.min(cost);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_cells_are_planned_and_what_has_no_time_loop_is_shared_by_sequences() {
+        let mut network = Network::<f32>::new(64).unwrap();
+        let options = RecurrentOptions::default();
+        network.add_lstm(512, &options).unwrap();
+        network.add_gru(512, &options).unwrap();
+        assert_eq!(Plan::new(&**network.model(), 1, 2), Plan::Units);
+        assert_eq!(Plan::new(&**network.model(), 64, 2), Plan::Sequences(2));
+        assert_eq!(Plan::new(&**network.model(), 64, 1), Plan::Alone);
+        let mut network = Network::<f32>::new(64).unwrap();
+        network.add_dense(512, Activation::Tanh).unwrap();
+        network.set_output(Output::All).unwrap();
+        assert_eq!(Plan::new(&**network.model(), 8, 16), Plan::Sequences(2));
+    }
+}
