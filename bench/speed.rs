@@ -1,9 +1,10 @@
 //! `cargo bench --bench speed`: the layer against the limits of the machine, as a Markdown table.
 //!
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
-//! follow, and sizes TxBxIxH of one's own; the words `cells`, `dropout` and `denormals` ask for the tables of the cells beside
-//! each other and of what these cost, which come last otherwise, and one that fits nothing leaves the yardsticks. The tier
-//! is the one that the process uses, which `ELMAN_TIER` chooses. Every time is the best of several.
+//! follow, and sizes TxBxIxH of one's own; the words `cells`, `dropout`, `denormals`, `load` and `threads` ask for the tables of
+//! the cells beside each other, of what these cost, of threads that have no core and of what threads gain, which come last
+//! otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which `ELMAN_TIER`
+//! chooses. Every time is the best of several.
 
 mod cells;
 mod denormals;
@@ -11,6 +12,7 @@ mod dropout;
 mod job;
 mod load;
 mod shapes;
+mod threads;
 mod yardstick;
 
 use elman::Tier;
@@ -207,6 +209,9 @@ fn main() -> elman::Result<()> {
     }
     if is_asked_for("load") {
         load::print(tier)?;
+    }
+    if is_asked_for("threads") {
+        threads::print(tier)?;
     }
     Ok(())
 }

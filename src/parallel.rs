@@ -97,6 +97,9 @@ impl Parallel {
     /// with 0 every call gets all threads, also those that have no core.
     pub fn set_threshold(&mut self, operations: usize) {
         self.threshold = operations;
+        if let Some(team) = &mut self.team {
+            team.insists = operations == 0;
+        }
     }
 
     /// Number of threads.
@@ -332,6 +335,43 @@ mod tests {
             });
             assert_eq!(done.into_inner(), 12);
         }
+    }
+
+    #[test]
+    fn a_caller_that_has_waited_for_a_thread_that_does_not_run_works_alone_for_a_while() {
+        let mut parallel = Parallel::new(2).unwrap();
+        parallel.cores = 2;
+        let cost = CallCost {
+            operations: usize::MAX,
+            meetings: 1,
+        };
+        // Whether the other thread has had a part of it.
+        let is_helped = |time| {
+            let caller = thread::current().id();
+            let is_helped = AtomicBool::new(false);
+            parallel.enter(cost, |crew| {
+                crew.phases(1, 2, &|_, _| {
+                    if thread::current().id() != caller {
+                        is_helped.store(true, Ordering::SeqCst);
+                        thread::sleep(time);
+                    } else {
+                        let end = Instant::now() + Duration::from_millis(1);
+                        while !is_helped.load(Ordering::SeqCst) && Instant::now() < end {}
+                    }
+                });
+            });
+            is_helped.into_inner()
+        };
+        wait_until("the other thread never helps", || {
+            is_helped(Duration::from_millis(100))
+        });
+        let stalled = Instant::now();
+        let was_helped = is_helped(Duration::ZERO);
+        assert!(!was_helped || stalled.elapsed() > Duration::from_millis(150));
+        wait_until("the other thread never helps again", || {
+            is_helped(Duration::ZERO)
+        });
+        assert!(stalled.elapsed() > Duration::from_millis(150));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! takes its pieces first: so what a piece reads again and again stays in that thread's cache. But whoever has done its own
 //! takes what others have not begun. A thread that does not run, because the system has given its core to another program,
 //! is waited for only where it was stopped in the middle of a piece, and a call returns without the threads that have no
-//! piece: what it lent them they may touch only while they have one.
+//! piece: what it lent them they may touch only while they have one. Where that wait has taken most of a call, the next ones do
+//! without help for a while.
 //!
 //! This is a place for `unsafe` because what is lent lies on the stack of the caller, which only a wait makes sound, not a
 //! lifetime.
@@ -73,6 +74,12 @@ const LENT: Duration = Duration::from_micros(200);
 /// How long it sleeps at a time.
 const NAP: Duration = Duration::from_micros(50);
 
+/// A caller that has waited for longer, and for most of the time that its work took, has waited for a thread that did not run.
+/// It then works alone for a while: as many times as long as it has waited, and no longer than the last of these.
+const STALL: Duration = Duration::from_micros(500);
+const ALONE_TIMES: u32 = 10;
+const ALONE_MOST: Duration = Duration::from_millis(200);
+
 /// Lanes for each thread, so that work may have more pieces than there are threads.
 const LANES_EACH: usize = 2;
 
@@ -84,6 +91,11 @@ pub struct Team {
     is_taken: AtomicBool,
     /// Whether work is published.
     is_busy: AtomicBool,
+    /// Until when callers work alone, in microseconds since `start`.
+    alone_until: AtomicU64,
+    start: Instant,
+    /// Whether callers never work alone.
+    pub insists: bool,
     /// The process that has the threads: a fork of it has none.
     process: u32,
     /// None only while it is dropped.
@@ -243,6 +255,9 @@ impl Team {
             board,
             is_taken: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
+            alone_until: AtomicU64::new(0),
+            start: Instant::now(),
+            insists: false,
             process: std::process::id(),
             pool: Some(pool),
             handles,
@@ -279,7 +294,9 @@ impl Team {
         run: &(dyn Fn(usize, usize) + Sync),
     ) {
         match Flag::set(&self.is_busy) {
-            Some(busy) if threads > 1 && (2..=self.board.lanes.len()).contains(&pieces) => {
+            Some(busy)
+                if self.has_help(threads) && (2..=self.board.lanes.len()).contains(&pieces) =>
+            {
                 self.publish(busy, threads, pieces, phases, run);
             }
             _ => {
@@ -325,16 +342,34 @@ impl Team {
         gate.threads.store(threads, Ordering::Relaxed);
         gate.lanes.store(pieces, Ordering::Relaxed);
         gate.end.store(end, Ordering::SeqCst);
+        let begun = Instant::now();
         // From here on others may reach what is on this frame, so nothing leaves it, not even a panic, before all is done.
         board.wake();
-        board.work(0, || gate.closed.load(Ordering::Acquire) == end);
+        let waited = board.work(0, || gate.closed.load(Ordering::Acquire) == end);
         drop(busy);
+        if waited > STALL && waited * 2 > begun.elapsed() {
+            let alone = self.start.elapsed() + (waited * ALONE_TIMES).min(ALONE_MOST);
+            self.alone_until
+                .store(alone.as_micros() as u64, Ordering::Relaxed);
+        }
         if is_broken.into_inner() {
             let panic = board.panic.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(panic) = { panic }.take() {
                 resume_unwind(panic);
             }
         }
+    }
+
+    /// Whether so many threads help the caller, who is one of them.
+    fn has_help(&self, threads: usize) -> bool {
+        let until = self.alone_until.load(Ordering::Relaxed);
+        if until > 0 && threads > 1 && !self.insists {
+            if self.start.elapsed().as_micros() < u128::from(until) {
+                return false;
+            }
+            self.alone_until.store(0, Ordering::Relaxed);
+        }
+        threads > 1
     }
 
     /// Runs the parts of `task`, which has at least one, in about as many pieces as it has parts, on so many threads.
@@ -350,7 +385,7 @@ impl Team {
         let parts = task.size();
         let pieces = parts.min(self.board.lanes.len());
         let busy = match Flag::set(&self.is_busy) {
-            Some(busy) if threads > 1 && pieces > 1 => busy,
+            Some(busy) if self.has_help(threads) && pieces > 1 => busy,
             _ => return run_each(task, run),
         };
         let part = |piece: usize| self.board.lanes[piece].0.part.get().cast::<T>();
@@ -440,8 +475,9 @@ impl Board {
         self.work(own, || self.gate.is_over.load(Ordering::SeqCst));
     }
 
-    /// Does what is published, the pieces of a thread's own lanes first, until `is_over`.
-    fn work(&self, own: usize, is_over: impl Fn() -> bool) {
+    /// Does what is published, the pieces of a thread's own lanes first, until `is_over`. Returns for how long it has waited.
+    fn work(&self, own: usize, is_over: impl Fn() -> bool) -> Duration {
+        let mut waited = Duration::ZERO;
         // Whether others are late, and what they have not begun is taken at once: their threads may be asleep at first.
         let mut takes_at_once = true;
         while !is_over() {
@@ -471,9 +507,10 @@ impl Board {
                 takes_at_once = has_taken;
             }
             if !self.spin(seen) {
-                self.wait(own, seen, &is_over);
+                waited += self.wait(own, seen, &is_over);
             }
         }
+        waited
     }
 
     /// Runs the piece of a lane in the phase that has been seen to be open, where nobody has begun it.
@@ -525,8 +562,8 @@ impl Board {
         false
     }
 
-    /// Waits until something else is to be seen, or a while.
-    fn wait(&self, own: usize, seen: Seen, is_over: &impl Fn() -> bool) {
+    /// Waits until something else is to be seen. Returns for how long.
+    fn wait(&self, own: usize, seen: Seen, is_over: &impl Fn() -> bool) -> Duration {
         let since = Instant::now();
         let seat = &self.seats[own].0;
         let awake = match seat.thread.get() {
@@ -537,10 +574,10 @@ impl Board {
         while before < awake {
             // A system that has woken this thread on the core of another one must not let that wait for it.
             thread::yield_now();
-            if self.spin(seen) || is_over() {
-                return;
-            }
             let now = since.elapsed();
+            if self.spin(seen) || is_over() {
+                return now;
+            }
             if now - before > LENT {
                 break;
             }
@@ -550,7 +587,7 @@ impl Board {
             while self.seen(Ordering::Relaxed) == seen && !is_over() {
                 thread::sleep(NAP);
             }
-            return;
+            return since.elapsed();
         }
         loop {
             // Either who changes the gate sees this, or this thread the change. Each time anew: the one that woke it may have
@@ -564,6 +601,7 @@ impl Board {
         seat.is_asleep.store(false, Ordering::Relaxed);
         // The one that has woken this thread need not wake all others.
         self.wake();
+        since.elapsed()
     }
 
     /// Wakes those who sleep of the threads that the work is for.
