@@ -210,10 +210,10 @@ impl<E: Element> Network<E> {
         Ok(())
     }
 
-    /// Sets the number of floating-point operations from which a call uses more than the calling thread (by default two
-    /// million: below that, waking a thread costs more than it saves); with 0 every call uses all threads, also those that
-    /// have no core. [`set_threads`](Self::set_threads) goes back to the default. What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small
-    /// layers.
+    /// Sets the number of floating-point operations from which a call uses two threads, and half of which each further one must
+    /// have (by default two million: below that, waking a thread costs more than it saves); with 0 every call uses all
+    /// threads, also those that have no core. [`set_threads`](Self::set_threads) goes back to the default. What can't be shared
+    /// well is run by one thread whatever it costs: fewer than eight sequences through small layers.
     pub fn set_parallel_threshold(&mut self, operations: usize) {
         self.parallel.set_threshold(operations);
     }
