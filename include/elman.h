@@ -432,9 +432,9 @@ elman_status elman_set_threads(elman_network *network,
                                size_t threads);
 
 /**
- * Sets the number of floating-point operations from which a call uses more than the calling thread. The default is two
- * million: below that, waking a thread costs more than it saves; with 0 every call uses all threads, also those that have
- * no core. elman_set_threads() goes back to the default.
+ * Sets the number of floating-point operations from which a call uses two threads, and half of which each further one must
+ * have. The default is two million: below that, waking a thread costs more than it saves; with 0 every call uses all threads,
+ * also those that have no core. elman_set_threads() goes back to the default.
  * What can't be shared well is run by one thread whatever it costs: fewer than eight sequences through small layers.
  *
  * Errors: NULL.
