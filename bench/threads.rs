@@ -8,6 +8,7 @@ use std::time::Instant;
 use elman::Tier;
 
 use crate::job::Job;
+use crate::load::CALLS;
 use crate::shapes::{REFERENCE, Shape};
 use crate::yardstick::seconds;
 
@@ -39,7 +40,7 @@ const SHARDED: [&str; 5] = [
     "28x128x28x128",
     "50x128x64x256",
     "50x256x256x512",
-    "50x256x1024x1024",
+    "50x128x512x1024",
 ];
 
 /// Who runs the shards of a batch.
@@ -142,9 +143,8 @@ pub fn print(tier: Tier) -> elman::Result<()> {
         .collect();
     println!("| shape (TxBxIxH) | call | us | {} |", names.join(" | "));
     println!("|{}", " --- |".repeat(3 + counts.len()));
-    let calls: [(&str, fn(&mut Job)); 2] = [("forward", Job::forward), ("training", Job::training)];
     for shape in REFERENCE {
-        for (name, call) in calls {
+        for (name, call) in CALLS {
             let times = counts.iter().map(|&threads| {
                 let mut job = Job::new(shape, tier, threads)?;
                 Ok(seconds(|| call(&mut job)))
@@ -178,27 +178,29 @@ pub fn print(tier: Tier) -> elman::Result<()> {
         let mut sharded = Sharded::new(&shape, tier, cores)?;
         let mut best = [f64::INFINITY; WAYS.len()];
         let (mut sums, mut allocations) = ([0.0; WAYS.len()], [0; WAYS.len()]);
+        let first = seconds(|| sharded.run(Way::Alone));
+        let each = (0.02 / first).clamp(2.0, 20.0) as u32;
         let (start, mut calls) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < 3.0 || calls < 10 {
             for (index, (_, way)) in WAYS.into_iter().enumerate() {
                 // The threads of one way sleep before those of the next one are called.
                 std::thread::sleep(std::time::Duration::from_millis(1));
-                (0..3).for_each(|_| sharded.run(way));
+                sharded.run(way);
                 let before = ALLOCATIONS.load(Ordering::Relaxed);
                 let start = Instant::now();
-                (0..20).for_each(|_| sharded.run(way));
-                let time = start.elapsed().as_secs_f64() / 20.0;
+                (0..each).for_each(|_| sharded.run(way));
+                let time = start.elapsed().as_secs_f64();
                 allocations[index] += ALLOCATIONS.load(Ordering::Relaxed) - before;
-                best[index] = best[index].min(time);
+                best[index] = best[index].min(time / f64::from(each));
                 sums[index] += time;
             }
-            calls += 20;
+            calls += each;
         }
         let cells = (0..WAYS.len()).map(|index| {
             format!(
                 "{:.0}, {:.0}, {:.0}",
                 best[index] * 1e6,
-                sums[index] / f64::from(calls) * 20e6,
+                sums[index] / f64::from(calls) * 1e6,
                 1e3 * allocations[index] as f64 / f64::from(calls)
             )
         });
