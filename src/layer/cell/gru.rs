@@ -121,9 +121,9 @@ impl Gru {
                     pieces: vec![piece(x, 0, 0), piece(state, inputs, 1)],
                     // n of x, r, z, n of h.
                     starts: vec![
-                        start(bias + of(2)),
+                        start(bias.saturating_add(of(2))),
                         start(bias),
-                        start(bias + units),
+                        start(bias.saturating_add(units)),
                         start(q),
                     ],
                     reads: if zones || masks {
@@ -150,7 +150,7 @@ impl Gru {
                 Stage {
                     weights: 0,
                     pieces: vec![piece(vec![x, state])],
-                    starts: vec![start(bias), start(bias + units)],
+                    starts: vec![start(bias), start(bias.saturating_add(units))],
                     reads: vec![slot(STATE, time.before(), before)],
                     writes: vec![keep(0), keep(1), slot(SEQUENCE, RowOf::Sequence, scratch)],
                     fused: None,
@@ -158,7 +158,7 @@ impl Gru {
                 Stage {
                     weights: 1,
                     pieces: vec![piece(vec![x, reset])],
-                    starts: vec![start(bias + of(2))],
+                    starts: vec![start(bias.saturating_add(of(2)))],
                     reads: vec![h, stays, mask, keep(1)],
                     writes: ends,
                     fused: None,
