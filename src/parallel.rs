@@ -356,7 +356,9 @@ mod tests {
                         thread::sleep(time);
                     } else {
                         let end = Instant::now() + Duration::from_millis(1);
-                        while !is_helped.load(Ordering::SeqCst) && Instant::now() < end {}
+                        while !is_helped.load(Ordering::SeqCst) && Instant::now() < end {
+                            std::hint::spin_loop();
+                        }
                     }
                 });
             });

@@ -725,6 +725,13 @@ struct SlotRows<E> {
     stride: usize,
 }
 
+impl<E> SlotRows<E> {
+    const NONE: Self = Self {
+        first: std::ptr::null_mut(),
+        stride: 0,
+    };
+}
+
 /// The rows of what a stage reads and writes.
 #[derive(Clone, Copy, Debug)]
 struct Slots<'a, E> {
@@ -777,14 +784,13 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     fn all_rows<'b>(
         &self,
         slots: &[Slot],
-        to: &'b mut [MaybeUninit<SlotRows<E>>; MAX_SLOTS],
+        to: &'b mut [SlotRows<E>; MAX_SLOTS],
     ) -> &'b [SlotRows<E>] {
         let to = &mut to[..slots.len()];
         for (to, slot) in to.iter_mut().zip(slots) {
-            to.write(self.rows(slot));
+            *to = self.rows(slot);
         }
-        // SAFETY: as many have been written as there are.
-        unsafe { to.assume_init_ref() }
+        to
     }
 
     /// The rows of a slot.
@@ -944,7 +950,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         let most = SUM_BYTES / (sum_vectors::<E, S>() * size_of::<S::Vector>()) / S::TILE_ROWS;
         let groups = tiles.count.div_ceil(most);
         let mut memory = MaybeUninit::<[Line; SUM_BYTES / size_of::<Line>()]>::uninit();
-        let mut slots = [[MaybeUninit::uninit(); MAX_SLOTS]; 2];
+        let mut slots = [[SlotRows::NONE; MAX_SLOTS]; 2];
         let [reads, writes] = &mut slots;
         let slots = Slots {
             reads: self.all_rows(&self.stage.reads, reads),
@@ -998,7 +1004,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         }
         let weights = self.weights;
         let groups = weights.groups();
-        let mut slots = [[MaybeUninit::uninit(); MAX_SLOTS]; 2];
+        let mut slots = [[SlotRows::NONE; MAX_SLOTS]; 2];
         let [reads, writes] = &mut slots;
         let slots = Slots {
             reads: self.all_rows(&self.stage.reads, reads),
