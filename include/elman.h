@@ -440,7 +440,8 @@ elman_status elman_set_threads(elman_network *network,
  * Errors: NULL.
  * Threads: needs the network to itself. Since 0.1.
  */
-elman_status elman_set_parallel_threshold(elman_network *network, size_t operations);
+elman_status elman_set_parallel_threshold(elman_network *network,
+                                          size_t operations);
 
 /**
  * Sets where random numbers start: those of dropout, and those that layers draw their parameters from when they are added.
@@ -1162,13 +1163,13 @@ elman_status elman_predict(const elman_network *network,
  * --------------------------------------------------
  *
  * A session runs one sequence in steps or blocks of steps and keeps the state between the calls. The outputs are those of
- * the sequence as a whole, bit for bit.
+ * the sequence as a whole, bit for bit. One made with elman_session_create_many() runs several sequences side by side.
  *
- * elman_session_step(), _run(), _reset(), _get_state() and _set_state() are real-time safe: they allocate nothing, take no
- * lock and make no system call, from the first call on and on errors too.
+ * elman_session_step(), _run(), _reset(), _get_state(), _set_state() and those of single streams are real-time safe: they
+ * allocate nothing, take no lock and make no system call, from the first call on and on errors too.
  */
 
-/** A stream through a network. */
+/** A stream through a network, or several in lockstep. */
 typedef struct elman_session elman_session;
 
 /**
@@ -1186,6 +1187,21 @@ elman_status elman_session_create(const elman_network *network,
                                   elman_session **out);
 
 /**
+ * Starts several streams in lockstep: each call steps all of them, and reads the weights once for all. Each stream has the
+ * bits that it would have alone, and can be reset or go on from another state by itself. All else is as with
+ * elman_session_create().
+ *
+ *   streams     their number, at least 1
+ *   out         receives the session
+ *
+ * Errors: those of elman_session_create(); ZERO_SIZE, SIZE_OVERFLOW.
+ * Threads: any number on one network; sessions of one network may run on different threads. Since 0.1.
+ */
+elman_status elman_session_create_many(const elman_network *network,
+                                       size_t streams,
+                                       elman_session **out);
+
+/**
  * Frees a session; of NULL, does nothing.
  *
  * Threads: needs the session to itself. Since 0.1.
@@ -1193,7 +1209,7 @@ elman_status elman_session_create(const elman_network *network,
 void elman_session_destroy(elman_session *session);
 
 /**
- * Makes a second stream that goes on from the state that this one has now. It belongs to the caller, who gives it back with
+ * Makes a second session whose streams go on from the states that these have now. It belongs to the caller, who gives it back with
  * elman_session_destroy().
  *
  *   out         receives the session
@@ -1207,8 +1223,8 @@ elman_status elman_session_clone(const elman_session *session,
 /**
  * Runs one step. Real-time safe.
  *
- *   x           [input_size]
- *   y           receives the output of the last layer, [output_size]; must not overlap `x`
+ *   x           [streams][input_size]
+ *   y           receives the output of the last layer, [streams][output_size]; must not overlap `x`
  *
  * Errors: NULL, OVERLAP; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
@@ -1219,10 +1235,10 @@ elman_status elman_session_step(elman_session *session, const float *x, float *y
  * Runs some steps, with the bits of as many calls of elman_session_step() and in less time: layers run over up to 64 steps at
  * a time. Real-time safe.
  *
- *   x           [steps][input_size]
+ *   x           [steps][streams][input_size]
  *   steps       any number; with 0 the call does nothing, and reads neither `x` nor `y`
  *   y           receives the output of the last layer at each step, whatever elman_set_output() says,
- *               [steps][output_size]; where output_size is input_size it may be `x` itself, else it must not overlap `x`
+ *               [steps][streams][output_size]; where output_size is input_size it may be `x` itself, else it must not overlap `x`
  *
  * Errors: NULL, OVERLAP, SIZE_OVERFLOW; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
@@ -1241,10 +1257,20 @@ elman_status elman_session_run(elman_session *session,
 elman_status elman_session_reset(elman_session *session);
 
 /**
- * Copies the state. Real-time safe.
+ * Lets one stream start again from the network's own state. Real-time safe.
  *
- *   state       receives it, [count], in layer order
- *   count       elman_session_get_state_size()
+ *   stream      less than elman_session_get_streams()
+ *
+ * Errors: NULL, OUT_OF_RANGE.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_reset_stream(elman_session *session, size_t stream);
+
+/**
+ * Copies the states. Real-time safe.
+ *
+ *   state       receives them, [count]: stream after stream, each in layer order
+ *   count       elman_session_get_streams() times elman_session_get_state_size()
  *
  * Errors: NULL, LENGTH, SIZE_OVERFLOW.
  * Threads: any number on one session. Since 0.1.
@@ -1252,16 +1278,47 @@ elman_status elman_session_reset(elman_session *session);
 elman_status elman_session_get_state(const elman_session *session, float *state, size_t count);
 
 /**
- * Goes on from another state: of the same or another session, or what elman_predict() gave as `state_out`.
+ * Copies the state of one stream. Real-time safe.
+ *
+ *   stream      less than elman_session_get_streams()
+ *   state       receives it, [count], in layer order
+ *   count       elman_session_get_state_size()
+ *
+ * Errors: NULL, LENGTH, OUT_OF_RANGE, SIZE_OVERFLOW.
+ * Threads: any number on one session. Since 0.1.
+ */
+elman_status elman_session_get_stream_state(const elman_session *session, size_t stream, float *state, size_t count);
+
+/**
+ * Goes on from other states: of the same or another session, or what elman_predict() gave as `state_out`.
  * Real-time safe.
  *
- *   state       [count], in layer order
- *   count       elman_session_get_state_size()
+ *   state       [count]: stream after stream, each in layer order
+ *   count       elman_session_get_streams() times elman_session_get_state_size()
  *
  * Errors: NULL, LENGTH, SIZE_OVERFLOW; the state is then as it was.
  * Threads: needs the session to itself. Since 0.1.
  */
 elman_status elman_session_set_state(elman_session *session, const float *state, size_t count);
+
+/**
+ * Lets one stream go on from another state. Real-time safe.
+ *
+ *   stream      less than elman_session_get_streams()
+ *   state       [count], in layer order
+ *   count       elman_session_get_state_size()
+ *
+ * Errors: NULL, LENGTH, OUT_OF_RANGE, SIZE_OVERFLOW; the state is then as it was.
+ * Threads: needs the session to itself. Since 0.1.
+ */
+elman_status elman_session_set_stream_state(elman_session *session, size_t stream, const float *state, size_t count);
+
+/**
+ * Streams of a session; 0 for NULL.
+ *
+ * Threads: any number on one session. Since 0.1.
+ */
+size_t elman_session_get_streams(const elman_session *session);
 
 /**
  * Features of a step of the input; 0 for NULL.
@@ -1278,7 +1335,7 @@ size_t elman_session_get_input_size(const elman_session *session);
 size_t elman_session_get_output_size(const elman_session *session);
 
 /**
- * Elements of the state; 0 for NULL.
+ * Elements of the state of a stream; 0 for NULL.
  *
  * Threads: any number on one session. Since 0.1.
  */
@@ -1286,7 +1343,7 @@ size_t elman_session_get_state_size(const elman_session *session);
 
 /**
  * Bytes of memory that the session takes beside the parameters, which it shares with its network and with other sessions
- * until the network changes; 0 for NULL. For one step they have room in any case, and for up to 64 steps within 64 KiB.
+ * until the network changes; 0 for NULL. For one step there is room in any case, and for up to 64 steps within 64 KiB.
  *
  * Threads: any number on one session. Since 0.1.
  */

@@ -936,7 +936,7 @@ impl<E: Element> Run<'_, '_, E> {
             blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
             bytes: operations / 2 * size_of::<E>(),
         };
-        let (threads, _) = cost.sharing(steps.most_rows() as f64, crew.threads());
+        let (threads, _) = cost.sharing(steps.most_rows(), crew.threads());
         let crew = crew.at_most(threads);
         let recurrence = Recurrence {
             bands: self.bands,

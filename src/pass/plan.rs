@@ -4,7 +4,7 @@ use crate::Element;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::LayerSpec;
 use crate::model::{LayerSlot, Model};
-use crate::parallel::cost::{StepCost, WORTH};
+use crate::parallel::cost::{StepCost, worth};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Plan {
         }
         let costs = Costs::new(model, batch, threads);
         // Threads that share units wait for each other at every step: for that it must be worth something.
-        let worth = |cost: f64| costs.units < (1.0 - WORTH) * cost;
+        let is_worth = |cost: usize| costs.units < worth(cost);
         match costs.shards {
-            0 | 1 if worth(costs.alone) => Self::Units,
+            0 | 1 if is_worth(costs.alone) => Self::Units,
             0 | 1 => Self::Alone,
-            _ if worth(costs.sequences) => Self::Units,
+            _ if is_worth(costs.sequences) => Self::Units,
             shards => Self::Sequences(shards),
         }
     }
@@ -48,12 +48,12 @@ impl Plan {
 #[derive(Debug, Default)]
 struct Costs {
     /// Where one thread runs all sequences.
-    alone: f64,
+    alone: usize,
     /// Where each runs some, and in how many shards.
-    sequences: f64,
+    sequences: usize,
     shards: usize,
     /// Where they share the units.
-    units: f64,
+    units: usize,
 }
 
 impl Costs {
@@ -61,7 +61,7 @@ impl Costs {
         // Of sequences of one length; else a shard of long ones has fewer rows. Each step waits for the one before it, so a
         // shard of fewer would take as long.
         let shards = threads.min(batch / ROWS_AS_FAST_AS_ONE);
-        let (rows, rows_each) = (batch as f64, batch.div_ceil(shards.max(1)) as f64);
+        let (rows, rows_each) = (batch, batch.div_ceil(shards.max(1)));
         let mut costs = Self {
             shards,
             ..Self::default()
@@ -72,23 +72,32 @@ impl Costs {
             match step(model, index, place) {
                 Some(step) => {
                     has_loop = true;
-                    costs.alone += step.alone(rows);
-                    costs.sequences += step.alone(rows_each);
-                    costs.units += step.sharing(rows, threads).1;
+                    costs.add(
+                        step.alone(rows),
+                        step.alone(rows_each),
+                        step.sharing(rows, threads).1,
+                    );
                 }
                 None => {
                     // Threads share the columns of its products.
-                    let operations = 2.0 * multiplied(place) as f64;
-                    costs.alone += operations * rows;
-                    costs.sequences += operations * rows_each;
-                    costs.units += operations * rows / threads as f64;
+                    let each = |rows: usize| multiplied(place).saturating_mul(2 * rows);
+                    costs.add(each(rows), each(rows_each), each(rows) / threads);
                 }
             }
         }
         if !has_loop {
-            costs.units = f64::INFINITY;
+            costs.units = usize::MAX;
         }
         costs
+    }
+}
+
+impl Costs {
+    /// Adds those of a layer.
+    fn add(&mut self, alone: usize, sequences: usize, units: usize) {
+        self.alone = self.alone.saturating_add(alone);
+        self.sequences = self.sequences.saturating_add(sequences);
+        self.units = self.units.saturating_add(units);
     }
 }
 
@@ -105,10 +114,10 @@ fn step<E: Element>(model: &Model<E>, index: usize, place: &LayerSlot<E>) -> Opt
     let units = place.layer.shared_units()?;
     let blocks = model.weights[index].iter().map(|weights| weights.blocks());
     Some(StepCost {
-        operations: 2 * multiplied(place),
+        operations: multiplied(place).saturating_mul(2),
         units,
         blocks: blocks.max()?.max(1),
-        bytes: multiplied(place) * size_of::<E>(),
+        bytes: multiplied(place).saturating_mul(size_of::<E>()),
     })
 }
 
@@ -137,7 +146,7 @@ mod tests {
                 rows.map(|rows| (rows, step.units)).collect()
             }
             Plan::Units => {
-                let (threads, _) = step.sharing(batch as f64, threads);
+                let (threads, _) = step.sharing(batch, threads);
                 let width = model.weights[0][0].width();
                 let end = |part: usize| (step.blocks * part / threads * width).min(step.units);
                 let units = (0..threads).map(|part| end(part + 1) - end(part));
@@ -197,7 +206,7 @@ mod tests {
         ] {
             let network = network(inputs, units);
             for batch in sizes {
-                let mut least = f64::INFINITY;
+                let mut least = usize::MAX;
                 for threads in 1..=64 {
                     let costs = Costs::new(&**network.model(), batch, threads);
                     let cost = match Plan::new(&**network.model(), batch, threads) {
@@ -206,7 +215,7 @@ mod tests {
                         Plan::Units => costs.units,
                     };
                     assert!(
-                        cost <= 1.05 * least,
+                        cost <= least.saturating_add(least / 20),
                         "B {batch}, I {inputs}, H {units}, {threads} threads: {cost} after {least}"
                     );
                     least = least.min(cost);
