@@ -15,6 +15,7 @@ use crate::activation::Activation;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{
     Left, Line, MAX_SEGMENTS, Segment, Tile, TileEnd, TileRows, TileStart, load, most_vectors,
+    store,
 };
 use crate::simd::{Kernel, Math, Tier};
 
@@ -186,7 +187,7 @@ impl<E: Element> Kernel<E> for Columns<'_, E> {
         };
         if self.blocks.len() >= PACK_BLOCKS
             && self.rows > S::LOW_VECTORS.len()
-            && self.depth() >= PACK_DEPTH
+            && self.span() >= PACK_SPAN
             && self.a.iter().all(is_transposed)
         {
             token.vectorize(PackedRows(self));
@@ -229,6 +230,17 @@ impl<E: Element> Columns<'_, E> {
     /// Number of k.
     fn depth(&self) -> usize {
         self.a.iter().map(|segment| segment.depth).sum()
+    }
+
+    /// Bytes from the first k of the left operand to the last, about.
+    fn span(&self) -> usize {
+        let spans = self.a.iter().map(|segment| {
+            let stride = segment.depth_stride.unsigned_abs();
+            segment.depth.saturating_mul(stride)
+        });
+        spans
+            .fold(0, usize::saturating_add)
+            .saturating_mul(size_of::<E>())
     }
 
     /// Calls `run` with the first column of each panel, or of several that low tiles meet together, and the number of
@@ -299,8 +311,9 @@ const PANEL_BYTES: usize = 16 << 10;
 /// Panels from which it is worth to copy.
 const PACK_BLOCKS: usize = 4;
 
-/// Number of k from which it is: below, the cache lines of the rows of a tile stay in a first-level cache.
-const PACK_DEPTH: usize = 128;
+/// Bytes from the first k to the last from which it is: below, the rows of `A` stay in a second-level cache, and at H 128 to
+/// copy them cost a tenth of the product.
+const PACK_SPAN: usize = 768 << 10;
 
 /// [`Columns`] with a left operand that is transposed, and copied.
 struct PackedRows<'a, E: Element>(Columns<'a, E>);
@@ -384,31 +397,35 @@ impl<E: Element> Columns<'_, E> {
         k: &Range<usize>,
         (copy, stride): (*mut E, usize),
     ) {
-        let (mut before, mut done) = (0, 0);
-        for segment in self.a {
-            let own = k.start.max(before)..k.end.min(before + segment.depth);
-            for index in own.clone() {
-                let from = segment.left(first).data;
-                let from = from.wrapping_offset((index - before) as isize * segment.depth_stride);
-                let mut row = 0;
-                for (tile, rows) in heights.clone().enumerate() {
-                    let to = copy.wrapping_add(tile * stride + done * rows);
-                    for start in (0..rows).step_by(S::LANES) {
-                        let count = self.rows - first - row - start;
-                        // SAFETY: as many elements of the product's rows follow each other in the segment, since its row
-                        // stride is 1. What a vector has beyond the tile's rows is overwritten by the next k, or lies in the
-                        // room behind the tile.
-                        unsafe {
-                            let from = from.add(row + start);
-                            let vector = load::<E, S>(token, from, count.min(S::LANES));
-                            token.store(vector, to.add(start));
-                        }
+        let mut row = first;
+        for (tile, rows) in heights.enumerate() {
+            let mut to = copy.wrapping_add(tile * stride);
+            let mut before = 0;
+            for segment in self.a {
+                let own = k.start.max(before)..k.end.min(before + segment.depth);
+                let skipped = own.start.wrapping_sub(before) as isize;
+                let mut from = segment.left(row).data;
+                from = from.wrapping_offset(skipped.wrapping_mul(segment.depth_stride));
+                before += segment.depth;
+                for start in (0..rows).step_by(S::LANES) {
+                    // Elements of the product's rows that follow each other, as the segment's row stride is 1.
+                    let count = (self.rows - row - start).min(S::LANES);
+                    let (mut from, mut to) = (from.wrapping_add(start), to.wrapping_add(start));
+                    // What the first vector has beyond the tile's rows is overwritten by the next k, or lies behind the tile.
+                    let kept = match start {
+                        0 => S::LANES,
+                        _ => (rows - start).min(S::LANES),
+                    };
+                    for _ in own.clone() {
+                        // SAFETY: there are as many elements, and as much room.
+                        unsafe { store(token, load::<E, S>(token, from, count), to, kept) };
+                        from = from.wrapping_offset(segment.depth_stride);
+                        to = to.wrapping_add(rows);
                     }
-                    row += rows;
                 }
-                done += 1;
+                to = to.wrapping_add(own.len() * rows);
             }
-            before += segment.depth;
+            row += rows;
         }
     }
 }

@@ -5,7 +5,6 @@
 //! one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit for bit.
 
 use std::array::from_fn;
-use std::hint::black_box;
 
 use crate::Element;
 use crate::activation::Activation;
@@ -318,8 +317,7 @@ unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
         let stride = segment.row_stride;
         let mut rows = [segment.data; GROUPS];
         for (group, row) in rows.iter_mut().enumerate().skip(1) {
-            // Kept from the compiler that this is the pointer before and three strides.
-            *row = black_box(row.wrapping_add(group * GROUP * stride));
+            *row = apart(row.wrapping_add(group * GROUP * stride));
         }
         for _ in 0..segment.depth {
             // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
@@ -361,6 +359,21 @@ unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
 /// three rows need no arithmetic. From a single pointer, the compiler makes each address of the one before: a chain of as
 /// many additions as rows for each k, which takes as long as the multiply-adds.
 const GROUP: usize = 3;
+
+/// The same pointer, of which the compiler does not know that it is so many strides behind another one.
+#[inline(always)]
+fn apart<E>(mut pointer: *const E) -> *const E {
+    #[cfg(not(miri))]
+    // SAFETY: no instruction is executed.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(miri)]
+    {
+        pointer = std::hint::black_box(pointer);
+    }
+    pointer
+}
 
 /// Pointers for the most rows of a tile.
 const GROUPS: usize = 4;

@@ -25,19 +25,19 @@ struct Part<E> {
 
 impl<E: Element> Part<E> {
     fn new(numbers: &mut Numbers, rows: usize) -> Self {
+        let (depth, gap) = (numbers.pick(&DEPTHS), numbers.pick(&[0, 1, 5]));
         let kind = numbers.below(3);
-        Self::of_kind(numbers, rows, &DEPTHS, kind)
+        Self::of_kind(numbers, rows, depth, gap, kind)
     }
 
-    /// One of which the elements of a k lie side by side.
-    fn with_depth(numbers: &mut Numbers, rows: usize, depths: &[usize]) -> Self {
-        let kind = 1 + numbers.below(2);
-        Self::of_kind(numbers, rows, depths, kind)
+    /// One of which the elements of a k lie side by side, and the next k is far.
+    fn transposed(numbers: &mut Numbers, rows: usize) -> Self {
+        let depth = numbers.pick(&[1, 64, 128, 131, 300, 600]);
+        let (gap, kind) = (numbers.pick(&[5, 2100]), 1 + numbers.below(2));
+        Self::of_kind(numbers, rows, depth, gap, kind)
     }
 
-    fn of_kind(numbers: &mut Numbers, rows: usize, depths: &[usize], kind: usize) -> Self {
-        let depth = numbers.pick(depths);
-        let gap = numbers.pick(&[0, 1, 5]);
+    fn of_kind(numbers: &mut Numbers, rows: usize, depth: usize, gap: usize, kind: usize) -> Self {
         let first = numbers.pick(&[0, 3]);
         if rows == 0 || depth == 0 {
             return Self {
@@ -192,10 +192,9 @@ fn products_with_long_columns_equal_the_scalar_loop() {
         for round in 0..if cfg!(miri) { 1 } else { 24 } {
             let rows = numbers.pick(&[4, 5, 6, 11, 12, 13, 40, 61, 75]);
             let columns = 3 * width + 1 + numbers.below(2 * width);
-            let depths: &[usize] = &[1, 64, 128, 131, 300, 600];
             numbers.wild = round % 2 == 1;
             let parts = 1 + numbers.below(3);
-            let parts = (0..parts).map(|_| Part::with_depth(&mut numbers, rows, depths));
+            let parts = (0..parts).map(|_| Part::transposed(&mut numbers, rows));
             let parts: Vec<_> = parts.collect();
             in_engine_mode(|| product_of::<E>(tier, &mut numbers, parts, rows, columns));
         }
