@@ -146,7 +146,7 @@ impl Lstm {
             let ends = Vec::from_iter(masks.then_some(slot(STATE, RowOf::This, masked_h)));
             let start = |gate: usize| {
                 if options.bias {
-                    Start::Parameters(bias + of(gate))
+                    Start::Parameters(bias.saturating_add(of(gate)))
                 } else {
                     Start::Zero
                 }
