@@ -362,6 +362,10 @@ const GROUP: usize = 3;
 
 /// The same pointer, of which the compiler does not know that it is so many strides behind another one.
 #[inline(always)]
+#[expect(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "nothing is read through it there"
+)]
 fn apart<E>(mut pointer: *const E) -> *const E {
     #[cfg(not(miri))]
     // SAFETY: no instruction is executed.

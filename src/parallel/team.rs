@@ -293,13 +293,10 @@ impl Team {
         phases: usize,
         run: &(dyn Fn(usize, usize) + Sync),
     ) {
-        match Flag::set(&self.is_busy) {
-            Some(busy)
-                if self.has_help(threads) && (2..=self.board.lanes.len()).contains(&pieces) =>
-            {
-                self.publish(busy, threads, pieces, phases, run);
-            }
-            _ => {
+        let fits = (2..=self.board.lanes.len()).contains(&pieces);
+        match self.begin(fits, threads) {
+            Some(busy) => self.publish(busy, threads, pieces, phases, run),
+            None => {
                 for phase in 0..phases {
                     (0..pieces).for_each(|piece| run(phase, piece));
                 }
@@ -360,6 +357,13 @@ impl Team {
         }
     }
 
+    /// The right to publish work, where it can be and so many threads help. None leaves it to work within this one.
+    fn begin(&self, can_be: bool, threads: usize) -> Option<Flag<'_>> {
+        (can_be && self.has_help(threads))
+            .then(|| Flag::set(&self.is_busy))
+            .flatten()
+    }
+
     /// Whether so many threads help the caller, who is one of them.
     fn has_help(&self, threads: usize) -> bool {
         let until = self.alone_until.load(Ordering::Relaxed);
@@ -384,9 +388,8 @@ impl Team {
         }
         let parts = task.size();
         let pieces = parts.min(self.board.lanes.len());
-        let busy = match Flag::set(&self.is_busy) {
-            Some(busy) if self.has_help(threads) && pieces > 1 => busy,
-            _ => return run_each(task, run),
+        let Some(busy) = self.begin(pieces > 1, threads) else {
+            return run_each(task, run);
         };
         let part = |piece: usize| self.board.lanes[piece].0.part.get().cast::<T>();
         let mut rest = task;
