@@ -277,6 +277,22 @@ mod tests {
         });
     }
 
+    /// As where one thread runs all sequences, and all of them share the units of each step.
+    #[test]
+    fn work_within_a_fork_of_one_part_has_all_threads() {
+        each_crew(|crew| {
+            let begun = Mutex::new(std::collections::HashSet::new());
+            crew.fork(Parts(0..1), &|_| {
+                crew.phases(1, crew.threads(), &|_, _| {
+                    begun.lock().unwrap().insert(thread::current().id());
+                    wait_until("a thread has got no piece", || {
+                        begun.lock().unwrap().len() >= crew.threads()
+                    });
+                });
+            });
+        });
+    }
+
     #[test]
     fn each_piece_of_a_phase_is_run_once_and_sees_what_the_phase_before_wrote() {
         each_crew(|crew| {

@@ -1,31 +1,16 @@
 //! Frozen layers: training leaves them as they are, bit for bit, and the others learn as if nothing had happened.
 
+mod common;
+
 use std::ops::ControlFlow;
 
+use common::training::RULES;
 use elman::dataset::{Dataset, Targets};
 use elman::gradient_check::check_gradients;
 use elman::loss::Loss;
 use elman::optimizer::{Optimizer, Rule};
 use elman::train::{FitOptions, Progress, fit};
 use elman::{Activation, Batch, Network, Output};
-
-const RULES: [Rule; 7] = [
-    Rule::Sgd {
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 0.1,
-    },
-    Rule::ADAGRAD,
-    Rule::RmsProp {
-        alpha: 0.9,
-        epsilon: 1e-8,
-        momentum: 0.5,
-    },
-    Rule::ADAM,
-    Rule::ADAMW,
-    Rule::RPROP,
-    Rule::RPROP_UNBOUNDED,
-];
 
 const LENGTHS: [usize; 3] = [5, 2, 4];
 

@@ -107,7 +107,7 @@ pub unsafe extern "C" fn elman_session_clone(
 ///   x           [streams][input_size]
 ///   y           receives the output of the last layer, [streams][output_size]; must not overlap `x`
 ///
-/// Errors: NULL, OVERLAP; the state is then as it was.
+/// Errors: NULL, OVERLAP; OUT_OF_RANGE for an index that an embedding has no class for; the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
 ///
 /// # Safety
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn elman_session_step(
 ///   y           receives the output of the last layer at each step, whatever elman_set_output() says,
 ///               [steps][streams][output_size]; where output_size is input_size it may be `x` itself, else it must not overlap `x`
 ///
-/// Errors: NULL, OVERLAP, SIZE_OVERFLOW; the state is then as it was.
+/// Errors: NULL, OVERLAP, SIZE_OVERFLOW; OUT_OF_RANGE as with elman_session_step(); the state is then as it was.
 /// Threads: needs the session to itself. Since 0.1.
 ///
 /// # Safety
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn elman_session_run(
     })
 }
 
-/// Starts again from the network's own state, as a new session does. Real-time safe.
+/// Lets all streams start again from the network's own state, as those of a new session do. Real-time safe.
 ///
 /// Errors: NULL.
 /// Threads: needs the session to itself. Since 0.1.

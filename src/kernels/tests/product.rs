@@ -188,7 +188,7 @@ fn products_equal_the_scalar_loop() {
 fn products_with_long_columns_equal_the_scalar_loop() {
     fn products<E: Scalar>(tier: Tier) {
         let mut numbers = Numbers::new(5);
-        let width = 2 * tier.run((Lanes, E::ZERO));
+        let width = panel_width::<E>(tier);
         for round in 0..if cfg!(miri) { 1 } else { 24 } {
             let rows = numbers.pick(&[4, 5, 6, 11, 12, 13, 40, 61, 75]);
             let columns = 3 * width + 1 + numbers.below(2 * width);
