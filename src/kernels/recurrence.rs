@@ -965,23 +965,12 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             let mut row = 0;
             for group in 0..groups {
                 let some = tiles.count * group / groups..tiles.count * (group + 1) / groups;
+                let heights = some.map(|tile| tiles.rows(tile));
+                let rows = heights.clone().sum();
                 // SAFETY: the rows are the step's and the units the block's; there is room for as many tiles.
                 unsafe {
-                    let rows = self.start(
-                        token,
-                        sums,
-                        slots.reads,
-                        block,
-                        row,
-                        some.clone().map(|tile| tiles.rows(tile)).sum(),
-                    );
-                    self.multiply(
-                        token,
-                        sums,
-                        block,
-                        row,
-                        some.clone().map(|tile| tiles.rows(tile)),
-                    );
+                    self.start(token, sums, slots.reads, block, row, rows);
+                    self.multiply(token, sums, block, row, heights);
                     self.finish(token, sums, slots, (number, block), row..row + rows);
                     row += rows;
                 }
@@ -1065,7 +1054,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         }
     }
 
-    /// Starts the sums of some rows, from `first` on. Returns their number.
+    /// Starts the sums of some rows, from `first` on.
     ///
     /// # Safety
     /// - As for [`Self::run`]; there must be room for the rows.
@@ -1078,7 +1067,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         block: usize,
         first: usize,
         rows: usize,
-    ) -> usize {
+    ) {
         let weights = self.weights;
         let vectors = weights.vectors(block);
         let row_stride = sum_vectors::<E, S>() * S::LANES;
@@ -1113,7 +1102,6 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 }
             }
         }
-        rows
     }
 
     /// Adds the products of all pieces to the sums of some rows, from `first` on, in tiles of so many rows.
