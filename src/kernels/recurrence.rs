@@ -17,12 +17,13 @@ use std::ops::{Deref, Range};
 
 use crate::Element;
 use crate::activation::Activation;
+use crate::kernels::activate::activate;
 use crate::kernels::pack::{Packed, PackedShape};
 use crate::kernels::tile::{
     Left, Line, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store,
 };
 use crate::layout::Layout;
-use crate::simd::{Kernel, Math, Tier};
+use crate::simd::{Kernel, Math, Tier, prefetch};
 
 /// Most sums of a unit in a stage.
 pub const MAX_SUMS: usize = 4;
@@ -35,6 +36,22 @@ const MAX_INPUTS: usize = 3;
 
 /// What a cell makes of the sums of a vector of units.
 pub trait Units<E: Element>: Sync {
+    /// The form of it that most networks have, which is compiled by itself; or the same.
+    type Usual: Units<E>;
+
+    /// That form, where it has it.
+    #[inline(always)]
+    fn usual(&self) -> Option<Self::Usual> {
+        None
+    }
+
+    /// The activation functions of a stage's sums, whose values the cell takes. Applied to many rows one after the other, none of
+    /// them waits for what the cell makes of another.
+    #[inline(always)]
+    fn activations(&self, _stage: usize) -> [Activation; MAX_SUMS] {
+        [Activation::Linear; MAX_SUMS]
+    }
+
     /// Takes the sums of a stage for a vector of units of one row, and reads and writes slots of the stage. Must be
     /// `#[inline(always)]`, like everything it calls.
     fn apply<S: Math<E>>(
@@ -51,6 +68,8 @@ pub trait Units<E: Element>: Sync {
 pub struct StoreSums;
 
 impl<E: Element> Units<E> for StoreSums {
+    type Usual = Self;
+
     #[inline(always)]
     fn apply<S: Math<E>>(
         &self,
@@ -59,7 +78,7 @@ impl<E: Element> Units<E> for StoreSums {
         sums: [S::Vector; MAX_SUMS],
         unit: &Unit<'_, E, S>,
     ) {
-        for (index, &sum) in sums.iter().enumerate().take(unit.slots.writes.len()) {
+        for (index, &sum) in sums.iter().enumerate().take(unit.writes.len()) {
             unit.write(index, sum);
         }
     }
@@ -739,6 +758,30 @@ struct Slots<'a, E> {
     writes: &'a [SlotRows<E>],
 }
 
+/// Rows ahead of the one that a cell works at, of which it asks for what it will read and write. What training keeps comes from
+/// the last cache, in steps that are too large for a core's own prefetchers.
+const ROWS_AHEAD: usize = 4;
+
+impl<E> Slots<'_, E> {
+    /// Stores where the slots' elements of a row are, from a unit on.
+    #[inline(always)]
+    fn point(&self, row: usize, unit: usize, reads: &mut [*mut E], writes: &mut [*mut E]) {
+        for (slots, to) in [(self.reads, reads), (self.writes, writes)] {
+            for (slot, to) in slots.iter().zip(to) {
+                *to = slot.first.wrapping_add(row * slot.stride + unit);
+            }
+        }
+    }
+
+    /// Asks for the line of each slot that has a row, from a unit on.
+    #[inline(always)]
+    fn fetch(&self, row: usize, unit: usize) {
+        for slot in self.reads.iter().chain(self.writes) {
+            prefetch(slot.first.wrapping_add(row * slot.stride + unit));
+        }
+    }
+}
+
 /// A stage for some rows of a step.
 pub(super) struct Sweep<'a, E: Element, U> {
     stage: &'a Stage,
@@ -961,6 +1004,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             vectors: sum_vectors::<E, S>(),
             lanes: S::LANES,
         };
+        let usual = self.units.usual();
         for block in blocks {
             let mut row = 0;
             for group in 0..groups {
@@ -971,7 +1015,26 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 unsafe {
                     self.start(token, sums, slots.reads, block, row, rows);
                     self.multiply(token, sums, block, row, heights);
-                    self.finish(token, sums, slots, (number, block), row..row + rows);
+                    match &usual {
+                        Some(usual) => {
+                            self.finish(
+                                token,
+                                usual,
+                                sums,
+                                slots,
+                                (number, block),
+                                row..row + rows,
+                            );
+                        }
+                        None => self.finish(
+                            token,
+                            self.units,
+                            sums,
+                            slots,
+                            (number, block),
+                            row..row + rows,
+                        ),
+                    }
                     row += rows;
                 }
             }
@@ -999,6 +1062,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             reads: self.all_rows(&self.stage.reads, reads),
             writes: self.all_rows(&self.stage.writes, writes),
         };
+        let usual = self.units.usual();
         for block in blocks {
             let first = block * weights.width();
             let vectors = weights.vectors(block);
@@ -1036,21 +1100,53 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     tile.run(token, 1, groups * vectors);
                 }
             }
-            for vector in 0..vectors {
-                let mut values = [token.splat(E::ZERO); MAX_SUMS];
-                for (sum, value) in values.iter_mut().enumerate() {
-                    // What is behind the last sum is not looked at.
-                    *value = sums[(sum * vectors + vector) % ROW_VECTORS];
-                }
-                let unit = Unit {
-                    token,
-                    slots,
-                    row: 0,
-                    unit: first + vector * S::LANES,
-                    count: count(vector),
-                };
-                self.units.apply(token, number, values, &unit);
+            match &usual {
+                Some(usual) => self.finish_row(token, usual, &mut sums, slots, (number, block)),
+                None => self.finish_row(token, self.units, &mut sums, slots, (number, block)),
             }
+        }
+    }
+
+    /// [`Self::finish`] for one row, whose sums are these.
+    #[inline(always)]
+    fn finish_row<S: Math<E>>(
+        &self,
+        token: S,
+        units: &impl Units<E>,
+        sums: &mut [S::Vector; ROW_VECTORS],
+        slots: Slots<'_, E>,
+        (number, block): (usize, usize),
+    ) {
+        let weights = self.weights;
+        let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
+        let activations = units.activations(number);
+        for (sums, activation) in sums[..count * vectors].chunks_mut(vectors).zip(activations) {
+            for sum in sums {
+                *sum = activate(token, activation, *sum);
+            }
+        }
+        let first = block * weights.width();
+        let mut pointers = [[std::ptr::null_mut(); MAX_SLOTS]; 2];
+        let [reads, writes] = &mut pointers;
+        let reads = &mut reads[..slots.reads.len()];
+        let writes = &mut writes[..slots.writes.len()];
+        slots.point(0, first, reads, writes);
+        for vector in 0..vectors {
+            let mut values = [token.splat(E::ZERO); MAX_SUMS];
+            for (sum, value) in values.iter_mut().enumerate() {
+                // What is behind the last sum is not looked at.
+                *value = sums[(sum * vectors + vector) % ROW_VECTORS];
+            }
+            let unit = vector * S::LANES;
+            let unit = Unit {
+                token,
+                reads,
+                writes,
+                unit,
+                parameter: first + unit,
+                count: (weights.units() - first - unit).min(S::LANES),
+            };
+            units.apply(token, number, values, &unit);
         }
     }
 
@@ -1160,6 +1256,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     unsafe fn finish<S: Math<E>>(
         &self,
         token: S,
+        units: &impl Units<E>,
         sums: Sums<E>,
         slots: Slots<'_, E>,
         (number, block): (usize, usize),
@@ -1167,22 +1264,48 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     ) {
         let weights = self.weights;
         let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
+        let activations = units.activations(number).into_iter().take(count);
+        for (sum, activation) in activations.enumerate() {
+            let (first, rows) = (sum * vectors, rows.len());
+            // Each of the usual ones has a loop of its own.
+            // SAFETY: `start` has stored the sums of all rows and vectors.
+            unsafe {
+                match activation {
+                    Activation::Linear => {}
+                    Activation::Sigmoid => {
+                        sums.activate(token, Activation::Sigmoid, rows, first, vectors);
+                    }
+                    Activation::Tanh => {
+                        sums.activate(token, Activation::Tanh, rows, first, vectors);
+                    }
+                    other => sums.activate(token, other, rows, first, vectors),
+                }
+            }
+        }
+        let first = block * weights.width();
+        let mut pointers = [[std::ptr::null_mut(); MAX_SLOTS]; 2];
+        let [reads, writes] = &mut pointers;
+        let reads = &mut reads[..slots.reads.len()];
+        let writes = &mut writes[..slots.writes.len()];
         for (index, row) in rows.enumerate() {
+            slots.point(row, first, reads, writes);
+            slots.fetch(row + ROWS_AHEAD, first);
             for vector in 0..vectors {
                 let mut values = [token.splat(E::ZERO); MAX_SUMS];
                 for (sum, value) in values.iter_mut().enumerate().take(count) {
-                    // SAFETY: `start` has stored the sums of all rows and vectors.
+                    // SAFETY: as above.
                     *value = unsafe { token.load(sums.at(index, sum * vectors + vector)) };
                 }
-                let unit = block * weights.width() + vector * S::LANES;
+                let unit = vector * S::LANES;
                 let unit = Unit {
                     token,
-                    slots,
-                    row,
+                    reads,
+                    writes,
                     unit,
-                    count: (weights.units() - unit).min(S::LANES),
+                    parameter: first + unit,
+                    count: (weights.units() - first - unit).min(S::LANES),
                 };
-                self.units.apply(token, number, values, &unit);
+                units.apply(token, number, values, &unit);
             }
         }
     }
@@ -1203,15 +1326,44 @@ impl<E> Sums<E> {
         self.first
             .wrapping_add((row * self.vectors + vector) * self.lanes)
     }
+
+    /// Applies an activation function to some vectors of each row, from `first` on.
+    ///
+    /// # Safety
+    /// - There must be as many rows, and vectors of each.
+    #[inline(always)]
+    unsafe fn activate<S: Math<E>>(
+        &self,
+        token: S,
+        activation: Activation,
+        rows: usize,
+        first: usize,
+        vectors: usize,
+    ) where
+        E: Element,
+    {
+        // The longer loop inside: its constants stay in registers.
+        for vector in first..first + vectors {
+            for row in 0..rows {
+                let at = self.at(row, vector);
+                // SAFETY: the caller allows these vectors.
+                unsafe { token.store(activate(token, activation, token.load(at)), at) };
+            }
+        }
+    }
 }
 
 /// A vector of units of one row, as a cell sees it: what its stage reads and writes there.
 #[derive(Debug)]
 pub struct Unit<'a, E, S> {
     token: S,
-    slots: Slots<'a, E>,
-    row: usize,
+    /// The row of each slot, from the block's first unit on.
+    reads: &'a [*mut E],
+    writes: &'a [*mut E],
+    /// The first unit, counted from the block's first one.
     unit: usize,
+    /// The same, counted from the very first one.
+    parameter: usize,
     count: usize,
 }
 
@@ -1222,16 +1374,9 @@ impl<E: Element, S: Math<E>> Unit<'_, E, S> {
     /// Where the stage reads no such slot.
     #[inline(always)]
     pub fn read(&self, index: usize) -> S::Vector {
-        let SlotRows { first, stride } = self.slots.reads[index];
         // SAFETY: a `Unit` is only made for rows and units that the slots have (see `Recurrence::check`), by the thread whose
         // they are.
-        unsafe {
-            load(
-                self.token,
-                first.add(self.row * stride + self.unit),
-                self.count,
-            )
-        }
+        unsafe { load(self.token, self.reads[index].add(self.unit), self.count) }
     }
 
     /// Stores `value` in a slot that the stage writes.
@@ -1240,10 +1385,9 @@ impl<E: Element, S: Math<E>> Unit<'_, E, S> {
     /// Where the stage writes no such slot.
     #[inline(always)]
     pub fn write(&self, index: usize, value: S::Vector) {
-        let SlotRows { first, stride } = self.slots.writes[index];
         // SAFETY: as in `read`.
         unsafe {
-            let to = first.add(self.row * stride + self.unit);
+            let to = self.writes[index].add(self.unit);
             store(self.token, value, to, self.count);
         }
     }
@@ -1254,7 +1398,7 @@ impl<E: Element, S: Math<E>> Unit<'_, E, S> {
     /// Where it is shorter than there are units.
     #[inline(always)]
     pub fn parameter(&self, row: &[E]) -> S::Vector {
-        let values = &row[self.unit..self.unit + self.count];
+        let values = &row[self.parameter..self.parameter + self.count];
         // SAFETY: there are as many elements.
         unsafe { load(self.token, values.as_ptr(), values.len()) }
     }

@@ -386,6 +386,12 @@ struct Clipped<E> {
 }
 
 impl<E: Element> Clipped<E> {
+    /// The sum as it is.
+    const NONE: Self = Self {
+        activation: Activation::Linear,
+        limit: None,
+    };
+
     fn new(activation: Activation, limit: f64) -> Self {
         Self {
             activation,
@@ -455,8 +461,18 @@ impl<E: Element> Zoneout<E> {
     }
 }
 
-/// What a gated cell makes of sums, for any options.
-trait Step<E: Element> {
+/// What a gated cell makes of sums, in one direction of time.
+pub trait Gated<E: Element>: Copy + Debug + Sync {
+    /// Whether it is PyTorch's cell.
+    fn is_usual(&self) -> bool;
+
+    /// PyTorch's cell: the same with constants where options are, so that it can be compiled by itself.
+    #[must_use]
+    fn usual(self) -> Self;
+
+    /// What [`Units::activations`] are of PyTorch's cell, whose sums then arrive as their values.
+    fn activations(&self, stage: usize) -> [Activation; MAX_SUMS];
+
     /// As [`Units::apply`].
     fn step<S: Math<E>>(
         &self,
@@ -467,36 +483,73 @@ trait Step<E: Element> {
     );
 }
 
-/// The step of a cell with options: one function for all of them, as there are many.
-#[inline(always)]
-fn out_of_line<E: Element, S: Math<E>>(
-    cell: &impl Step<E>,
-    token: S,
-    stage: usize,
-    sums: &[S::Vector; MAX_SUMS],
-    unit: &Unit<'_, E, S>,
-) {
-    struct OutOfLine<'a, 'b, E: Element, T: Math<E>, C> {
-        cell: &'a C,
-        token: T,
-        stage: usize,
-        sums: &'a [T::Vector; MAX_SUMS],
-        unit: &'a Unit<'b, E, T>,
-    }
-    impl<E: Element, T: Math<E>, C: Step<E>> Kernel<E> for OutOfLine<'_, '_, E, T, C> {
-        type Output = ();
+/// A gated cell with any options.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyOptions<C>(C);
 
-        #[inline(always)]
-        fn run<S: Math<E>>(self, _: S) {
-            self.cell
-                .step(self.token, self.stage, *self.sums, self.unit);
-        }
+/// A gated cell that is PyTorch's.
+#[derive(Clone, Copy, Debug)]
+pub struct Usual<C>(C);
+
+impl<E: Element, C: Gated<E>> Units<E> for Usual<C> {
+    type Usual = Self;
+
+    #[inline(always)]
+    fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {
+        self.0.activations(stage)
     }
-    token.vectorize(OutOfLine {
-        cell,
-        token,
-        stage,
-        sums,
-        unit,
-    });
+
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        self.0.usual().step(token, stage, sums, unit);
+    }
+}
+
+impl<E: Element, C: Gated<E>> Units<E> for AnyOptions<C> {
+    type Usual = Usual<C>;
+
+    #[inline(always)]
+    fn usual(&self) -> Option<Usual<C>> {
+        self.0.is_usual().then_some(Usual(self.0))
+    }
+
+    /// One function for all options, as there are many.
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        struct OutOfLine<'a, 'b, E: Element, T: Math<E>, C> {
+            cell: &'a C,
+            token: T,
+            stage: usize,
+            sums: &'a [T::Vector; MAX_SUMS],
+            unit: &'a Unit<'b, E, T>,
+        }
+        impl<E: Element, T: Math<E>, C: Gated<E>> Kernel<E> for OutOfLine<'_, '_, E, T, C> {
+            type Output = ();
+
+            #[inline(always)]
+            fn run<S: Math<E>>(self, _: S) {
+                self.cell
+                    .step(self.token, self.stage, *self.sums, self.unit);
+            }
+        }
+        token.vectorize(OutOfLine {
+            cell: &self.0,
+            token,
+            stage,
+            sums: &sums,
+            unit,
+        });
+    }
 }

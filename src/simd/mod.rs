@@ -193,6 +193,24 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
     }
 }
 
+/// Asks for the line of memory that holds an element. It need not be there: no instruction fails, and nothing is read.
+#[inline(always)]
+pub fn prefetch<E>(element: *const E) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: every x86-64 has the instruction, which takes any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(element.cast());
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: the instruction takes any address.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) element, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = element;
+}
+
 /// What the elementary functions of `f32` need besides arithmetic: the bits.
 pub trait SimdMath: Simd<f32> {
     /// A vector of 32-bit integers with as many lanes.

@@ -103,12 +103,48 @@ fn with_recurrence<E: Element, U: Units<E>>(
 
 /// Makes of all sums of a unit and of all that it reads, one after the other, what it writes: each another mixture, by an
 /// activation function that keeps it small.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Mix<E> {
     /// For each stage how many sums, reads and writes.
     stages: Vec<[usize; 3]>,
     /// What meets single units, as long as any stage has units.
     parameters: Vec<E>,
+    /// What is made of the sums before, if it is to have a usual form.
+    activations: Option<[Activation; MAX_SUMS]>,
+}
+
+/// The usual form of a mixture.
+#[derive(Debug)]
+struct UsualMix<E>(Mix<E>);
+
+impl<E: Element> Units<E> for UsualMix<E> {
+    type Usual = Self;
+
+    #[inline(always)]
+    fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {
+        self.0.activations(stage).unwrap()
+    }
+
+    #[inline(always)]
+    fn apply<S: Math<E>>(
+        &self,
+        token: S,
+        stage: usize,
+        sums: [S::Vector; MAX_SUMS],
+        unit: &Unit<'_, E, S>,
+    ) {
+        self.0.apply(token, stage, sums, unit);
+    }
+}
+
+impl<E> Mix<E> {
+    /// Those of a stage.
+    #[inline(always)]
+    fn activations(&self, stage: usize) -> Option<[Activation; MAX_SUMS]> {
+        let mut activations = self.activations?;
+        activations.rotate_left(stage);
+        Some(activations)
+    }
 }
 
 /// What the `index`-th ingredient of the `write`-th mixture is multiplied by.
@@ -117,6 +153,12 @@ fn weight<E: Element>(stage: usize, write: usize, index: usize) -> E {
 }
 
 impl<E: Element> Units<E> for Mix<E> {
+    type Usual = UsualMix<E>;
+
+    fn usual(&self) -> Option<UsualMix<E>> {
+        self.activations.map(|_| UsualMix(self.clone()))
+    }
+
     #[inline(always)]
     fn apply<S: Math<E>>(
         &self,
@@ -331,6 +373,13 @@ fn scalar_unit<E: Scalar>(
             }
             (None, None) => sums[write],
             (None, Some(mix)) => {
+                let mut sums = sums.clone();
+                for (sum, activation) in sums
+                    .iter_mut()
+                    .zip(mix.activations(number).into_iter().flatten())
+                {
+                    *sum = activated(tier, activation, *sum);
+                }
                 let reads = stage.reads.iter().map(|slot| get(bands, slot, unit));
                 let ingredients = sums.iter().copied().chain(reads);
                 let mixed = ingredients.enumerate().fold(
@@ -578,6 +627,15 @@ fn recurrence<E: Scalar>(
             .map(|stage| [stage.starts.len(), stage.reads.len(), stage.writes.len()])
             .collect(),
         parameters: numbers.vec(longest),
+        activations: numbers.pick(&[
+            None,
+            Some([
+                Activation::Sigmoid,
+                Activation::Tanh,
+                Activation::Linear,
+                Activation::Softsign,
+            ]),
+        ]),
     };
     let mixes = (!stores).then_some(&mix);
     scalar(tier, &rows, &mut expected, &stages, mixes);
@@ -745,6 +803,7 @@ impl Sample {
         let mix = Mix {
             stages: vec![[2, 2, 3]],
             parameters: vec![0.1; UNITS],
+            activations: None,
         };
         with_recurrence(&mut self.bands, &self.stages, &mix, &steps, |it| {
             recur(it, tier, Crew::ALONE);

@@ -204,6 +204,8 @@ pub struct Forward<E> {
 }
 
 impl<E: Element> Units<E> for Forward<E> {
+    type Usual = Self;
+
     #[inline(always)]
     fn apply<S: Math<E>>(
         &self,
@@ -232,6 +234,8 @@ pub struct Backward<E> {
 }
 
 impl<E: Element> Units<E> for Backward<E> {
+    type Usual = Self;
+
     #[inline(always)]
     fn apply<S: Math<E>>(
         &self,

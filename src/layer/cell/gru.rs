@@ -20,14 +20,75 @@ pub struct Gru {
     reset: Reset,
 }
 
-/// Slots forward: what is written first, then what is read. Not all are there.
-mod slots {
+/// What a stage reads forward, by index. With the reset after the product there is one stage; before it, the first one makes r,
+/// z and r∘h of h.
+mod reads {
+    pub const H: usize = 0;
+    pub const STAYS: usize = 1;
+    pub const MASK: usize = 2;
+    /// In the second stage.
+    pub const Z: usize = 3;
+}
+
+/// What it writes with the reset after the product; the last is h masked.
+mod writes {
     pub const H: usize = 0;
     pub const R: usize = 1;
     pub const Z: usize = 2;
     pub const N: usize = 3;
     pub const M: usize = 4;
     pub const MASKED: usize = 5;
+}
+
+/// What the two stages write with the reset before it.
+mod writes_before {
+    pub const R: usize = 0;
+    pub const Z: usize = 1;
+    pub const RESET_H: usize = 2;
+    pub const H: usize = 0;
+    pub const N: usize = 1;
+    pub const MASKED: usize = 2;
+}
+
+/// What the stage that makes the gradient of n reads backward, by index: the first one of two where the reset is before the
+/// product.
+mod back {
+    pub const GIVEN: usize = 0;
+    pub const CARRY: usize = 1;
+    pub const H: usize = 2;
+    pub const R: usize = 3;
+    pub const Z: usize = 4;
+    pub const N: usize = 5;
+    pub const M: usize = 6;
+    pub const STAYS: usize = 7;
+    pub const MASK: usize = 8;
+}
+
+/// What the second one reads, whose sum is the gradient of r∘h.
+mod back_reset {
+    /// Masked, where it is.
+    pub const H: usize = 0;
+    pub const R: usize = 1;
+    pub const CARRY: usize = 2;
+    pub const MASK: usize = 3;
+}
+
+/// What is written backward: the gradients of the sums, and what is added to that of h.
+mod sums {
+    pub const R: usize = 0;
+    pub const Z: usize = 1;
+    pub const N: usize = 2;
+    pub const M: usize = 3;
+    pub const CARRY: usize = 4;
+}
+
+/// The same with the reset before the product, of both stages.
+mod sums_before {
+    pub const Z: usize = 0;
+    pub const N: usize = 1;
+    pub const R: usize = 0;
+    pub const RESET_H: usize = 1;
+    pub const CARRY: usize = 2;
 }
 
 impl Gru {
@@ -202,9 +263,12 @@ impl Gru {
                 keep(0),
                 keep(1),
                 keep(2),
-                stays,
-                mask,
+                // Before the product there is no m.
+                if after { keep(3) } else { h },
             ];
+            if zones || noise.masks_state {
+                reads.extend([stays, mask]);
+            }
             let start = if noise.masks_state {
                 Start::Zero
             } else {
@@ -218,7 +282,6 @@ impl Gru {
             };
             let crossing = slot(DELTA, RowOf::This, carry);
             if after {
-                reads.push(keep(3));
                 vec![Stage {
                     weights: 0,
                     pieces: vec![piece(vec![behind(0, 2), behind(3, 1)])],
@@ -331,8 +394,8 @@ impl Gru {
         }
     }
 
-    /// Whether it is PyTorch's cell, which is compiled by itself.
-    fn is_plain(&self) -> bool {
+    /// Whether it is PyTorch's cell, or that with the reset before the product.
+    fn is_usual(&self) -> bool {
         self.gates == Activation::Sigmoid
             && self.candidate == Activation::Tanh
             && self.clip == 0.0
@@ -342,30 +405,30 @@ impl Gru {
 }
 
 impl<E: Element> Cell<E> for Gru {
-    type Forward<'a> = Forward<E>;
-    type Backward<'a> = Backward<E>;
+    type Forward<'a> = AnyOptions<Forward<E>>;
+    type Backward<'a> = AnyOptions<Backward<E>>;
 
     fn plan(&self) -> &CellPlan {
         &self.plan
     }
 
-    fn forward(&self, _: &[E], is_training: bool) -> Forward<E> {
-        Forward {
-            is_plain: self.is_plain(),
+    fn forward(&self, _: &[E], is_training: bool) -> AnyOptions<Forward<E>> {
+        AnyOptions(Forward {
+            is_usual: self.is_usual(),
             is_training,
             functions: self.functions(),
             masks_state: is_training && self.noise.masks_state,
             zoneout: Zoneout::new(self.noise.zoneout, is_training),
-        }
+        })
     }
 
-    fn backward(&self, _: &[E]) -> Backward<E> {
-        Backward {
-            is_plain: self.is_plain(),
+    fn backward(&self, _: &[E]) -> AnyOptions<Backward<E>> {
+        AnyOptions(Backward {
+            is_usual: self.is_usual(),
             functions: self.functions(),
             masks_state: self.noise.masks_state,
             zones: self.noise.zoneout > 0.0,
-        }
+        })
     }
 }
 
@@ -379,7 +442,7 @@ struct Functions<E> {
 impl<E: Element> Functions<E> {
     /// PyTorch's.
     #[inline(always)]
-    fn plain(reset: Reset) -> Self {
+    fn usual(reset: Reset) -> Self {
         let function = |activation| Clipped {
             activation,
             limit: None,
@@ -395,37 +458,41 @@ impl<E: Element> Functions<E> {
 /// What the cell makes of sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<E> {
-    is_plain: bool,
+    is_usual: bool,
     is_training: bool,
     functions: Functions<E>,
     masks_state: bool,
     zoneout: Zoneout<E>,
 }
 
-impl<E: Element> Units<E> for Forward<E> {
+impl<E: Element> Gated<E> for Forward<E> {
+    fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
     #[inline(always)]
-    fn apply<S: Math<E>>(
-        &self,
-        token: S,
-        stage: usize,
-        sums: [S::Vector; MAX_SUMS],
-        unit: &Unit<'_, E, S>,
-    ) {
-        if self.is_plain {
-            let plain = Self {
-                functions: Functions::plain(self.functions.reset),
-                masks_state: false,
-                zoneout: Zoneout::Off,
-                ..*self
-            };
-            plain.step(token, stage, sums, unit);
-        } else {
-            out_of_line(self, token, stage, &sums, unit);
+    fn usual(self) -> Self {
+        Self {
+            functions: Functions {
+                gates: Clipped::NONE,
+                ..Functions::usual(self.functions.reset)
+            },
+            masks_state: false,
+            zoneout: Zoneout::Off,
+            ..self
         }
     }
-}
 
-impl<E: Element> Step<E> for Forward<E> {
+    #[inline(always)]
+    fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {
+        use Activation::{Linear, Sigmoid};
+        match (self.functions.reset, stage) {
+            (Reset::After, _) => [Linear, Sigmoid, Sigmoid, Linear],
+            (Reset::Before, 0) => [Sigmoid, Sigmoid, Linear, Linear],
+            (Reset::Before, _) => [Linear; MAX_SUMS],
+        }
+    }
+
     #[inline(always)]
     fn step<S: Math<E>>(
         &self,
@@ -445,47 +512,50 @@ impl<E: Element> Step<E> for Forward<E> {
             let z = gates.value(token, z);
             let n = candidate.value(token, token.mul_add(r, m, n));
             if self.is_training {
-                unit.write(slots::R, r);
-                unit.write(slots::Z, z);
-                unit.write(slots::N, n);
-                unit.write(slots::M, m);
+                unit.write(writes::R, r);
+                unit.write(writes::Z, z);
+                unit.write(writes::N, n);
+                unit.write(writes::M, m);
             }
-            self.end(token, z, n, slots::MASKED, unit);
+            self.end(token, (z, n), (writes::H, writes::MASKED), unit);
         } else if stage == 0 {
             let [r, z, ..] = sums;
             let r = gates.value(token, r);
             if self.is_training {
-                unit.write(0, r);
+                unit.write(writes_before::R, r);
             }
-            unit.write(1, gates.value(token, z));
-            unit.write(2, token.mul(r, unit.read(0)));
+            unit.write(writes_before::Z, gates.value(token, z));
+            let h = unit.read(reads::H);
+            unit.write(writes_before::RESET_H, token.mul(r, h));
         } else {
             let n = candidate.value(token, sums[0]);
             if self.is_training {
-                unit.write(1, n);
+                unit.write(writes_before::N, n);
             }
-            self.end(token, unit.read(3), n, 2, unit);
+            let ends = (writes_before::H, writes_before::MASKED);
+            self.end(token, (unit.read(reads::Z), n), ends, unit);
         }
     }
 }
 
 impl<E: Element> Forward<E> {
-    /// h = n + z∘(h_{t-1} - n), stored, and masked in slot `masked`.
+    /// h = n + z∘(h_{t-1} - n), stored in a slot, and in another one masked.
     #[inline(always)]
     fn end<S: Math<E>>(
         &self,
         token: S,
-        z: S::Vector,
-        n: S::Vector,
-        masked: usize,
+        (z, n): (S::Vector, S::Vector),
+        (to, masked): (usize, usize),
         unit: &Unit<'_, E, S>,
     ) {
-        let old = unit.read(0);
+        let old = unit.read(reads::H);
         let h = token.mul_add(z, token.sub(old, n), n);
-        let h = self.zoneout.apply(token, || unit.read(1), || old, h);
-        unit.write(slots::H, h);
+        let h = self
+            .zoneout
+            .apply(token, || unit.read(reads::STAYS), || old, h);
+        unit.write(to, h);
         if self.masks_state {
-            unit.write(masked, token.mul(h, unit.read(2)));
+            unit.write(masked, token.mul(h, unit.read(reads::MASK)));
         }
     }
 }
@@ -493,36 +563,32 @@ impl<E: Element> Forward<E> {
 /// The same backward.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward<E> {
-    is_plain: bool,
+    is_usual: bool,
     functions: Functions<E>,
     masks_state: bool,
     zones: bool,
 }
 
-impl<E: Element> Units<E> for Backward<E> {
+impl<E: Element> Gated<E> for Backward<E> {
+    fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
     #[inline(always)]
-    fn apply<S: Math<E>>(
-        &self,
-        token: S,
-        stage: usize,
-        sums: [S::Vector; MAX_SUMS],
-        unit: &Unit<'_, E, S>,
-    ) {
-        if self.is_plain {
-            let plain = Self {
-                functions: Functions::plain(self.functions.reset),
-                masks_state: false,
-                zones: false,
-                ..*self
-            };
-            plain.step(token, stage, sums, unit);
-        } else {
-            out_of_line(self, token, stage, &sums, unit);
+    fn usual(self) -> Self {
+        Self {
+            functions: Functions::usual(self.functions.reset),
+            masks_state: false,
+            zones: false,
+            ..self
         }
     }
-}
 
-impl<E: Element> Step<E> for Backward<E> {
+    #[inline(always)]
+    fn activations(&self, _: usize) -> [Activation; MAX_SUMS] {
+        [Activation::Linear; MAX_SUMS]
+    }
+
     #[inline(always)]
     fn step<S: Math<E>>(
         &self,
@@ -538,43 +604,46 @@ impl<E: Element> Step<E> for Backward<E> {
         } = self.functions;
         let one = token.splat(E::ONE);
         if stage == 1 {
-            // Reset before the product: the sum is the gradient of r∘h.
-            let (h, r) = (unit.read(0), unit.read(1));
-            unit.write(0, gates.gradient(token, token.mul(sum, h), r));
-            unit.write(1, token.mul(r, h));
-            let mut back = token.mul(sum, r);
+            // Reset before the product.
+            let (h, r) = (unit.read(back_reset::H), unit.read(back_reset::R));
+            let dr = gates.gradient(token, token.mul(sum, h), r);
+            unit.write(sums_before::R, dr);
+            unit.write(sums_before::RESET_H, token.mul(r, h));
+            let mut added = token.mul(sum, r);
             if self.masks_state {
-                back = token.mul(back, unit.read(3));
+                added = token.mul(added, unit.read(back_reset::MASK));
             }
-            unit.write(2, token.add(unit.read(2), back));
+            let carry = unit.read(back_reset::CARRY);
+            unit.write(sums_before::CARRY, token.add(carry, added));
             return;
         }
         let mut dh = sum;
         if self.masks_state {
-            dh = token.mul_add(sum, unit.read(7), unit.read(0));
+            dh = token.mul_add(sum, unit.read(back::MASK), unit.read(back::GIVEN));
         }
-        dh = token.add(dh, unit.read(1));
+        dh = token.add(dh, unit.read(back::CARRY));
         let mut carry = token.splat(E::ZERO);
         if self.zones {
-            let stays = unit.read(6);
+            let stays = unit.read(back::STAYS);
             carry = token.mul(dh, stays);
             dh = token.mul(dh, token.sub(one, stays));
         }
-        let (h, r, z, n) = (unit.read(2), unit.read(3), unit.read(4), unit.read(5));
+        let (h, r) = (unit.read(back::H), unit.read(back::R));
+        let (z, n) = (unit.read(back::Z), unit.read(back::N));
         let dz = gates.gradient(token, token.mul(dh, token.sub(h, n)), z);
         let dn = candidate.gradient(token, token.mul(dh, token.sub(one, z)), n);
         carry = token.mul_add(dh, z, carry);
         if reset == Reset::After {
-            let m = unit.read(8);
-            unit.write(0, gates.gradient(token, token.mul(dn, m), r));
-            unit.write(1, dz);
-            unit.write(2, dn);
-            unit.write(3, token.mul(dn, r));
-            unit.write(4, carry);
+            let dr = gates.gradient(token, token.mul(dn, unit.read(back::M)), r);
+            unit.write(sums::R, dr);
+            unit.write(sums::Z, dz);
+            unit.write(sums::N, dn);
+            unit.write(sums::M, token.mul(dn, r));
+            unit.write(sums::CARRY, carry);
         } else {
-            unit.write(0, dz);
-            unit.write(1, dn);
-            unit.write(2, carry);
+            unit.write(sums_before::Z, dz);
+            unit.write(sums_before::N, dn);
+            unit.write(sums_before::CARRY, carry);
         }
     }
 }

@@ -256,16 +256,19 @@ impl Lstm {
                     gate(o),
                     slot(STATE, time.before(), c),
                     slot(STATE, RowOf::This, c),
-                    if zones_cell {
-                        keep(cell_stays)
-                    } else {
-                        gate(i)
-                    },
                 ],
                 writes: Vec::from_iter((0..gates).map(|gate| this(of(gate)))),
                 fused: None,
             };
             gates_stage.writes.push(this(dc));
+            let has_noise = zones || zones_cell || noise.masks_state;
+            if has_noise {
+                gates_stage.reads.push(if zones_cell {
+                    keep(cell_stays)
+                } else {
+                    gate(i)
+                });
+            }
             if projects {
                 gates_stage.weights = 1;
                 gates_stage.pieces = vec![piece(input(DELTA, RowOf::This, dh, outputs), false)];
@@ -290,7 +293,9 @@ impl Lstm {
                     gates_stage,
                 ]
             } else {
-                gates_stage.reads.extend([stays, h_behind, mask]);
+                if has_noise {
+                    gates_stage.reads.extend([stays, h_behind, mask]);
+                }
                 if zones {
                     gates_stage.writes.push(this(carried));
                 }
@@ -408,8 +413,8 @@ impl Lstm {
             .map(|first| [row(first, 0), row(first, last - 1), row(first, last)])
     }
 
-    /// Whether it is PyTorch's cell, with or without projection, which is compiled by itself.
-    fn is_plain(&self) -> bool {
+    /// Whether it is PyTorch's cell, with or without projection.
+    fn is_usual(&self) -> bool {
         let noise = &self.noise;
         self.gates == Activation::Sigmoid
             && self.candidate == Activation::Tanh
@@ -424,16 +429,16 @@ impl Lstm {
 }
 
 impl<E: Element> Cell<E> for Lstm {
-    type Forward<'a> = Forward<'a, E>;
-    type Backward<'a> = Backward<'a, E>;
+    type Forward<'a> = AnyOptions<Forward<'a, E>>;
+    type Backward<'a> = AnyOptions<Backward<'a, E>>;
 
     fn plan(&self) -> &CellPlan {
         &self.plan
     }
 
-    fn forward<'a>(&'a self, parameters: &'a [E], is_training: bool) -> Forward<'a, E> {
-        Forward {
-            is_plain: self.is_plain(),
+    fn forward<'a>(&'a self, parameters: &'a [E], is_training: bool) -> Self::Forward<'a> {
+        AnyOptions(Forward {
+            is_usual: self.is_usual(),
             is_training,
             functions: self.functions(),
             coupled: self.coupled,
@@ -442,12 +447,12 @@ impl<E: Element> Cell<E> for Lstm {
             masks_state: is_training && self.noise.masks_state,
             zoneout: Zoneout::new(self.noise.zoneout, is_training),
             zoneout_cell: Zoneout::new(self.noise.zoneout_cell, is_training),
-        }
+        })
     }
 
-    fn backward<'a>(&'a self, parameters: &'a [E]) -> Backward<'a, E> {
-        Backward {
-            is_plain: self.is_plain(),
+    fn backward<'a>(&'a self, parameters: &'a [E]) -> Self::Backward<'a> {
+        AnyOptions(Backward {
+            is_usual: self.is_usual(),
             functions: self.functions(),
             coupled: self.coupled,
             projects: self.projects,
@@ -455,7 +460,7 @@ impl<E: Element> Cell<E> for Lstm {
             masks_state: self.noise.masks_state,
             zones: self.noise.zoneout > 0.0,
             zones_cell: self.noise.zoneout_cell > 0.0,
-        }
+        })
     }
 }
 
@@ -471,7 +476,7 @@ struct Functions<E> {
 impl<E: Element> Functions<E> {
     /// PyTorch's.
     #[inline(always)]
-    fn plain() -> Self {
+    fn usual() -> Self {
         let function = |activation| Clipped {
             activation,
             limit: None,
@@ -488,7 +493,7 @@ impl<E: Element> Functions<E> {
 /// What the cell makes of sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a, E> {
-    is_plain: bool,
+    is_usual: bool,
     is_training: bool,
     functions: Functions<E>,
     coupled: bool,
@@ -499,33 +504,34 @@ pub struct Forward<'a, E> {
     zoneout_cell: Zoneout<E>,
 }
 
-impl<E: Element> Units<E> for Forward<'_, E> {
+impl<E: Element> Gated<E> for Forward<'_, E> {
+    fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
     #[inline(always)]
-    fn apply<S: Math<E>>(
-        &self,
-        token: S,
-        stage: usize,
-        sums: [S::Vector; MAX_SUMS],
-        unit: &Unit<'_, E, S>,
-    ) {
-        if self.is_plain {
-            let plain = Self {
-                functions: Functions::plain(),
-                coupled: false,
-                peepholes: None,
-                masks_state: false,
-                zoneout: Zoneout::Off,
-                zoneout_cell: Zoneout::Off,
-                ..*self
-            };
-            plain.gates(token, sums, unit);
-        } else {
-            out_of_line(self, token, stage, &sums, unit);
+    fn usual(self) -> Self {
+        Self {
+            functions: Functions {
+                gates: Clipped::NONE,
+                candidate: Clipped::NONE,
+                ..Functions::usual()
+            },
+            coupled: false,
+            peepholes: None,
+            masks_state: false,
+            zoneout: Zoneout::Off,
+            zoneout_cell: Zoneout::Off,
+            ..self
         }
     }
-}
 
-impl<E: Element> Step<E> for Forward<'_, E> {
+    #[inline(always)]
+    fn activations(&self, _: usize) -> [Activation; MAX_SUMS] {
+        use Activation::{Sigmoid, Tanh};
+        [Sigmoid, Sigmoid, Tanh, Sigmoid]
+    }
+
     #[inline(always)]
     fn step<S: Math<E>>(
         &self,
@@ -610,7 +616,7 @@ impl<E: Element> Forward<'_, E> {
 /// The same backward.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward<'a, E> {
-    is_plain: bool,
+    is_usual: bool,
     functions: Functions<E>,
     coupled: bool,
     projects: bool,
@@ -620,33 +626,29 @@ pub struct Backward<'a, E> {
     zones_cell: bool,
 }
 
-impl<E: Element> Units<E> for Backward<'_, E> {
+impl<E: Element> Gated<E> for Backward<'_, E> {
+    fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
     #[inline(always)]
-    fn apply<S: Math<E>>(
-        &self,
-        token: S,
-        stage: usize,
-        sums: [S::Vector; MAX_SUMS],
-        unit: &Unit<'_, E, S>,
-    ) {
-        if self.is_plain {
-            let plain = Self {
-                functions: Functions::plain(),
-                coupled: false,
-                peepholes: None,
-                masks_state: false,
-                zones: false,
-                zones_cell: false,
-                ..*self
-            };
-            plain.gates(token, sums[0], unit);
-        } else {
-            out_of_line(self, token, stage, &sums, unit);
+    fn usual(self) -> Self {
+        Self {
+            functions: Functions::usual(),
+            coupled: false,
+            peepholes: None,
+            masks_state: false,
+            zones: false,
+            zones_cell: false,
+            ..self
         }
     }
-}
 
-impl<E: Element> Step<E> for Backward<'_, E> {
+    #[inline(always)]
+    fn activations(&self, _: usize) -> [Activation; MAX_SUMS] {
+        [Activation::Linear; MAX_SUMS]
+    }
+
     #[inline(always)]
     fn step<S: Math<E>>(
         &self,
