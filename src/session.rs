@@ -33,6 +33,8 @@ pub struct Session<E: Element = f32> {
     steps: Vec<(usize, Option<StepPlan>)>,
     /// The parts of the states, stream after stream, each in the order of the layers.
     states: Vec<StatePlace>,
+    /// The region of the last output.
+    last: usize,
 }
 
 /// A part of the state of a stream.
@@ -149,12 +151,14 @@ impl<E: Element> Session<E> {
                 }
             }));
         }
+        let last = model.values[model.resolved(model.places.len(), 0)].region;
         let mut session = Self {
             model,
             layout,
             activations,
             steps,
             states,
+            last,
         };
         session.reset();
         Ok(session)
@@ -176,8 +180,8 @@ impl<E: Element> Session<E> {
         shape::expect_len("y", y.len(), streams * self.output_size())?;
         self.check_indices(x)?;
         in_engine_mode(|| {
-            let output = self.advance_by_one(x);
-            self.give(output, 1, y);
+            self.advance_by_one(x);
+            self.give(1, y);
         });
         Ok(())
     }
@@ -196,9 +200,9 @@ impl<E: Element> Session<E> {
         self.check_indices(x)?;
         in_engine_mode(|| {
             for block in self.blocks(steps) {
-                let region = self.advance(&x[block.start * input..block.end * input], block.len());
+                self.advance(&x[block.start * input..block.end * input], block.len());
                 let y = &mut y[block.start * output..block.end * output];
-                self.give(region, block.len(), y);
+                self.give(block.len(), y);
             }
         });
         Ok(())
@@ -219,8 +223,8 @@ impl<E: Element> Session<E> {
         in_engine_mode(|| {
             for block in self.blocks(steps) {
                 let values = &mut values[block.start * size..block.end * size];
-                let region = self.advance(values, block.len());
-                self.give(region, block.len(), values);
+                self.advance(values, block.len());
+                self.give(block.len(), values);
             }
         });
         Ok(())
@@ -288,8 +292,8 @@ impl<E: Element> Session<E> {
         place.layer.forward(&pass, &mut window);
     }
 
-    /// Runs one step. Returns the region of the last output.
-    fn advance_by_one(&mut self, x: &[E]) -> usize {
+    /// Runs one step.
+    fn advance_by_one(&mut self, x: &[E]) {
         self.take(x, 1);
         for number in 0..self.steps.len() {
             let model = &*self.model;
@@ -310,11 +314,10 @@ impl<E: Element> Session<E> {
         for &StatePlace { lead, row, len, .. } in &self.states {
             memory.copy_within(row..row + len, lead);
         }
-        self.last_region()
     }
 
-    /// Runs a block of steps. Returns the region of the last output.
-    fn advance(&mut self, x: &[E], steps: usize) -> usize {
+    /// Runs a block of steps.
+    fn advance(&mut self, x: &[E], steps: usize) {
         if steps == 1 {
             return self.advance_by_one(x);
         }
@@ -330,17 +333,11 @@ impl<E: Element> Session<E> {
                 lead.copy_from_slice(rows);
             }
         }
-        self.last_region()
-    }
-
-    /// The region of the last output.
-    fn last_region(&self) -> usize {
-        self.model.values[self.model.resolved(self.model.places.len(), 0)].region
     }
 
     /// Copies the outputs of the block that has just run.
-    fn give(&self, region: usize, steps: usize, y: &mut [E]) {
-        let (size, place) = (self.model.output_size(), self.activations.place(region));
+    fn give(&self, steps: usize, y: &mut [E]) {
+        let (size, place) = (self.model.output_size(), self.activations.place(self.last));
         let memory = self.activations.memory();
         for row in 0..steps * self.streams() {
             let from = place.start + (place.lead + row) * place.stride;

@@ -18,6 +18,7 @@ use std::ops::{Deref, Range};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::activate;
+use crate::kernels::one_row::OneRow;
 use crate::kernels::pack::{Packed, PackedShape};
 use crate::kernels::tile::{
     Left, Line, Tile, TileEnd, TileRows, TileStart, load, most_vectors, store,
@@ -32,7 +33,10 @@ pub const MAX_SUMS: usize = 4;
 pub const MAX_SLOTS: usize = 12;
 
 /// Most products that the sums of a stage are made of.
-const MAX_INPUTS: usize = 3;
+pub(super) const MAX_INPUTS: usize = 3;
+
+/// Most pieces of a stage.
+pub(super) const MAX_PIECES: usize = 2;
 
 /// What a cell makes of the sums of a vector of units.
 pub trait Units<E: Element>: Sync {
@@ -341,6 +345,7 @@ impl Stage {
         let fits = sums <= MAX_SUMS
             && self.writes.len() <= MAX_SLOTS
             && self.reads.len() <= MAX_SLOTS
+            && self.pieces.len() <= MAX_PIECES
             && self.starts.iter().all(|start| match *start {
                 Start::Read(index) => index < self.reads.len(),
                 _ => true,
@@ -432,6 +437,23 @@ impl TimeStep {
             later: None,
             products: true,
         }
+    }
+
+    /// The first row of a slot, in a band where so many lead.
+    #[inline(always)]
+    fn row(&self, row: RowOf, lead: usize) -> usize {
+        let behind = |row: Option<usize>| row.map_or(self.first, |row| lead + row);
+        match row {
+            RowOf::This => lead + self.this,
+            RowOf::Earlier => behind(self.earlier),
+            RowOf::Later => behind(self.later),
+            RowOf::Sequence => self.first,
+        }
+    }
+
+    /// Where it begins in the memory of a stream.
+    pub fn first_row(&self, slot: &Slot, band: &BandPlace) -> usize {
+        band.start + self.row(slot.row, band.lead) * band.stride + slot.start
     }
 }
 
@@ -801,9 +823,6 @@ const fn sum_vectors<E: Element, S: Math<E>>() -> usize {
     S::TILE_VECTORS * MAX_SUMS
 }
 
-/// Vectors of the sums of one row in a block of units that are one tile.
-const ROW_VECTORS: usize = 2 * MAX_SUMS;
-
 impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
     pub fn new(
@@ -840,15 +859,8 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     #[inline(always)]
     fn rows(&self, slot: &Slot) -> SlotRows<E> {
         let Rows { data, stride, lead } = self.bands[slot.band];
-        let behind = |row: Option<usize>| row.map_or(self.step.first, |row| lead + row);
-        let row = match slot.row {
-            RowOf::This => lead + self.step.this,
-            RowOf::Earlier => behind(self.step.earlier),
-            RowOf::Later => behind(self.step.later),
-            RowOf::Sequence => self.step.first,
-        };
         SlotRows {
-            first: data.wrapping_add(row * stride + slot.start),
+            first: data.wrapping_add(self.step.row(slot.row, lead) * stride + slot.start),
             stride,
         }
     }
@@ -895,25 +907,29 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         unsafe {
             match self.stage.fused {
                 Some(fused) => self.run_fused(token, fused, blocks),
-                None if self.step.rows == 1 => self.run_row(token, number, blocks),
+                None if self.step.rows == 1 => self.row().run(token, number, blocks),
                 None => self.run(token, number, blocks),
             }
         }
     }
 
-    /// As [`Self::run_blocks`], for one row.
-    ///
-    /// # Safety
-    /// - As for that; the step must have one row.
+    /// The stage for the only row of a step.
     #[inline(always)]
-    pub unsafe fn run_one<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            match self.stage.fused {
-                Some(fused) => self.run_fused(token, fused, blocks),
-                None => self.run_row(token, number, blocks),
+    fn row(&self) -> OneRow<'a, E, U> {
+        let mut row = OneRow::new((self.stage, self.weights, self.parameters), self.units);
+        for (to, slot) in row.reads.iter_mut().zip(&self.stage.reads) {
+            *to = self.rows(slot).first;
+        }
+        for (to, slot) in row.writes.iter_mut().zip(&self.stage.writes) {
+            *to = self.rows(slot).first;
+        }
+        for (to, piece) in row.inputs.iter_mut().zip(&self.stage.pieces) {
+            for (to, input) in to.iter_mut().zip(&piece.inputs) {
+                *to = self.rows(&input.slot).first;
             }
         }
+        row.products = self.step.products;
+        row
     }
 
     /// Computes some blocks of units whose only sum the tile finishes.
@@ -1038,115 +1054,6 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     row += rows;
                 }
             }
-        }
-    }
-
-    /// [`Self::run`] for one row. A step of a stream is this and little else: what is made for many rows took an LSTM of 16
-    /// units and a dense unit 3510 instructions a step, this takes 2950.
-    ///
-    /// # Safety
-    /// - As for [`Self::run_one`].
-    #[inline(always)]
-    unsafe fn run_row<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
-        const { assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>()) };
-        // Where the panels are wider than that, one tile can't have all sums.
-        if const { sum_vectors::<E, S>() > ROW_VECTORS || S::LOW_VECTORS[0] < ROW_VECTORS } {
-            // SAFETY: the caller's obligations.
-            return unsafe { self.run(token, number, blocks) };
-        }
-        let weights = self.weights;
-        let groups = weights.groups();
-        let mut slots = [[SlotRows::NONE; MAX_SLOTS]; 2];
-        let [reads, writes] = &mut slots;
-        let slots = Slots {
-            reads: self.all_rows(&self.stage.reads, reads),
-            writes: self.all_rows(&self.stage.writes, writes),
-        };
-        let usual = self.units.usual();
-        for block in blocks {
-            let first = block * weights.width();
-            let vectors = weights.vectors(block);
-            let count = |vector: usize| (weights.units() - first - vector * S::LANES).min(S::LANES);
-            let mut sums = [token.splat(E::ZERO); ROW_VECTORS];
-            for (sum, start) in self.stage.starts.iter().enumerate() {
-                let from = match *start {
-                    Start::Zero => continue,
-                    Start::Parameters(row) => self.parameters.as_ptr().wrapping_add(row),
-                    Start::Read(index) => slots.reads[index].first.cast_const(),
-                };
-                for vector in 0..vectors {
-                    let from = from.wrapping_add(first + vector * S::LANES);
-                    // SAFETY: the units are the weights', of which every start has as many.
-                    sums[sum * vectors + vector] = unsafe { load(token, from, count(vector)) };
-                }
-            }
-            for piece in self.pieces() {
-                let lefts = self.left(piece);
-                let own = &mut sums[piece.first_sum * vectors..][..groups * vectors];
-                // SAFETY: the row is the step's; panels are whole, and those of the block follow each other. A vector is as
-                // many elements as lanes.
-                unsafe {
-                    let c = own.as_mut_ptr().cast::<E>();
-                    let tile = Tile {
-                        left: &lefts[..piece.inputs.len()],
-                        right: self.right(piece, block * groups),
-                        panel: weights.panel_stride(),
-                        start: TileStart::Rows(c, 0),
-                        end: TileEnd::Activate(Activation::Linear),
-                        c,
-                        c_stride: 0,
-                        last: S::LANES,
-                    };
-                    tile.run(token, 1, groups * vectors);
-                }
-            }
-            match &usual {
-                Some(usual) => self.finish_row(token, usual, &mut sums, slots, (number, block)),
-                None => self.finish_row(token, self.units, &mut sums, slots, (number, block)),
-            }
-        }
-    }
-
-    /// [`Self::finish`] for one row, whose sums are these.
-    #[inline(always)]
-    fn finish_row<S: Math<E>>(
-        &self,
-        token: S,
-        units: &impl Units<E>,
-        sums: &mut [S::Vector; ROW_VECTORS],
-        slots: Slots<'_, E>,
-        (number, block): (usize, usize),
-    ) {
-        let weights = self.weights;
-        let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
-        let activations = units.activations(number);
-        for (sums, activation) in sums[..count * vectors].chunks_mut(vectors).zip(activations) {
-            for sum in sums {
-                *sum = activate(token, activation, *sum);
-            }
-        }
-        let first = block * weights.width();
-        let mut pointers = [[std::ptr::null_mut(); MAX_SLOTS]; 2];
-        let [reads, writes] = &mut pointers;
-        let reads = &mut reads[..slots.reads.len()];
-        let writes = &mut writes[..slots.writes.len()];
-        slots.point(0, first, reads, writes);
-        for vector in 0..vectors {
-            let mut values = [token.splat(E::ZERO); MAX_SUMS];
-            for (sum, value) in values.iter_mut().enumerate() {
-                // What is behind the last sum is not looked at.
-                *value = sums[(sum * vectors + vector) % ROW_VECTORS];
-            }
-            let unit = vector * S::LANES;
-            let unit = Unit {
-                token,
-                reads,
-                writes,
-                unit,
-                parameter: first + unit,
-                count: (weights.units() - first - unit).min(S::LANES),
-            };
-            units.apply(token, number, values, &unit);
         }
     }
 
@@ -1297,14 +1204,9 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                     *value = unsafe { token.load(sums.at(index, sum * vectors + vector)) };
                 }
                 let unit = vector * S::LANES;
-                let unit = Unit {
-                    token,
-                    reads,
-                    writes,
-                    unit,
-                    parameter: first + unit,
-                    count: (weights.units() - first - unit).min(S::LANES),
-                };
+                let count = (weights.units() - first - unit).min(S::LANES);
+                // SAFETY: the caller's obligations.
+                let unit = unsafe { Unit::new(token, (reads, writes), unit, first, count) };
                 units.apply(token, number, values, &unit);
             }
         }
@@ -1367,15 +1269,36 @@ pub struct Unit<'a, E, S> {
     count: usize,
 }
 
-impl<E: Element, S: Math<E>> Unit<'_, E, S> {
+impl<'a, E: Element, S: Math<E>> Unit<'a, E, S> {
+    /// `count` units from the `unit`-th one of a block on, whose first one is `first`, in rows from that one on.
+    ///
+    /// # Safety
+    /// - The stage's slots must have these rows and units, and those of what it writes must be this thread's.
+    #[inline(always)]
+    pub(super) unsafe fn new(
+        token: S,
+        (reads, writes): (&'a [*mut E], &'a [*mut E]),
+        unit: usize,
+        first: usize,
+        count: usize,
+    ) -> Self {
+        Self {
+            token,
+            reads,
+            writes,
+            unit,
+            parameter: first + unit,
+            count,
+        }
+    }
+
     /// What a slot that the stage reads holds. Lanes behind the last unit are 0.
     ///
     /// # Panics
     /// Where the stage reads no such slot.
     #[inline(always)]
     pub fn read(&self, index: usize) -> S::Vector {
-        // SAFETY: a `Unit` is only made for rows and units that the slots have (see `Recurrence::check`), by the thread whose
-        // they are.
+        // SAFETY: whoever made it has promised that the slots have its units, and that those written are this thread's.
         unsafe { load(self.token, self.reads[index].add(self.unit), self.count) }
     }
 
