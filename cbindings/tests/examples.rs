@@ -123,7 +123,7 @@ fn latency_measures_every_step() {
             .map(|time| time.parse().unwrap())
             .collect();
         assert!(
-            times[0] > 0 && times.is_sorted() && times.len() == 5,
+            times[0] > 0 && times.is_sorted() && times.len() == 6,
             "{output}"
         );
         let rows = histogram
@@ -131,6 +131,9 @@ fn latency_measures_every_step() {
             .map_while(|line| line.strip_prefix("    "));
         let steps = rows.map(|row| number_after(row, " ns "));
         assert_eq!(steps.sum::<f64>(), 1000.0, "{output}");
+    }
+    for cell in ["LSTM  64 ", "GRU   64 ", "RNN   16 "] {
+        assert!(number_after(&output, cell) > 0.0, "{output}");
     }
 }
 
