@@ -7,7 +7,6 @@ pub mod dropout;
 pub mod embed;
 pub mod map;
 pub mod norm;
-mod one_row;
 pub mod pack;
 pub mod product;
 pub mod recurrence;

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use crate::Element;
-use crate::kernels::one_row::OneRow;
 use crate::kernels::pack::Packed;
 use crate::kernels::recurrence::{
-    BandPlace, MAX_BANDS, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, Rows, Slot, Stage, Stages, Sweep,
-    TimeStep, Units,
+    BandPlace, MAX_BANDS, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, OneRow, Rows, Slot, Stage, Stages,
+    Sweep, TimeStep, Units,
 };
 use crate::simd::{Kernel, Math, Tier};
 

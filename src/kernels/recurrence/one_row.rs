@@ -3,13 +3,12 @@
 
 use std::ops::Range;
 
+use super::stage::{Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Stage, Start};
+use super::units::{Unit, Units};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::activate;
 use crate::kernels::pack::Packed;
-use crate::kernels::recurrence::{
-    Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Stage, Start, Unit, Units,
-};
 use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, load, most_vectors};
 use crate::simd::Math;
 
@@ -17,7 +16,7 @@ use crate::simd::Math;
 const MAX_VECTORS: usize = 4 * MAX_SUMS;
 
 /// A stage, and where its row is in every slot and input.
-pub(super) struct OneRow<'a, E: Element, U> {
+pub struct OneRow<'a, E: Element, U> {
     stage: &'a Stage,
     weights: &'a Packed<E>,
     parameters: &'a [E],
