@@ -1,8 +1,9 @@
 /* How long does one step of a stream take: usually, and at worst?
  *
  * Measures every single step of two networks, and the clock itself: what an empty measurement shows is the work of the
- * machine (interrupts, other programs), not that of the library. Then the mean of a step of small networks with a dense head, step
- * by step and in blocks, also in units of the latency of a multiply-add, so that processors can be compared.
+ * machine (interrupts, other programs), not that of the library. Then what a step of small networks
+ * with a dense unit takes at best, step by step and in blocks, also in units of the latency of a multiply-add, so that processors
+ * can be compared.
  *
  *     latency [steps, by default 10000000]
  */

@@ -387,10 +387,15 @@ struct Clipped<E> {
 
 impl<E: Element> Clipped<E> {
     /// The sum as it is.
-    const NONE: Self = Self {
-        activation: Activation::Linear,
-        limit: None,
-    };
+    const NONE: Self = Self::unlimited(Activation::Linear);
+
+    /// Sums without a limit.
+    const fn unlimited(activation: Activation) -> Self {
+        Self {
+            activation,
+            limit: None,
+        }
+    }
 
     fn new(activation: Activation, limit: f64) -> Self {
         Self {

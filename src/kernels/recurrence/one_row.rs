@@ -12,7 +12,7 @@ use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, load, most_vectors};
 use crate::simd::Math;
 
-/// Most vectors of the sums of a block of units: those of the tier with the widest panels, a power of two.
+/// Most vectors of the sums of a block of units: those of the tier with the widest panels.
 const MAX_VECTORS: usize = 4 * MAX_SUMS;
 
 /// A stage, and where its row is in every slot and input.

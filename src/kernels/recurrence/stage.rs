@@ -13,10 +13,10 @@ pub const MAX_SUMS: usize = 4;
 /// Most slots that a stage reads or writes.
 pub const MAX_SLOTS: usize = 12;
 
-/// Most products that the sums of a stage are made of.
+/// Most parts of the left operand of a piece.
 pub const MAX_INPUTS: usize = 3;
 
-/// Most pieces of a stage.
+/// Most pieces of a stage: products that its sums are made of.
 pub const MAX_PIECES: usize = 2;
 
 /// Where the rows of a band are in the memory of a stream.

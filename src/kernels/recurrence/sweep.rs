@@ -50,11 +50,14 @@ impl<E> Slots<'_, E> {
         }
     }
 
-    /// Asks for the line of each slot that has a row, from a unit on.
+    /// Asks for the lines of each slot that have so many units of a row, from one on.
     #[inline(always)]
-    fn fetch(&self, row: usize, unit: usize) {
+    fn fetch(&self, row: usize, unit: usize, units: usize) {
         for slot in self.reads.iter().chain(self.writes) {
-            prefetch(slot.first.wrapping_add(row * slot.stride + unit));
+            let first = slot.first.wrapping_add(row * slot.stride + unit);
+            for at in (0..units).step_by(size_of::<Line>() / size_of::<E>()) {
+                prefetch(first.wrapping_add(at));
+            }
         }
     }
 }
@@ -451,7 +454,7 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         let writes = &mut writes[..slots.writes.len()];
         for (index, row) in rows.enumerate() {
             slots.point(row, first, reads, writes);
-            slots.fetch(row + ROWS_AHEAD, first);
+            slots.fetch(row + ROWS_AHEAD, first, weights.width());
             for vector in 0..vectors {
                 let mut values = [token.splat(E::ZERO); MAX_SUMS];
                 for (sum, value) in values.iter_mut().enumerate().take(count) {

@@ -443,13 +443,9 @@ impl<E: Element> Functions<E> {
     /// PyTorch's.
     #[inline(always)]
     fn usual(reset: Reset) -> Self {
-        let function = |activation| Clipped {
-            activation,
-            limit: None,
-        };
         Self {
-            gates: function(Activation::Sigmoid),
-            candidate: function(Activation::Tanh),
+            gates: Clipped::unlimited(Activation::Sigmoid),
+            candidate: Clipped::unlimited(Activation::Tanh),
             reset,
         }
     }

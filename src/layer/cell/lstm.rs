@@ -477,13 +477,9 @@ impl<E: Element> Functions<E> {
     /// PyTorch's.
     #[inline(always)]
     fn usual() -> Self {
-        let function = |activation| Clipped {
-            activation,
-            limit: None,
-        };
         Self {
-            gates: function(Activation::Sigmoid),
-            candidate: function(Activation::Tanh),
+            gates: Clipped::unlimited(Activation::Sigmoid),
+            candidate: Clipped::unlimited(Activation::Tanh),
             output: Activation::Tanh,
             clip: None,
         }
