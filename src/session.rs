@@ -266,7 +266,7 @@ impl<E: Element> Session<E> {
         let memory = self.activations.memory_mut();
         for row in 0..rows {
             let to = &mut memory[place.start + row * place.stride..][..size];
-            to.copy_from_slice(&x[row * size..][..size]);
+            copy_row(to, &x[row * size..][..size]);
             if let Some(standardization) = self.model.input_map() {
                 standardization.apply_row(to);
             }
@@ -341,7 +341,7 @@ impl<E: Element> Session<E> {
         let memory = self.activations.memory();
         for row in 0..steps * self.streams() {
             let from = place.start + (place.lead + row) * place.stride;
-            y[row * size..][..size].copy_from_slice(&memory[from..][..size]);
+            copy_row(&mut y[row * size..][..size], &memory[from..][..size]);
         }
     }
 
@@ -473,6 +473,14 @@ impl<E: Element> Session<E> {
     /// Elements of the state of a stream.
     pub fn state_size(&self) -> usize {
         self.model.state_size
+    }
+}
+
+/// Copies a row of a step. A row of one element, as audio has, is not worth the call that a copy of any length is.
+fn copy_row<E: Element>(to: &mut [E], from: &[E]) {
+    match (to, from) {
+        ([to], [from]) => *to = *from,
+        (to, from) => to.copy_from_slice(from),
     }
 }
 

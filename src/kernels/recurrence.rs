@@ -16,12 +16,14 @@ mod stage;
 mod sweep;
 mod units;
 
+use std::array::from_fn;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-pub(super) use one_row::OneRow;
+pub(super) use one_row::{OneRow, Places};
+#[cfg(test)]
+pub(super) use stage::MAX_SLOTS;
 pub use stage::{BandPlace, Fused, Input, MAX_SUMS, Piece, RowOf, Slot, Stage, Stages, Start};
-pub(super) use stage::{MAX_INPUTS, MAX_PIECES, MAX_SLOTS};
 pub(super) use sweep::Sweep;
 pub use units::{StoreSums, Unit, Units};
 
@@ -401,6 +403,27 @@ impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
     }
 }
 
+impl<E: Element, U> CheckedRecurrence<'_, E, U> {
+    /// Whether each step is one row, the one behind that of the step before.
+    #[inline(always)]
+    fn is_one_sequence(&self) -> bool {
+        let TimeSteps {
+            order,
+            is_split,
+            starts_bare,
+            ..
+        } = *self.steps;
+        let is_plain = order == Order::Ascending && !is_split && !starts_bare;
+        is_plain
+            && self.stages.len() <= MAX_STAGES
+            && self.steps.most_rows() == 1
+            && self.bands.iter().all(|band| band.lead <= 1)
+    }
+}
+
+/// Most stages of a step forward.
+pub(super) const MAX_STAGES: usize = 2;
+
 /// Some stages of some steps of a recurrence, and a part of the units.
 struct Loop<'a, 'b, E: Element, U> {
     recurrence: &'a CheckedRecurrence<'b, E, U>,
@@ -420,6 +443,9 @@ impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
             let weights = &recurrence.weights[stage.weights];
             assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
         }
+        if !self.steps.is_empty() && recurrence.is_one_sequence() {
+            return self.run_one_sequence(token);
+        }
         for step in self.steps {
             let parts = recurrence.steps.get(step);
             let stages = recurrence.stages.iter().enumerate();
@@ -433,6 +459,41 @@ impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
                     // are at this one: nobody touches these units but this thread.
                     unsafe { sweep.run_blocks(token, number, blocks.clone()) };
                 }
+            }
+        }
+    }
+}
+
+impl<E: Element, U: Units<E>> Loop<'_, '_, E, U> {
+    /// The steps of a sequence that is alone: where a stage's row is follows from where it was.
+    #[inline(always)]
+    fn run_one_sequence<S: Math<E>>(self, token: S) {
+        let recurrence = self.recurrence;
+        let [first, _] = recurrence.steps.get(self.steps.start);
+        let mut rows: [_; MAX_STAGES] = from_fn(|number| {
+            let stage = recurrence.stages.get(number)?;
+            let weights = &recurrence.weights[stage.weights];
+            let operands = (stage, weights, recurrence.parameters);
+            let sweep = Sweep::new(operands, recurrence.units, &recurrence.bands, &first);
+            let strides = Places::new(stage, 0, |slot| match slot.row {
+                RowOf::Sequence => 0,
+                _ => recurrence.bands[slot.band].stride,
+            });
+            Some((
+                sweep.row(),
+                strides,
+                weights.blocks_of(self.part, self.parts),
+            ))
+        });
+        for _ in self.steps {
+            for number in self.stages.clone() {
+                let Some((row, strides, blocks)) = &mut rows[number] else {
+                    continue;
+                };
+                // SAFETY: as for the steps of many sequences. In a band where a row leads, that of the step before the first one
+                // is there, and the others follow.
+                unsafe { row.run(token, number, blocks.clone()) };
+                row.advance(strides);
             }
         }
     }

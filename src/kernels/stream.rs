@@ -2,13 +2,13 @@
 //! and write is decided once, when the stream begins; a step then computes, and checks no more than that it has all of that
 //! memory.
 
+use std::array::from_fn;
 use std::sync::Arc;
 
 use crate::Element;
 use crate::kernels::pack::Packed;
 use crate::kernels::recurrence::{
-    BandPlace, MAX_BANDS, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, OneRow, Rows, Slot, Stage, Stages,
-    Sweep, TimeStep, Units,
+    BandPlace, MAX_BANDS, MAX_STAGES, OneRow, Places, Rows, Slot, Stages, Sweep, TimeStep, Units,
 };
 use crate::simd::{Kernel, Math, Tier};
 
@@ -21,58 +21,7 @@ pub struct StepPlan {
     /// Elements of the memory that are reached.
     len: usize,
     /// Where the only row is in the slots of each stage.
-    rows: [RowPlaces; MAX_STAGES],
-}
-
-/// Most stages of a step.
-const MAX_STAGES: usize = 2;
-
-/// Where the only row of a step is in what a stage reads and writes.
-#[derive(Clone, Copy, Debug, Default)]
-struct RowPlaces {
-    reads: [usize; MAX_SLOTS],
-    writes: [usize; MAX_SLOTS],
-    inputs: [[usize; MAX_INPUTS]; MAX_PIECES],
-}
-
-impl RowPlaces {
-    fn new(stage: &Stage, bands: &[BandPlace; MAX_BANDS], step: &TimeStep) -> Self {
-        let mut places = Self::default();
-        let place = |slot: &Slot| step.first_row(slot, &bands[slot.band]);
-        for (to, slot) in places.reads.iter_mut().zip(&stage.reads) {
-            *to = place(slot);
-        }
-        for (to, slot) in places.writes.iter_mut().zip(&stage.writes) {
-            *to = place(slot);
-        }
-        for (to, piece) in places.inputs.iter_mut().zip(&stage.pieces) {
-            for (to, input) in to.iter_mut().zip(&piece.inputs) {
-                *to = place(&input.slot);
-            }
-        }
-        places
-    }
-
-    /// Says where the row is, in this memory.
-    #[inline(always)]
-    fn point<E: Element, U: Units<E>>(
-        &self,
-        stage: &Stage,
-        row: &mut OneRow<'_, E, U>,
-        memory: *mut E,
-    ) {
-        let (reads, writes) = (stage.reads.len(), stage.writes.len());
-        for (to, &place) in row.reads.iter_mut().zip(&self.reads).take(reads) {
-            *to = memory.wrapping_add(place);
-        }
-        for (to, &place) in row.writes.iter_mut().zip(&self.writes).take(writes) {
-            *to = memory.wrapping_add(place);
-        }
-        let inputs = row.inputs.as_flattened_mut().iter_mut();
-        for (to, &place) in inputs.zip(self.inputs.as_flattened()) {
-            *to = memory.wrapping_add(place);
-        }
-    }
+    rows: [Places<usize>; MAX_STAGES],
 }
 
 impl StepPlan {
@@ -84,11 +33,12 @@ impl StepPlan {
         let mut bands = [BandPlace::default(); MAX_BANDS];
         bands[..places.len()].copy_from_slice(places);
         let step = TimeStep::only(rows);
-        let mut rows_of = [RowPlaces::default(); MAX_STAGES];
         assert!(stages.len() <= MAX_STAGES);
-        for (to, stage) in rows_of.iter_mut().zip(stages.iter()) {
-            *to = RowPlaces::new(stage, &bands, &step);
-        }
+        let place = |slot: &Slot| step.first_row(slot, &bands[slot.band]);
+        let rows_of = from_fn(|number| {
+            let stage = &stages[number.min(stages.len() - 1)];
+            Places::new(stage, 0, place)
+        });
         Self {
             stages: Arc::clone(stages),
             bands,
@@ -158,8 +108,8 @@ impl<E: Element, U: Units<E>, const IS_ONE: bool> Kernel<E> for Step<'_, E, U, I
             // much memory as there is; it is borrowed for this thread alone.
             unsafe {
                 if IS_ONE {
-                    let mut row = OneRow::new(operands, self.units);
-                    plan.rows[number].point(stage, &mut row, memory);
+                    let places = plan.rows[number].of(memory);
+                    let row = OneRow::new(operands, self.units, places, true);
                     row.run(token, number, blocks);
                 } else {
                     let bands = plan.bands.map(|place| Rows {

@@ -202,12 +202,16 @@ impl<E: Element> Tile<'_, E> {
     pub unsafe fn run<S: Math<E>>(self, token: S, rows: usize, vectors: usize) {
         macro_rules! choose {
             ($($rows:literal x $vectors:literal),*) => {
+                // Whether there is the tile is not asked in the pattern: so this is a jump, not a chain of comparisons.
                 match (rows, vectors) {
-                    $(($rows, $vectors) if const { tile_exists::<E, S>($rows, $vectors) } => {
-                        token.vectorize(Sized::<E, $rows, $vectors>(self));
+                    $(($rows, $vectors) => {
+                        if const { tile_exists::<E, S>($rows, $vectors) } {
+                            return token.vectorize(Sized::<E, $rows, $vectors>(self));
+                        }
                     })*
-                    _ => unreachable!("no tile of {rows} rows and {vectors} vectors"),
+                    _ => {}
                 }
+                unreachable!("no tile of {rows} rows and {vectors} vectors")
             };
         }
         choose!(
@@ -305,7 +309,7 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Sized<'_, E, R, C
 /// - `right` must point to as many k of a panel as the segments have, followed after every `panel` elements by the other
 ///   panels of the tile.
 #[inline(always)]
-unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
+pub(super) unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C: usize>(
     token: S,
     mut sums: [[S::Vector; C]; R],
     segments: &[Left<E>],

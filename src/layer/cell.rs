@@ -468,6 +468,9 @@ impl<E: Element> Zoneout<E> {
 
 /// What a gated cell makes of sums, in one direction of time.
 pub trait Gated<E: Element>: Copy + Debug + Sync {
+    /// As [`Units::SUMS`], of PyTorch's cell.
+    const SUMS: Option<(usize, usize)> = None;
+
     /// Whether it is PyTorch's cell.
     fn is_usual(&self) -> bool;
 
@@ -498,6 +501,7 @@ pub struct Usual<C>(C);
 
 impl<E: Element, C: Gated<E>> Units<E> for Usual<C> {
     type Usual = Self;
+    const SUMS: Option<(usize, usize)> = C::SUMS;
 
     #[inline(always)]
     fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {

@@ -67,6 +67,10 @@ const START: usize = 2;
 /// recurrent weights alone.
 const FEW_ROWS_LARGE: usize = 24;
 
+/// Inputs below which a sequence that is alone takes them in its time loop: to store what they bring and to read it again takes
+/// longer than so many multiply-adds.
+const FEW_INPUTS: usize = 12;
+
 /// A layer of the cells that `cell` makes for a number of inputs and whether it is the direction from the last step on.
 pub fn build<E: Element, C: Cell<E>>(
     inputs: usize,
@@ -540,6 +544,9 @@ impl<C> Way<C> {
         C: Cell<E>,
     {
         let plan = self.cell.plan();
+        if rows == 1 && plan.inputs < FEW_INPUTS {
+            return false;
+        }
         let weights = (plan.inputs + plan.outputs) * plan.columns() * size_of::<E>();
         rows < if weights > CACHE {
             FEW_ROWS_LARGE

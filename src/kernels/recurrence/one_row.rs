@@ -1,19 +1,64 @@
 //! A stage of a step that has one row, as every step of a stream has. The sums of a block of units are a tile or two, whose
 //! results the cell takes from where they are: nothing is laid out for many rows, of which it would be the only one.
 
+use std::array::from_fn;
 use std::ops::Range;
 
-use super::stage::{Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Stage, Start};
+use super::stage::{Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
 use super::units::{Unit, Units};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::activate;
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, load, most_vectors};
+use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, accumulate, load, most_vectors};
 use crate::simd::Math;
 
 /// Most vectors of the sums of a block of units: those of the tier with the widest panels.
 const MAX_VECTORS: usize = 4 * MAX_SUMS;
+
+/// Most slots and inputs of a stage together.
+const MAX_PLACES: usize = 2 * MAX_SLOTS + MAX_PIECES * MAX_INPUTS;
+
+/// A number or a pointer for everything that a stage reads and writes: the slots to read, those to write, the inputs of the
+/// products. A stream computes all of them at every step.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<T> {
+    all: [T; MAX_PLACES],
+    count: usize,
+}
+
+impl<T: Copy> Places<T> {
+    /// What `of` says of each slot of a stage; behind them it is `none`.
+    #[inline(always)]
+    pub fn new(stage: &Stage, none: T, of: impl Fn(&Slot) -> T) -> Self {
+        let mut places = Self {
+            all: [none; MAX_PLACES],
+            count: 0,
+        };
+        let inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
+        let inputs = inputs.map(|input| &input.slot);
+        for slot in stage.reads.iter().chain(&stage.writes).chain(inputs) {
+            places.all[places.count] = of(slot);
+            places.count += 1;
+        }
+        places
+    }
+}
+
+impl Places<usize> {
+    /// Pointers to these elements of a memory.
+    #[inline(always)]
+    pub fn of<E>(&self, memory: *mut E) -> Places<*mut E> {
+        let mut all = [std::ptr::null_mut(); MAX_PLACES];
+        for (to, &place) in all.iter_mut().zip(&self.all).take(self.count) {
+            *to = memory.wrapping_add(place);
+        }
+        Places {
+            all,
+            count: self.count,
+        }
+    }
+}
 
 /// A stage, and where its row is in every slot and input.
 pub struct OneRow<'a, E: Element, U> {
@@ -21,31 +66,62 @@ pub struct OneRow<'a, E: Element, U> {
     weights: &'a Packed<E>,
     parameters: &'a [E],
     units: &'a U,
-    pub reads: [*mut E; MAX_SLOTS],
-    pub writes: [*mut E; MAX_SLOTS],
-    pub inputs: [[*mut E; MAX_INPUTS]; MAX_PIECES],
+    places: Places<*mut E>,
     /// Whether there are products of other steps' rows.
-    pub products: bool,
+    products: bool,
+}
+
+/// What a block of units has. Where the compiler knows these numbers, the sums stay in registers.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Sums of a unit.
+    sums: usize,
+    /// Those that a product adds to.
+    groups: usize,
+    /// Vectors of units.
+    vectors: usize,
+    /// Units of the last one.
+    last: usize,
 }
 
 impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
-    /// A stage whose slots and inputs are yet to be said.
+    /// A stage whose row is at these places; without the products of other steps' rows where it says so.
     #[inline(always)]
     pub fn new(
         (stage, weights, parameters): (&'a Stage, &'a Packed<E>, &'a [E]),
         units: &'a U,
+        places: Places<*mut E>,
+        products: bool,
     ) -> Self {
-        let none = std::ptr::null_mut();
         Self {
             stage,
             weights,
             parameters,
             units,
-            reads: [none; MAX_SLOTS],
-            writes: [none; MAX_SLOTS],
-            inputs: [[none; MAX_INPUTS]; MAX_PIECES],
-            products: true,
+            places,
+            products,
         }
+    }
+
+    /// Goes on to the row of the next step, which is so far behind.
+    #[inline(always)]
+    pub fn advance(&mut self, strides: &Places<usize>) {
+        let places = self.places.all.iter_mut().zip(&strides.all);
+        for (place, &stride) in places.take(strides.count) {
+            *place = place.wrapping_add(stride);
+        }
+    }
+
+    /// Where the slots are that it reads.
+    #[inline(always)]
+    fn reads(&self) -> &[*mut E] {
+        &self.places.all[..self.stage.reads.len()]
+    }
+
+    /// Where those are that it writes.
+    #[inline(always)]
+    fn writes(&self) -> &[*mut E] {
+        &self.places.all[self.stage.reads.len()..][..self.stage.writes.len()]
     }
 
     /// Computes some blocks of units. `number` is that of the stage.
@@ -66,9 +142,15 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
 
     /// The products.
     #[inline(always)]
-    fn pieces(&self) -> impl Iterator<Item = (&'a Piece, &[*mut E; MAX_INPUTS])> {
-        let pieces = self.stage.pieces.iter().zip(&self.inputs);
-        pieces.filter(|(piece, _)| self.products || !piece.is_recurrent)
+    fn products(&self) -> impl Iterator<Item = Operands<'_, E>> {
+        let mut rows = &self.places.all[self.stage.reads.len() + self.stage.writes.len()..];
+        let pieces = self.stage.pieces.iter().map(move |piece| {
+            let (own, rest) = rows.split_at(piece.inputs.len());
+            rows = rest;
+            (piece, own)
+        });
+        let pieces = pieces.filter(|(piece, _)| self.products || !piece.is_recurrent);
+        pieces.map(|(piece, rows)| Operands::new(piece, rows, self.weights))
     }
 
     /// Computes some vectors of the sums of a product, from the `panel`-th panel on: from `start` on, to `c`.
@@ -79,30 +161,15 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
     unsafe fn multiply<S: Math<E>>(
         &self,
         token: S,
-        product: Option<(&Piece, &[*mut E; MAX_INPUTS])>,
+        product: Option<&Operands<'_, E>>,
         panel: usize,
         (start, end): (TileStart<E>, TileEnd<E>),
         (c, vectors, last): (*mut E, usize, usize),
     ) {
-        let weights = self.weights;
-        let mut lefts = [Left::NONE; MAX_INPUTS];
-        let (mut depth, mut count) = (0, 0);
-        if let Some((piece, rows)) = product {
-            (depth, count) = (piece.depth, piece.inputs.len());
-            for ((left, input), &row) in lefts.iter_mut().zip(&piece.inputs).zip(rows) {
-                *left = Left {
-                    data: row,
-                    row_stride: 0,
-                    depth_stride: 1,
-                    depth: input.depth,
-                };
-            }
-        }
-        let right = panel * weights.panel_stride() + depth * weights.width();
         let tile = Tile {
-            left: &lefts[..count],
-            right: weights.data().as_ptr().wrapping_add(right),
-            panel: weights.panel_stride(),
+            left: product.map_or(&[], |product| product.lefts()),
+            right: product.map_or(std::ptr::null(), |product| product.right(panel)),
+            panel: self.weights.panel_stride(),
             start,
             end,
             c,
@@ -131,22 +198,28 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
                 Start::Parameters(first) => {
                     TileStart::Row(self.parameters.as_ptr().wrapping_add(first + unit))
                 }
-                Start::Read(index) => TileStart::Row(self.reads[index].wrapping_add(unit)),
+                Start::Read(index) => TileStart::Row(self.reads()[index].wrapping_add(unit)),
             };
             let ending = match fused {
                 Fused::Activate(activation) => TileEnd::Activate(activation),
                 Fused::TimesDerivative(activation) => TileEnd::TimesDerivative {
                     activation,
-                    values: self.reads[0].wrapping_add(unit),
+                    values: self.reads()[0].wrapping_add(unit),
                     stride: 0,
                 },
             };
-            let c = self.writes[0].wrapping_add(unit);
+            let c = self.writes()[0].wrapping_add(unit);
             let panel = unit / (S::LANES * S::TILE_VECTORS);
             // SAFETY: the caller's obligations; the last vector is read and written up to the last unit only.
             unsafe {
-                let product = self.pieces().next();
-                self.multiply(token, product, panel, (start, ending), (c, vectors, last));
+                let product = self.products().next();
+                self.multiply(
+                    token,
+                    product.as_ref(),
+                    panel,
+                    (start, ending),
+                    (c, vectors, last),
+                );
             }
             unit += (vectors * S::LANES).next_multiple_of(width);
         }
@@ -157,58 +230,87 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
     /// # Safety
     /// - As for [`Self::run`].
     #[inline(always)]
-    unsafe fn run_blocks<S: Math<E>>(
+    unsafe fn run_blocks<S: Math<E>, C: Units<E>>(
         &self,
         token: S,
-        cell: &impl Units<E>,
+        cell: &C,
         number: usize,
         blocks: Range<usize>,
     ) {
-        let (width, units) = (self.weights.width(), self.weights.units());
+        let weights = self.weights;
         for block in blocks {
+            let vectors = weights.vectors(block);
+            let units = (weights.units() - block * weights.width()).min(weights.width());
+            let size = Size {
+                sums: self.stage.starts.len(),
+                groups: weights.groups(),
+                vectors,
+                last: units - (vectors - 1) * S::LANES,
+            };
             // SAFETY: the caller's obligations.
             unsafe {
-                match units - block * width >= width {
-                    true => self.run_block::<S, true>(token, cell, number, block),
-                    false => self.run_block::<S, false>(token, cell, number, block),
+                match C::SUMS {
+                    Some((sums, groups))
+                        if (sums, groups, 0) == (size.sums, size.groups, number) =>
+                    {
+                        let size = Size {
+                            sums,
+                            groups,
+                            ..size
+                        };
+                        if units == S::TILE_VECTORS * S::LANES {
+                            let (vectors, last) = (S::TILE_VECTORS, S::LANES);
+                            let size = Size {
+                                vectors,
+                                last,
+                                ..size
+                            };
+                            self.run_block::<S, true>(token, cell, 0, block, size);
+                        } else if vectors == 1 {
+                            let size = Size { vectors: 1, ..size };
+                            self.run_block::<S, true>(token, cell, 0, block, size);
+                        } else {
+                            self.run_block::<S, false>(token, cell, number, block, size);
+                        }
+                    }
+                    _ => self.run_block::<S, false>(token, cell, number, block, size),
                 }
             }
         }
     }
 
-    /// Computes a block of units, which may be known to be full.
+    /// Computes a block of units, of a size that the compiler may know.
     ///
     /// # Safety
-    /// - As for [`Self::run`]; the block must be full where it says so.
+    /// - As for [`Self::run`]; the size must be the block's.
     #[inline(always)]
-    unsafe fn run_block<S: Math<E>, const IS_FULL: bool>(
+    unsafe fn run_block<S: Math<E>, const IS_KNOWN: bool>(
         &self,
         token: S,
         cell: &impl Units<E>,
         number: usize,
         block: usize,
+        size: Size,
     ) {
         const {
             assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>());
             assert!(S::TILE_VECTORS * MAX_SUMS <= MAX_VECTORS);
         }
-        let (stage, weights) = (self.stage, self.weights);
-        let groups = weights.groups();
-        let first = block * weights.width();
-        let vectors = match IS_FULL {
-            true => S::TILE_VECTORS,
-            false => weights.vectors(block),
-        };
-        let count = |vector: usize| match IS_FULL {
-            true => S::LANES,
-            false => (weights.units() - first - vector * S::LANES).min(S::LANES),
+        let stage = self.stage;
+        let Size {
+            groups, vectors, ..
+        } = size;
+        let first = block * self.weights.width();
+        let count = |vector: usize| match vector == vectors - 1 {
+            true => size.last,
+            false => S::LANES,
         };
         let mut sums = [token.splat(E::ZERO); MAX_VECTORS];
-        for (sum, start) in stage.starts.iter().enumerate().take(MAX_SUMS) {
+        for (sum, start) in stage.starts.iter().enumerate().take(size.sums) {
             let from = match *start {
                 Start::Zero => continue,
                 Start::Parameters(row) => self.parameters.as_ptr().wrapping_add(row),
-                Start::Read(index) => self.reads[index].cast_const(),
+                Start::Read(index) => self.reads()[index].cast_const(),
             };
             for vector in 0..vectors {
                 let from = from.wrapping_add(first + vector * S::LANES);
@@ -216,18 +318,29 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
                 sums[sum * vectors + vector] = unsafe { load(token, from, count(vector)) };
             }
         }
-        for product in self.pieces() {
-            let all = groups * vectors;
+        for product in self.products() {
             let mut done = 0;
-            while done < all {
-                let some = (all - done).min(most_vectors::<E, S>(1));
+            while done < groups * vectors {
+                let some = (groups * vectors - done).min(most_vectors::<E, S>(1));
                 let panel = block * groups + done / S::TILE_VECTORS;
-                let own = &mut sums[product.0.first_sum * vectors + done..][..some];
-                let c = own.as_mut_ptr().cast::<E>();
-                let ends = (TileStart::Row(c), TileEnd::Activate(Activation::Linear));
                 // SAFETY: the caller's obligations. A vector is as many elements as lanes, and the panels of a block follow each
                 // other.
-                unsafe { self.multiply(token, Some(product), panel, ends, (c, some, S::LANES)) };
+                unsafe {
+                    if IS_KNOWN {
+                        // The first sum is one of few, each of which the compiler knows.
+                        for first_sum in 0..=size.sums - groups {
+                            if first_sum == product.piece.first_sum {
+                                let first = first_sum * vectors + done;
+                                product.add_to(token, &mut sums, first, some, panel);
+                            }
+                        }
+                    } else {
+                        let own = &mut sums[product.piece.first_sum * vectors + done..][..some];
+                        let c = own.as_mut_ptr().cast::<E>();
+                        let ends = (TileStart::Row(c), TileEnd::Activate(Activation::Linear));
+                        self.multiply(token, Some(&product), panel, ends, (c, some, S::LANES));
+                    }
+                }
                 done += some;
             }
         }
@@ -238,29 +351,88 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
                 }
             }
         }
-        let (mut reads, mut writes) = (self.reads, self.writes);
-        let reads = &mut reads[..stage.reads.len()];
-        let writes = &mut writes[..stage.writes.len()];
-        for slot in reads.iter_mut().chain(&mut *writes) {
-            *slot = slot.wrapping_add(first);
-        }
+        let slots = (self.reads(), self.writes());
         for vector in 0..vectors {
             let mut values = [token.splat(E::ZERO); MAX_SUMS];
             for (sum, value) in values.iter_mut().enumerate() {
                 // What is behind the last sum is not looked at.
                 *value = sums[sum * vectors + vector];
             }
+            let unit = first + vector * S::LANES;
             // SAFETY: the caller's obligations.
-            let unit = unsafe {
-                Unit::new(
-                    token,
-                    (reads, writes),
-                    vector * S::LANES,
-                    first,
-                    count(vector),
-                )
-            };
+            let unit = unsafe { Unit::new(token, slots, unit, 0, count(vector)) };
             cell.apply(token, number, values, &unit);
         }
+    }
+}
+
+/// The operands of a product.
+struct Operands<'a, E: Element> {
+    piece: &'a Piece,
+    weights: &'a Packed<E>,
+    lefts: [Left<E>; MAX_INPUTS],
+}
+
+impl<'a, E: Element> Operands<'a, E> {
+    #[inline(always)]
+    fn new(piece: &'a Piece, rows: &[*mut E], weights: &'a Packed<E>) -> Self {
+        let mut lefts = [Left::NONE; MAX_INPUTS];
+        for ((left, input), &row) in lefts.iter_mut().zip(&piece.inputs).zip(rows) {
+            *left = Left {
+                data: row,
+                row_stride: 0,
+                depth_stride: 1,
+                depth: input.depth,
+            };
+        }
+        Self {
+            piece,
+            weights,
+            lefts,
+        }
+    }
+
+    /// The left operand.
+    #[inline(always)]
+    fn lefts(&self) -> &[Left<E>] {
+        &self.lefts[..self.piece.inputs.len()]
+    }
+
+    /// What it meets of a panel.
+    #[inline(always)]
+    fn right(&self, panel: usize) -> *const E {
+        let weights = self.weights;
+        let right = panel * weights.panel_stride() + self.piece.depth * weights.width();
+        weights.data().as_ptr().wrapping_add(right)
+    }
+
+    /// Adds the product to so many vectors of sums, from the `first`-th on; in registers, where both numbers are known.
+    ///
+    /// # Safety
+    /// - The elements of the left operand must be readable, and there must be the panels.
+    #[inline(always)]
+    unsafe fn add_to<S: Math<E>>(
+        &self,
+        token: S,
+        sums: &mut [S::Vector; MAX_VECTORS],
+        first: usize,
+        vectors: usize,
+        panel: usize,
+    ) {
+        let (right, stride) = (self.right(panel), self.weights.panel_stride());
+        macro_rules! choose {
+            ($($vectors:literal),*) => {
+                match vectors {
+                    $($vectors => {
+                        let own: [_; $vectors] = from_fn(|vector| sums[first + vector]);
+                        // SAFETY: the caller's obligations.
+                        let [own] = unsafe { accumulate(token, [own], self.lefts(), right, stride) };
+                        sums[first..first + $vectors].copy_from_slice(&own);
+                    })*
+                    _ => unreachable!("no tile of {vectors} vectors"),
+                }
+            };
+        }
+        choose!(1, 2, 3, 4, 5, 6, 7, 8);
     }
 }

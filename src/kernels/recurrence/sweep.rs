@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::one_row::OneRow;
+use super::one_row::{OneRow, Places};
 use super::stage::{Fused, MAX_INPUTS, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
 use super::units::{Unit, Units};
 use super::{MAX_BANDS, Rows, TimeStep};
@@ -173,21 +173,16 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
 
     /// The stage for the only row of a step.
     #[inline(always)]
-    fn row(&self) -> OneRow<'a, E, U> {
-        let mut row = OneRow::new((self.stage, self.weights, self.parameters), self.units);
-        for (to, slot) in row.reads.iter_mut().zip(&self.stage.reads) {
-            *to = self.rows(slot).first;
-        }
-        for (to, slot) in row.writes.iter_mut().zip(&self.stage.writes) {
-            *to = self.rows(slot).first;
-        }
-        for (to, piece) in row.inputs.iter_mut().zip(&self.stage.pieces) {
-            for (to, input) in to.iter_mut().zip(&piece.inputs) {
-                *to = self.rows(&input.slot).first;
-            }
-        }
-        row.products = self.step.products;
-        row
+    pub fn row(&self) -> OneRow<'a, E, U> {
+        let places = Places::new(self.stage, std::ptr::null_mut(), |slot| {
+            self.rows(slot).first
+        });
+        OneRow::new(
+            (self.stage, self.weights, self.parameters),
+            self.units,
+            places,
+            self.step.products,
+        )
     }
 
     /// Computes some blocks of units whose only sum the tile finishes.

@@ -11,6 +11,10 @@ pub trait Units<E: Element>: Sync {
     /// The form of it that most networks have, which is compiled by itself; or the same.
     type Usual: Units<E>;
 
+    /// Sums of its first stage, and how many of them a product adds to, where steps of one row are to be compiled with these
+    /// numbers.
+    const SUMS: Option<(usize, usize)> = None;
+
     /// That form, where it has it.
     #[inline(always)]
     fn usual(&self) -> Option<Self::Usual> {

@@ -18,6 +18,8 @@ pub struct Gru {
     clip: f64,
     noise: Noise,
     reset: Reset,
+    /// Whether it is PyTorch's cell, or that with the reset before the product.
+    is_usual: bool,
 }
 
 /// What a stage reads forward, by index. With the reset after the product there is one stage; before it, the first one makes r,
@@ -376,6 +378,11 @@ impl Gru {
         };
         let activations =
             options.activations[usize::from(is_reverse && options.is_bidirectional())];
+        let is_usual = activations.gates == Activation::Sigmoid
+            && activations.candidate == Activation::Tanh
+            && options.clip_sums == 0.0
+            && noise.zoneout == 0.0
+            && !noise.masks_state;
         Self {
             plan,
             gates: activations.gates,
@@ -383,6 +390,7 @@ impl Gru {
             clip: options.clip_sums,
             noise,
             reset: options.reset,
+            is_usual,
         }
     }
 
@@ -392,15 +400,6 @@ impl Gru {
             candidate: Clipped::new(self.candidate, self.clip),
             reset: self.reset,
         }
-    }
-
-    /// Whether it is PyTorch's cell, or that with the reset before the product.
-    fn is_usual(&self) -> bool {
-        self.gates == Activation::Sigmoid
-            && self.candidate == Activation::Tanh
-            && self.clip == 0.0
-            && self.noise.zoneout == 0.0
-            && !self.noise.masks_state
     }
 }
 
@@ -413,8 +412,12 @@ impl<E: Element> Cell<E> for Gru {
     }
 
     fn forward(&self, _: &[E], is_training: bool) -> AnyOptions<Forward<E>> {
+        // A stream comes here at every step.
+        if self.is_usual {
+            return AnyOptions(Forward::plain(is_training, self.reset));
+        }
         AnyOptions(Forward {
-            is_usual: self.is_usual(),
+            is_usual: false,
             is_training,
             functions: self.functions(),
             masks_state: is_training && self.noise.masks_state,
@@ -424,7 +427,7 @@ impl<E: Element> Cell<E> for Gru {
 
     fn backward(&self, _: &[E]) -> AnyOptions<Backward<E>> {
         AnyOptions(Backward {
-            is_usual: self.is_usual(),
+            is_usual: self.is_usual,
             functions: self.functions(),
             masks_state: self.noise.masks_state,
             zones: self.noise.zoneout > 0.0,
@@ -462,21 +465,16 @@ pub struct Forward<E> {
 }
 
 impl<E: Element> Gated<E> for Forward<E> {
+    /// Where the reset is after the product.
+    const SUMS: Option<(usize, usize)> = Some((4, 3));
+
     fn is_usual(&self) -> bool {
         self.is_usual
     }
 
     #[inline(always)]
     fn usual(self) -> Self {
-        Self {
-            functions: Functions {
-                gates: Clipped::NONE,
-                ..Functions::usual(self.functions.reset)
-            },
-            masks_state: false,
-            zoneout: Zoneout::Off,
-            ..self
-        }
+        Self::plain(self.is_training, self.functions.reset)
     }
 
     #[inline(always)]
@@ -535,6 +533,21 @@ impl<E: Element> Gated<E> for Forward<E> {
 }
 
 impl<E: Element> Forward<E> {
+    /// PyTorch's cell, or that with the reset before the product; the sums of gates arrive as their values.
+    #[inline(always)]
+    fn plain(is_training: bool, reset: Reset) -> Self {
+        Self {
+            is_usual: true,
+            is_training,
+            functions: Functions {
+                gates: Clipped::NONE,
+                ..Functions::usual(reset)
+            },
+            masks_state: false,
+            zoneout: Zoneout::Off,
+        }
+    }
+
     /// h = n + z∘(h_{t-1} - n), stored in a slot, and in another one masked.
     #[inline(always)]
     fn end<S: Math<E>>(

@@ -23,6 +23,8 @@ pub struct Lstm {
     units: usize,
     /// Index of the first peephole among the parameters.
     peepholes: Option<usize>,
+    /// Whether it is PyTorch's cell, with or without projection.
+    is_usual: bool,
 }
 
 /// What the stage of the gates reads forward, by index.
@@ -381,6 +383,15 @@ impl Lstm {
         };
         let activations =
             options.activations[usize::from(is_reverse && options.is_bidirectional())];
+        let is_usual = activations.gates == Activation::Sigmoid
+            && activations.candidate == Activation::Tanh
+            && activations.output == Activation::Tanh
+            && options.clip_sums == 0.0
+            && options.clip_state == 0.0
+            && (noise.zoneout, noise.zoneout_cell) == (0.0, 0.0)
+            && !noise.masks_state
+            && !coupled
+            && peepholes.is_none();
         Self {
             plan,
             gates: activations.gates,
@@ -393,6 +404,7 @@ impl Lstm {
             projects,
             units,
             peepholes: peepholes.map(|(_, first)| first),
+            is_usual,
         }
     }
 
@@ -412,20 +424,6 @@ impl Lstm {
         self.peepholes
             .map(|first| [row(first, 0), row(first, last - 1), row(first, last)])
     }
-
-    /// Whether it is PyTorch's cell, with or without projection.
-    fn is_usual(&self) -> bool {
-        let noise = &self.noise;
-        self.gates == Activation::Sigmoid
-            && self.candidate == Activation::Tanh
-            && self.output == Activation::Tanh
-            && self.clip_sums == 0.0
-            && self.clip_state == 0.0
-            && (noise.zoneout, noise.zoneout_cell) == (0.0, 0.0)
-            && !noise.masks_state
-            && !self.coupled
-            && self.peepholes.is_none()
-    }
 }
 
 impl<E: Element> Cell<E> for Lstm {
@@ -437,8 +435,12 @@ impl<E: Element> Cell<E> for Lstm {
     }
 
     fn forward<'a>(&'a self, parameters: &'a [E], is_training: bool) -> Self::Forward<'a> {
+        // A stream comes here at every step.
+        if self.is_usual {
+            return AnyOptions(Forward::plain(is_training, self.projects));
+        }
         AnyOptions(Forward {
-            is_usual: self.is_usual(),
+            is_usual: false,
             is_training,
             functions: self.functions(),
             coupled: self.coupled,
@@ -452,7 +454,7 @@ impl<E: Element> Cell<E> for Lstm {
 
     fn backward<'a>(&'a self, parameters: &'a [E]) -> Self::Backward<'a> {
         AnyOptions(Backward {
-            is_usual: self.is_usual(),
+            is_usual: self.is_usual,
             functions: self.functions(),
             coupled: self.coupled,
             projects: self.projects,
@@ -501,25 +503,15 @@ pub struct Forward<'a, E> {
 }
 
 impl<E: Element> Gated<E> for Forward<'_, E> {
+    const SUMS: Option<(usize, usize)> = Some((4, 4));
+
     fn is_usual(&self) -> bool {
         self.is_usual
     }
 
     #[inline(always)]
     fn usual(self) -> Self {
-        Self {
-            functions: Functions {
-                gates: Clipped::NONE,
-                candidate: Clipped::NONE,
-                ..Functions::usual()
-            },
-            coupled: false,
-            peepholes: None,
-            masks_state: false,
-            zoneout: Zoneout::Off,
-            zoneout_cell: Zoneout::Off,
-            ..self
-        }
+        Self::plain(self.is_training, self.projects)
     }
 
     #[inline(always)]
@@ -551,6 +543,26 @@ impl<E: Element> Gated<E> for Forward<'_, E> {
 }
 
 impl<E: Element> Forward<'_, E> {
+    /// PyTorch's cell, whose sums arrive as their values.
+    #[inline(always)]
+    fn plain(is_training: bool, projects: bool) -> Self {
+        Self {
+            is_usual: true,
+            is_training,
+            functions: Functions {
+                gates: Clipped::NONE,
+                candidate: Clipped::NONE,
+                ..Functions::usual()
+            },
+            coupled: false,
+            projects,
+            peepholes: None,
+            masks_state: false,
+            zoneout: Zoneout::Off,
+            zoneout_cell: Zoneout::Off,
+        }
+    }
+
     #[inline(always)]
     fn gates<S: Math<E>>(&self, token: S, sums: [S::Vector; MAX_SUMS], unit: &Unit<'_, E, S>) {
         let functions = &self.functions;
