@@ -413,11 +413,13 @@ impl<E: Element, U> CheckedRecurrence<'_, E, U> {
             starts_bare,
             ..
         } = *self.steps;
+        // Where one row leads, it is that of the step before the first one.
+        let mut bands = self.bands.iter().zip(&self.stages.bands);
         let is_plain = order == Order::Ascending && !is_split && !starts_bare;
         is_plain
             && self.stages.len() <= MAX_STAGES
             && self.steps.most_rows() == 1
-            && self.bands.iter().all(|band| band.lead <= 1)
+            && bands.all(|(band, needs)| !needs.earlier || band.lead == 1)
     }
 }
 

@@ -119,6 +119,7 @@ struct UsualMix<E>(Mix<E>);
 
 impl<E: Element> Units<E> for UsualMix<E> {
     type Usual = Self;
+    const SUMS: Option<(usize, usize)> = Some((2, 2));
 
     #[inline(always)]
     fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {
