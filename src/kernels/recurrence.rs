@@ -477,7 +477,8 @@ impl<E: Element, U: Units<E>> Loop<'_, '_, E, U> {
             let weights = &recurrence.weights[stage.weights];
             let operands = (stage, weights, recurrence.parameters);
             let sweep = Sweep::new(operands, recurrence.units, &recurrence.bands, &first);
-            let strides = Places::new(stage, 0, |slot| match slot.row {
+            let mut strides = Places::none(0);
+            strides.set(stage, |slot| match slot.row {
                 RowOf::Sequence => 0,
                 _ => recurrence.bands[slot.band].stride,
             });

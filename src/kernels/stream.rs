@@ -2,13 +2,12 @@
 //! and write is decided once, when the stream begins; a step then computes, and checks no more than that it has all of that
 //! memory.
 
-use std::array::from_fn;
 use std::sync::Arc;
 
 use crate::Element;
 use crate::kernels::pack::Packed;
 use crate::kernels::recurrence::{
-    BandPlace, MAX_BANDS, MAX_STAGES, OneRow, Places, Rows, Slot, Stages, Sweep, TimeStep, Units,
+    BandPlace, MAX_BANDS, MAX_STAGES, OneRow, Places, Rows, Stages, Sweep, TimeStep, Units,
 };
 use crate::simd::{Kernel, Math, Tier};
 
@@ -34,11 +33,10 @@ impl StepPlan {
         bands[..places.len()].copy_from_slice(places);
         let step = TimeStep::only(rows);
         assert!(stages.len() <= MAX_STAGES);
-        let place = |slot: &Slot| step.first_row(slot, &bands[slot.band]);
-        let rows_of = from_fn(|number| {
-            let stage = &stages[number.min(stages.len() - 1)];
-            Places::new(stage, 0, place)
-        });
+        let mut rows_of = [Places::none(0); MAX_STAGES];
+        for (places, stage) in rows_of.iter_mut().zip(stages.iter()) {
+            places.set(stage, |slot| step.first_row(slot, &bands[slot.band]));
+        }
         Self {
             stages: Arc::clone(stages),
             bands,
@@ -108,8 +106,8 @@ impl<E: Element, U: Units<E>, const IS_ONE: bool> Kernel<E> for Step<'_, E, U, I
             // much memory as there is; it is borrowed for this thread alone.
             unsafe {
                 if IS_ONE {
-                    let places = plan.rows[number].of(memory);
-                    let row = OneRow::new(operands, self.units, places, true);
+                    let mut row = OneRow::new(operands, self.units, true);
+                    row.point(&plan.rows[number], memory);
                     row.run(token, number, blocks);
                 } else {
                     let bands = plan.bands.map(|place| Rows {

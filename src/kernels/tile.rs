@@ -199,10 +199,13 @@ impl<E: Element> Tile<'_, E> {
     ///   operand has, the rows of the start and the values.
     /// - The result must be writable. Nobody else may touch it meanwhile; the rows of the start may be it.
     #[inline(always)]
+    #[expect(
+        clippy::collapsible_match,
+        reason = "patterns without conditions are a jump, others a chain of comparisons"
+    )]
     pub unsafe fn run<S: Math<E>>(self, token: S, rows: usize, vectors: usize) {
         macro_rules! choose {
             ($($rows:literal x $vectors:literal),*) => {
-                // Whether there is the tile is not asked in the pattern: so this is a jump, not a chain of comparisons.
                 match (rows, vectors) {
                     $(($rows, $vectors) => {
                         if const { tile_exists::<E, S>($rows, $vectors) } {

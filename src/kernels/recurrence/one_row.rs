@@ -28,34 +28,25 @@ pub struct Places<T> {
 }
 
 impl<T: Copy> Places<T> {
-    /// What `of` says of each slot of a stage; behind them it is `none`.
+    /// None, each being `none`.
     #[inline(always)]
-    pub fn new(stage: &Stage, none: T, of: impl Fn(&Slot) -> T) -> Self {
-        let mut places = Self {
+    pub fn none(none: T) -> Self {
+        Self {
             all: [none; MAX_PLACES],
             count: 0,
-        };
+        }
+    }
+
+    /// Stores what `of` says of each slot of a stage.
+    #[inline(always)]
+    pub fn set(&mut self, stage: &Stage, of: impl Fn(&Slot) -> T) {
         let inputs = stage.pieces.iter().flat_map(|piece| &piece.inputs);
         let inputs = inputs.map(|input| &input.slot);
-        for slot in stage.reads.iter().chain(&stage.writes).chain(inputs) {
-            places.all[places.count] = of(slot);
-            places.count += 1;
-        }
-        places
-    }
-}
-
-impl Places<usize> {
-    /// Pointers to these elements of a memory.
-    #[inline(always)]
-    pub fn of<E>(&self, memory: *mut E) -> Places<*mut E> {
-        let mut all = [std::ptr::null_mut(); MAX_PLACES];
-        for (to, &place) in all.iter_mut().zip(&self.all).take(self.count) {
-            *to = memory.wrapping_add(place);
-        }
-        Places {
-            all,
-            count: self.count,
+        let slots = stage.reads.iter().chain(&stage.writes).chain(inputs);
+        self.count = 0;
+        for (to, slot) in self.all.iter_mut().zip(slots) {
+            *to = of(slot);
+            self.count += 1;
         }
     }
 }
@@ -66,7 +57,8 @@ pub struct OneRow<'a, E: Element, U> {
     weights: &'a Packed<E>,
     parameters: &'a [E],
     units: &'a U,
-    places: Places<*mut E>,
+    /// They are stored where they are used: a copy of them would wait for each to be written.
+    pub places: Places<*mut E>,
     /// Whether there are products of other steps' rows.
     products: bool,
 }
@@ -85,12 +77,11 @@ struct Size {
 }
 
 impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
-    /// A stage whose row is at these places; without the products of other steps' rows where it says so.
+    /// A stage whose places are yet to be said; without the products of other steps' rows where it says so.
     #[inline(always)]
     pub fn new(
         (stage, weights, parameters): (&'a Stage, &'a Packed<E>, &'a [E]),
         units: &'a U,
-        places: Places<*mut E>,
         products: bool,
     ) -> Self {
         Self {
@@ -98,8 +89,17 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
             weights,
             parameters,
             units,
-            places,
+            places: Places::none(std::ptr::null_mut()),
             products,
+        }
+    }
+
+    /// Takes the row at these elements of a memory.
+    #[inline(always)]
+    pub fn point(&mut self, places: &Places<usize>, memory: *mut E) {
+        let all = self.places.all.iter_mut().zip(&places.all);
+        for (to, &place) in all.take(places.count) {
+            *to = memory.wrapping_add(place);
         }
     }
 

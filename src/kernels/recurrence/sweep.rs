@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::one_row::{OneRow, Places};
+use super::one_row::OneRow;
 use super::stage::{Fused, MAX_INPUTS, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
 use super::units::{Unit, Units};
 use super::{MAX_BANDS, Rows, TimeStep};
@@ -174,15 +174,10 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// The stage for the only row of a step.
     #[inline(always)]
     pub fn row(&self) -> OneRow<'a, E, U> {
-        let places = Places::new(self.stage, std::ptr::null_mut(), |slot| {
-            self.rows(slot).first
-        });
-        OneRow::new(
-            (self.stage, self.weights, self.parameters),
-            self.units,
-            places,
-            self.step.products,
-        )
+        let operands = (self.stage, self.weights, self.parameters);
+        let mut row = OneRow::new(operands, self.units, self.step.products);
+        row.places.set(self.stage, |slot| self.rows(slot).first);
+        row
     }
 
     /// Computes some blocks of units whose only sum the tile finishes.
