@@ -51,7 +51,7 @@
  *
  * What holds everywhere, unless a function says otherwise:
  *
- * Objects. A function with _create in its name, elman_create() and elman_load() make an object and give it to the
+ * Objects. A function with _create in its name, elman_create(), elman_load() and elman_import() make an object and give it to the
  * caller; the _destroy function of its kind takes it back. A pointer to an object is NULL or one that the library gave
  * and has not taken back. Objects do not refer to each other: they may be destroyed in any order.
  *
@@ -1422,7 +1422,87 @@ elman_status elman_load_memory(const uint8_t *bytes, size_t size, elman_network 
 
 
 /*
- * 10. Optimizers
+ * 10. Networks of other systems
+ * -----------------------------
+ *
+ * What PyTorch has trained goes on in elman: docs/import.md says what is taken, and how to export it there.
+ */
+
+/**
+ * What the file of another system does not say. elman_import_options_init() gives every field its default. Later versions may
+ * add fields at the end, and go on to accept the size of this one.
+ */
+typedef struct {
+  /** Size of the struct in bytes, which is its version. */
+  size_t size;
+  /**
+   * JSON, UTF-8 text that ends with 0; NULL, the default, for none. An object, all of whose members may be missing:
+   * "output", "all" (the default) or "last": elman_set_output(); "input_size", a number, where an embedding takes some of the
+   * features; "layers", an array, the order of the layers. One with weights in the file is {"module": "encoder.lstm"}, the
+   * name that its tensors have in common; beside it there may be "activation" ("relu", {"leaky_relu": {"alpha": 0.01}}...) of
+   * a plain recurrent layer, by default "tanh", and of a dense one, by default "linear"; "epsilon" of a layer norm, by
+   * default 1e-5; "columns" of an embedding, by default [0]. Others are {"kind": "dropout", "rate": 0.1},
+   * {"kind": "activation", "activation": "relu"}, {"kind": "concat", "layers": [0, 1]}, {"kind": "residual", "layer": 0}.
+   */
+  const char *description;
+} elman_import_options;
+
+/**
+ * Gives every field of the options its default.
+ *
+ *   options     receives the defaults
+ *   size        sizeof(elman_import_options)
+ *
+ * Errors: NULL; MISMATCH where `size` is that of no version that the library knows.
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_import_options_init(elman_import_options *options, size_t size);
+
+/**
+ * Reads a network that another system has trained. It belongs to the caller, who gives it back with elman_destroy(), and is one
+ * like any other: it can be trained, run as a stream and saved.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *   options     NULL for the defaults
+ *   out         receives the network
+ *
+ * The format is recognised by the contents. Taken are:
+ * - state dicts of PyTorch as safetensors: RNN, LSTM (also with proj_size) and GRU, stacked, bidirectional, with or without
+ *   biases, their cells, Linear, Embedding and LayerNorm, whatever is in front of their names; numbers of 16, 32 and 64 bits,
+ *   rounded to float;
+ * - the files of elman_save().
+ *
+ * A recurrent layer gets one bias, the sum of its two; the candidate of a GRU keeps both. The order of modules is found out
+ * where only one fits their sizes. What the file leaves open is in the message, with what has been understood; a description
+ * then tells.
+ *
+ * Errors: NULL (path, out), IO, OUT_OF_MEMORY; FORMAT where the file is damaged, leaves something open or has what cannot be
+ * taken, which the message names, and for a wrong description; MISMATCH for options whose size is that of no version that the
+ * library knows, and for a description that is no UTF-8; TIER as with elman_create().
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_import(const char *path,
+                          const elman_import_options *options,
+                          elman_network **out);
+
+/**
+ * Reads a network from the contents of a file, as elman_import() does.
+ *
+ *   bytes       [size], not needed any more when the call returns
+ *   options     NULL for the defaults
+ *   out         receives the network
+ *
+ * Errors: as elman_import(), but for IO; OVERLAP. Messages call the file "the bytes".
+ * Threads: any. Since 0.1.
+ */
+elman_status elman_import_memory(const uint8_t *bytes,
+                                 size_t size,
+                                 const elman_import_options *options,
+                                 elman_network **out);
+
+
+/*
+ * 11. Optimizers
  * --------------
  *
  * The formulas are those of torch.optim, so settings can be carried over. p is a parameter, g its gradient, r the
@@ -1623,7 +1703,7 @@ elman_status elman_optimizer_load(const char *path,
 
 
 /*
- * 11. Data sets
+ * 12. Data sets
  * -------------
  *
  * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
@@ -1944,7 +2024,7 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
 
 
 /*
- * 12. Training and measuring on a data set
+ * 13. Training and measuring on a data set
  * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
@@ -2234,7 +2314,7 @@ elman_status elman_predict_dataset(const elman_network *network,
 
 
 /*
- * 13. Your own training loop: forward, backward, update
+ * 14. Your own training loop: forward, backward, update
  * -----------------------------------------------------
  *
  * One step of training is elman_forward(), a loss, elman_backward(), elman_update(). elman_backward() adds to the
@@ -2297,7 +2377,7 @@ elman_status elman_update(elman_network *network, elman_optimizer *optimizer);
 
 
 /*
- * 14. Losses
+ * 15. Losses
  * ----------
  *
  * How far outputs are from what they should be, and the gradient of that, for elman_backward(). Every loss is a mean
@@ -2502,7 +2582,7 @@ elman_status elman_binary_cross_entropy_with_logits_padded(const float *logits,
 
 
 /*
- * 15. CTC: labels without places in time
+ * 16. CTC: labels without places in time
  * --------------------------------------
  *
  * The loss of connectionist temporal classification (Graves et al. 2006), for networks with ELMAN_OUTPUT_ALL and sequences
@@ -2643,7 +2723,7 @@ elman_status elman_ctc_greedy_decode(const float *logits,
 
 
 /*
- * 16. Parameters and gradients
+ * 17. Parameters and gradients
  * ----------------------------
  *
  * Both are flat, in layer order: W_x [input][units], W_h [units][units], b [units] of a recurrent layer; W
@@ -2729,7 +2809,7 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 
 
 /*
- * 17. Checking gradients
+ * 18. Checking gradients
  * ----------------------
  */
 
@@ -2761,7 +2841,7 @@ elman_status elman_gradient_check(const elman_network *network,
 
 
 /*
- * 18. Calls that bring their message along
+ * 19. Calls that bring their message along
  * ----------------------------------------
  *
  * elman_last_error() answers the thread that made the call. Some hosts do not stay on one: a goroutine, an asynchronous

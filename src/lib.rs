@@ -68,6 +68,7 @@ mod element;
 mod error;
 #[allow(unsafe_code)] // threads that write the same matrix
 mod gemm;
+mod import;
 mod layer;
 mod layout;
 mod model;
@@ -99,6 +100,7 @@ pub use activation::Activation;
 pub use class_names::ClassNames;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
+pub use import::ImportOptions;
 pub use layer::options::{
     CellActivations, Direction, InitialState, LastOutput, Merge, RecurrentOptions, Reset,
 };

@@ -19,7 +19,7 @@ use crate::model::{Model, Output};
 use crate::network::Position;
 use crate::simd::Tier;
 use crate::{Element, Error, Network, Result, in_engine_mode, shape};
-use read::Contents;
+pub(crate) use read::{Contents, Numbers};
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {
@@ -128,7 +128,7 @@ fn save_file(
 }
 
 /// What is in the file at `path`.
-fn load_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
+pub(crate) fn load_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
     let io_error = |source| io_error(path, source);
     // Before it is opened: that would wait for the other end of a pipe.
     if !fs::metadata(path).map_err(io_error)?.is_file() {
@@ -329,7 +329,8 @@ fn dtype<E: Element>() -> Dtype {
     }
 }
 
-fn fault(path: &Path, message: &str) -> Error {
+/// A file that is not as it should be.
+pub(crate) fn fault(path: &Path, message: &str) -> Error {
     Error::Format {
         path: path.to_path_buf(),
         message: message.chars().take(MESSAGE_LIMIT).collect(),

@@ -410,6 +410,20 @@ impl<'call> Caller<'call> {
         Ok(unsafe { CStr::from_ptr(pointer) })
     }
 
+    /// A string of UTF-8 that ends with 0.
+    ///
+    /// # Safety
+    ///
+    /// As with [`Self::string`].
+    pub unsafe fn text(
+        &mut self,
+        name: &'static str,
+        pointer: *const c_char,
+    ) -> Result<&'call str> {
+        // SAFETY: what the caller promises here is what it promises there.
+        utf8(name, unsafe { self.string(name, pointer) }?)
+    }
+
     /// The path of a file, a string that ends with 0.
     ///
     /// # Safety
@@ -448,11 +462,7 @@ impl<'call> Caller<'call> {
             }
             // SAFETY: it is not null, and the caller promises a string that ends with 0 and that nobody writes to meanwhile.
             let text = unsafe { CStr::from_ptr(string) };
-            strings.push(text.to_str().map_err(|_| Error::Mismatch {
-                name,
-                actual: format!("'{}'", text.to_string_lossy().escape_debug()),
-                expected: "UTF-8 text".to_string(),
-            })?);
+            strings.push(utf8(name, text)?);
         }
         Ok(strings)
     }
@@ -489,6 +499,15 @@ impl<'call> Caller<'call> {
         self.count += 1;
         Ok(())
     }
+}
+
+fn utf8<'text>(name: &'static str, text: &'text CStr) -> Result<&'text str> {
+    let mismatch = |_| Error::Mismatch {
+        name,
+        actual: format!("'{}'", text.to_string_lossy().escape_debug()),
+        expected: "UTF-8 text".to_string(),
+    };
+    Ok(text.to_str().map_err(mismatch)?)
 }
 
 #[cfg(unix)]

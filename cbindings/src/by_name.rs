@@ -14,6 +14,7 @@ use crate::ctc::*;
 use crate::dataset::*;
 use crate::file::*;
 use crate::gradient_check::*;
+use crate::import::*;
 use crate::layer::*;
 use crate::loss::*;
 use crate::network::*;
@@ -193,6 +194,9 @@ const ENTRIES: &[Entry] = entries! {
     elman_get_tensor_info(network, layer, tensor, info, size);
     elman_gradient_check(network, x, batch, steps, lengths, state_in, dy, dstate_out, relative_error);
     elman_gradients(network, values, count);
+    elman_import(path, options, out);
+    elman_import_memory(bytes, size, options, out);
+    elman_import_options_init(options, size);
     elman_initialize(network, scheme, scale, seed);
     elman_load(path, out);
     elman_load_memory(bytes, size, out);

@@ -31,6 +31,8 @@ pub mod file;
 #[allow(unsafe_code)]
 pub mod gradient_check;
 #[allow(unsafe_code)]
+pub mod import;
+#[allow(unsafe_code)]
 pub mod layer;
 #[allow(unsafe_code)]
 pub mod loss;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config};
 
 /// The sections of the header: the files of `src`, in the order of a manual.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "status",
     "version",
     "network",
@@ -16,6 +16,7 @@ const SECTIONS: [&str; 18] = [
     "run",
     "session",
     "file",
+    "import",
     "optimizer",
     "dataset",
     "training",

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde::de::DeserializeOwned;
 
@@ -19,17 +20,23 @@ use crate::network::Position;
 use crate::simd::Tier;
 use crate::{Element, Error, Result, shape};
 
-/// A file that is being read.
-pub(super) struct Contents<'a> {
+/// A safetensors file that is being read.
+pub(crate) struct Contents<'a> {
     /// What errors call it.
     name: &'a Path,
     metadata: Metadata,
     data: &'a [u8],
 }
 
+/// A tensor, row-major.
+pub(crate) struct Numbers<E> {
+    pub shape: Vec<usize>,
+    pub values: Vec<E>,
+}
+
 impl<'a> Contents<'a> {
     /// Makes sure that the file is a header and the data of the tensors that it names, without gaps.
-    pub(super) fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
+    pub(crate) fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
         let header = header(bytes, name)?;
         let data = &bytes[8 + header.len()..];
         let metadata: Metadata = serde_json::from_slice(header)
@@ -46,8 +53,64 @@ impl<'a> Contents<'a> {
         })
     }
 
-    fn fault(&self, message: &str) -> Error {
+    /// What is wrong with it.
+    pub(crate) fn fault(&self, message: &str) -> Error {
         fault(self.name, message)
+    }
+
+    /// Whether it is a network that elman has saved, or one described as they are.
+    pub(crate) fn is_ours(&self) -> bool {
+        let entries = self.metadata.metadata().as_ref();
+        entries.is_some_and(|entries| entries.contains_key(KEY))
+    }
+
+    /// The names of all tensors, in the order of their data.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    /// A tensor of any type of floating-point numbers, each rounded to `E`.
+    pub(crate) fn numbers<E: Element>(&self, name: &str) -> Result<Numbers<E>> {
+        let Some(info) = self.metadata.info(name) else {
+            return Err(self.fault(&format!("no tensor {name}")));
+        };
+        let data = &self.data[info.data_offsets.0..info.data_offsets.1];
+        let mut values = try_vec("a tensor", info.shape.iter().product())?;
+        match info.dtype {
+            Dtype::F32 if size_of::<E>() == size_of::<f32>() => {
+                let bits = data.as_chunks().0.iter().map(|&it| u32::from_le_bytes(it));
+                values.extend(bits.map(|bits| E::from_bits_u64(bits.into())));
+            }
+            Dtype::F64 if size_of::<E>() == size_of::<f64>() => {
+                let bits = data.as_chunks().0.iter().map(|&it| u64::from_le_bytes(it));
+                values.extend(bits.map(E::from_bits_u64));
+            }
+            Dtype::F32 => {
+                let numbers = data.as_chunks().0.iter().map(|&it| f32::from_le_bytes(it));
+                values.extend(numbers.map(|number| E::from_f64(number.into())));
+            }
+            Dtype::F64 => {
+                let numbers = data.as_chunks().0.iter().map(|&it| f64::from_le_bytes(it));
+                values.extend(numbers.map(E::from_f64));
+            }
+            Dtype::F16 => {
+                let numbers = data.as_chunks().0.iter().map(|&it| f16::from_le_bytes(it));
+                values.extend(numbers.map(|number| E::from_f64(number.to_f64())));
+            }
+            Dtype::BF16 => {
+                let numbers = data.as_chunks().0.iter().map(|&it| bf16::from_le_bytes(it));
+                values.extend(numbers.map(|number| E::from_f64(number.to_f64())));
+            }
+            other => {
+                let message =
+                    format!("{name} is of type {other:?}, expected F32, F64, F16 or BF16");
+                return Err(self.fault(&message));
+            }
+        }
+        Ok(Numbers {
+            shape: info.shape.clone(),
+            values,
+        })
     }
 
     /// What the metadata has under a key: the description of such an object.

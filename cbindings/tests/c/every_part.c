@@ -353,11 +353,15 @@ static void same_bits(void) {
     unsigned char *bytes = malloc(size + 1);
     OK(elman_save_memory(loaded, bytes, size + 1, &written));
     CHECK(written == size);
-    elman_network *third[2];
+    elman_network *third[3];
     OK(elman_load_memory(bytes, size, &third[0]));
     OK(elman_clone(loaded, &third[1]));
     CHECK(elman_threads(third[1]) == 2);
-    for (size_t i = 0; i < 2; i++) {
+    elman_import_options import;
+    OK(elman_import_options_init(&import, sizeof import));
+    CHECK(import.size == sizeof import && import.description == NULL);
+    OK(elman_import_memory(bytes, size, &import, &third[2]));
+    for (size_t i = 0; i < 3; i++) {
         OK(elman_predict(third[i], x, BATCH, STEPS, lengths, NULL, other, last));
         SAME(y, other, y_count);
         elman_destroy(third[i]);

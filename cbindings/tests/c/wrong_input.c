@@ -1021,6 +1021,32 @@ static void files(void) {
     FAILS(elman_load_memory((const unsigned char *)"\1\2\3\4\5\6\7\xff{}", 10, &out), FORMAT,
           "the bytes: no safetensors file: it begins with the bytes [01, 02, 03, 04, 05, 06, 07, ff], expected the length "
           "of a header that its 10 bytes have room for");
+    /* As another system's file it is a vector that belongs to nothing. */
+    const unsigned char *const vector = (const unsigned char *)other;
+    const size_t vector_size = sizeof other - 1;
+    elman_import_options import;
+    char text[200];
+    snprintf(text, sizeof text, "size is 0, expected %zu, as in the header of this version", sizeof import);
+    FAILS(elman_import_options_init(&import, 0), MISMATCH, text);
+    FAILS(elman_import_options_init(NULL, sizeof import), NULL, "options is NULL");
+    OK(elman_import_options_init(&import, sizeof import));
+    FAILS(elman_import_memory(vector, vector_size, &import, &out), FORMAT,
+          "the bytes: module (no name): tensor weights, which no module that can be taken has");
+    import.description = "{\"layers\": 3}";
+    FAILS(elman_import_memory(vector, vector_size, &import, &out), FORMAT,
+          "the bytes: the description: invalid type: integer `3`, expected a sequence at line 1 column 12");
+    import.description = "\xff";
+    FAILS(elman_import_memory(vector, vector_size, &import, &out), MISMATCH,
+          "description is '\xef\xbf\xbd', expected UTF-8 text");
+    import.size = 3;
+    snprintf(text, sizeof text, "the size field of options is 3, expected %zu, as in the header of this version",
+             sizeof import);
+    FAILS(elman_import("wrong_input.safetensors", &import, &out), MISMATCH, text);
+    FAILS(elman_import(NULL, NULL, &out), NULL, "path is NULL");
+    FAILS(elman_import("wrong_input.safetensors", NULL, NULL), NULL, "out is NULL");
+    CHECK(elman_import("no such file", NULL, &out) == ELMAN_ERROR_IO);
+    FAILS(elman_import_memory(NULL, size, NULL, &out), NULL, "bytes is NULL");
+    FAILS(elman_import_memory(bytes, size, NULL, NULL), NULL, "out is NULL");
     FAILS(elman_load_memory(NULL, size, &out), NULL, "bytes is NULL");
     FAILS(elman_load_memory(bytes, size, NULL), NULL, "out is NULL");
     FAILS(elman_load_memory(bytes, SIZE_MAX, &out), SIZE_OVERFLOW, "the size of bytes overflows");

@@ -2,7 +2,7 @@
 
 use elman::dataset::{self, Dataset, MissingValues, TsOptions};
 use elman::optimizer::Optimizer;
-use elman::{Batch, Element, Error, Network};
+use elman::{Batch, Element, Error, ImportOptions, Network};
 
 use crate::dataset::{Content, Targets};
 use crate::memory::limited;
@@ -32,7 +32,10 @@ pub fn loaders(bytes: &[u8]) -> bool {
 fn tensors(file: &[u8]) -> bool {
     let networks = [network::<f32>(file), network::<f64>(file)];
     let optimizers = [optimizer::<f32>(file), optimizer::<f64>(file)];
-    networks.contains(&true) || optimizers.contains(&true)
+    let imported = [imported::<f32>(file), imported::<f64>(file)];
+    [networks, optimizers, imported]
+        .as_flattened()
+        .contains(&true)
 }
 
 /// The file of a header and some data.
@@ -87,6 +90,21 @@ fn loaded<T>(result: Result<T, Error>) -> Option<T> {
             None
         }
     }
+}
+
+/// A network of another system's, or one of ours.
+fn imported<E: Element>(file: &[u8]) -> bool {
+    let load = || Network::<E>::import_bytes(file, "file", &ImportOptions::default());
+    let Some(network) = loaded(in_bounds(file, load)) else {
+        return false;
+    };
+    let saved = network.to_bytes().expect("what was imported can be saved");
+    let again = Network::<E>::from_bytes(&saved, "saved").expect("what was saved can be loaded");
+    assert!(
+        again.to_bytes().is_ok_and(|bytes| bytes == saved),
+        "the bytes are others"
+    );
+    true
 }
 
 fn optimizer<E: Element>(file: &[u8]) -> bool {

@@ -1,0 +1,137 @@
+//! Networks that other systems have trained.
+
+mod description;
+mod pytorch;
+
+use std::path::Path;
+
+use crate::layer::{LayerSpec, Tensor};
+use crate::model::{Model, Output};
+use crate::save::{Contents, fault, load_file};
+use crate::simd::Tier;
+use crate::{Element, Error, Network, Result, in_engine_mode};
+use description::Description;
+
+/// What the file of another system does not say.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// JSON, an object. All of it may be missing:
+    ///
+    /// - `"output"`: `"all"` (the default) or `"last"`, as [`Network::set_output`] has it;
+    /// - `"input_size"`: the features of a step where an embedding takes some of them;
+    /// - `"layers"`: the order of the layers, an array. One that has weights in the file is `{"module": "encoder.lstm"}`: the
+    ///   name that its tensors have in common. A plain recurrent layer may have an `"activation"`, by default `"tanh"`;
+    ///   a dense one too, by default `"linear"`: `"relu"`, `"sigmoid"`, `{"leaky_relu": {"alpha": 0.01}}` and the others of
+    ///   [`Activation`](crate::Activation); a layer norm `"epsilon"`, by default 1e-5; an embedding `"columns"`, by default `[0]`.
+    ///   A layer without weights is as in the files of [`Network::save`]: `{"kind": "dropout", "rate": 0.1}`,
+    ///   `{"kind": "activation", "activation": "relu"}`, `{"kind": "concat", "layers": [0, 1]}`,
+    ///   `{"kind": "residual", "layer": 0}`.
+    pub description: Option<String>,
+}
+
+impl<E: Element> Network<E> {
+    /// Reads a network that another system has trained. The format is recognised by the contents:
+    ///
+    /// - state dicts of PyTorch as safetensors, with modules `RNN`, `LSTM` (also with `proj_size`), `GRU` (stacked,
+    ///   bidirectional, with or without biases), their cells, `Linear`, `Embedding` and `LayerNorm`, whatever the names in front of
+    ///   theirs; elements of the types F32, F64, F16 and BF16, rounded to `E`;
+    /// - the files of [`Self::save`], as [`Self::load`] reads them.
+    ///
+    /// The two biases of a recurrent layer become one, their sum; the candidate of a GRU keeps both. In what order modules
+    /// follow each other is found out where only one order fits their sizes. What is open is in the error, to be said in
+    /// [`ImportOptions::description`].
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] where the file is damaged or of none of these, or has what cannot be taken, with its name;
+    /// [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
+    pub fn import(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Self> {
+        let path = path.as_ref();
+        Self::import_bytes(&load_file(path, "a network")?, path, options)
+    }
+
+    /// [`Self::import`] from the contents of a file; `name` serves the error messages only.
+    ///
+    /// # Errors
+    /// As [`Self::import`], except for [`Error::Io`].
+    pub fn import_bytes(
+        bytes: &[u8],
+        name: impl AsRef<Path>,
+        options: &ImportOptions,
+    ) -> Result<Self> {
+        let name = name.as_ref();
+        let contents = Contents::parse(bytes, name)?;
+        if contents.is_ours() {
+            return Self::from_bytes(bytes, name);
+        }
+        let description: Description = match &options.description {
+            None => Description::default(),
+            Some(json) => serde_json::from_str(json)
+                .map_err(|error| fault(name, &format!("the description: {error}")))?,
+        };
+        let tier = Tier::active()?;
+        let read = || pytorch::read(&contents, description)?.model(tier);
+        let model = in_engine_mode(read).map_err(|error| match error {
+            Error::Format { .. } | Error::OutOfMemory { .. } => error,
+            // Sizes that no network can have.
+            error => contents.fault(&error.to_string()),
+        })?;
+        Self::with_model(model)
+    }
+}
+
+/// A network as a reader has found it.
+struct Found<'a, E> {
+    input_size: usize,
+    output: Output,
+    layers: Vec<FoundLayer<'a, E>>,
+}
+
+/// The parameter at a place.
+type Parameters<'a, E> = Box<dyn Fn(At<'_>) -> E + 'a>;
+
+/// A layer, and where its parameters come from; None: it has none.
+struct FoundLayer<'a, E> {
+    spec: LayerSpec,
+    parameters: Option<Parameters<'a, E>>,
+}
+
+/// A place in a layer's parameters.
+struct At<'a> {
+    tensor: &'a Tensor,
+    row: usize,
+    /// The gate, in elman's order.
+    gate: usize,
+    /// The column, counted from the gate's first one.
+    unit: usize,
+}
+
+impl<E: Element> Found<'_, E> {
+    fn model(self, tier: Tier) -> Result<Model<E>> {
+        let mut model = Model::new(tier, self.input_size)?;
+        model.set_output(self.output);
+        for FoundLayer { spec, parameters } in self.layers {
+            model.add_with(spec, |tensors, values| {
+                let Some(parameters) = parameters else {
+                    return Ok(());
+                };
+                let mut values = values.iter_mut();
+                for tensor in tensors {
+                    let units = tensor.columns / tensor.gates;
+                    for (index, value) in values.by_ref().take(tensor.len()).enumerate() {
+                        let (row, column) = (index / tensor.columns, index % tensor.columns);
+                        let (gate, unit) = (column / units, column % units);
+                        *value = parameters(At {
+                            tensor,
+                            row,
+                            gate,
+                            unit,
+                        });
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        model.pack()?;
+        Ok(model)
+    }
+}

@@ -1,0 +1,250 @@
+//! Networks of other systems: what they give here is what they give there, and what cannot be taken is named.
+
+use std::path::{Path, PathBuf};
+
+use elman::{Batch, Element, Error, ImportOptions, Network, Result};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    inputs: usize,
+    outputs: usize,
+    batch: usize,
+    steps: usize,
+    description: Option<String>,
+    x: Vec<f64>,
+    y: Vec<f64>,
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+fn cases() -> Vec<Case> {
+    let json = std::fs::read_to_string(data().join("import_torch.json")).unwrap();
+    serde_json::from_str::<Cases>(&json).unwrap().cases
+}
+
+fn import<E: Element>(name: &str, description: Option<&str>) -> Result<Network<E>> {
+    let options = ImportOptions {
+        description: description.map(str::to_owned),
+    };
+    let path = data().join("import").join(format!("{name}.safetensors"));
+    Network::import(path, &options)
+}
+
+/// The largest difference from what the other system gives, in parts of its largest value.
+fn difference<E: Element>(case: &Case) -> f64 {
+    let network = import::<E>(&case.name, case.description.as_deref()).unwrap();
+    assert_eq!(
+        (network.input_size(), network.output_size()),
+        (case.inputs, case.outputs)
+    );
+    let x: Vec<E> = case.x.iter().map(|&x| E::from_f64(x)).collect();
+    let batch = Batch {
+        x: &x,
+        batch: case.batch,
+        steps: case.steps,
+        lengths: None,
+    };
+    let mut y = vec![E::ZERO; case.y.len()];
+    network.predict(batch, None, Some(&mut y), None).unwrap();
+    let pairs = || case.y.iter().zip(&y);
+    let most = pairs()
+        .map(|(expected, _)| expected.abs())
+        .fold(0.0, f64::max);
+    let worst = pairs().map(|(expected, y)| (y.to_f64() - expected).abs());
+    worst.fold(0.0, f64::max) / most
+}
+
+#[test]
+fn state_dicts_of_pytorch_give_its_outputs() {
+    for case in cases() {
+        let (double, single) = (difference::<f64>(&case), difference::<f32>(&case));
+        assert!(double < 1e-12, "{}: {double:e} in f64", case.name);
+        assert!(single < 1e-5, "{}: {single:e} in f32", case.name);
+    }
+}
+
+#[test]
+fn an_imported_network_is_one_like_any_other() -> Result<()> {
+    let network = import::<f32>("lstm", None)?;
+    let bytes = network.to_bytes()?;
+    // What elman has saved is imported, too.
+    let again = Network::<f32>::import_bytes(&bytes, "saved", &ImportOptions::default())?;
+    assert_eq!(again.to_bytes()?, bytes);
+    assert_eq!(again.layer_count(), 3);
+    Ok(())
+}
+
+/// The message about a file.
+fn message(result: Result<Network<f32>>) -> String {
+    match result {
+        Err(error @ Error::Format { .. }) => error.to_string(),
+        other => panic!("expected an error about the format, got {other:?}"),
+    }
+}
+
+/// Names and shapes.
+type Tensors<'a> = &'a [(&'a str, &'a [usize])];
+
+/// A state dict of F32 zeros with these tensors.
+fn state_dict(tensors: Tensors<'_>) -> Vec<u8> {
+    let mut end = 0;
+    let entries: Vec<String> = tensors
+        .iter()
+        .map(|(name, shape)| {
+            let start = end;
+            end += 4 * shape.iter().product::<usize>();
+            format!(
+                r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
+            )
+        })
+        .collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + end, 0);
+    bytes
+}
+
+#[test]
+fn what_a_state_dict_leaves_open_is_said_with_what_was_understood() {
+    let two_linears: Tensors = &[
+        ("rnn.weight_ih_l0", &[4, 3]),
+        ("rnn.weight_hh_l0", &[4, 4]),
+        ("a.weight", &[4, 4]),
+        ("a.bias", &[4]),
+        ("b.weight", &[2, 4]),
+        ("b.bias", &[2]),
+    ];
+    let open = |tensors: Tensors, description: Option<&str>| {
+        let options = ImportOptions {
+            description: description.map(str::to_owned),
+        };
+        message(Network::import_bytes(&state_dict(tensors), "it", &options))
+    };
+    let text = open(two_linears, None);
+    for part in ["a Linear(4, 4)", "b Linear(4, 2)", "rnn RNN(3, 4)"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("which function follows a is open"), "{text}");
+
+    let same = &[
+        ("x.weight", &[3, 3][..]),
+        ("x.bias", &[3]),
+        ("y.weight", &[3, 3]),
+        ("y.bias", &[3]),
+    ];
+    assert!(open(same, None).contains("there are several orders"));
+    let far = &[
+        ("x.weight", &[3, 2][..]),
+        ("x.bias", &[3]),
+        ("y.weight", &[5, 4]),
+        ("y.bias", &[5]),
+    ];
+    assert!(open(far, None).contains("no order"));
+    let described = r#"{"layers": [{"module": "x"}, {"module": "y"}]}"#;
+    assert!(
+        open(far, Some(described)).contains("module y is Linear(4, 5), expected one that takes 3")
+    );
+    assert!(
+        open(far, Some(r#"{"layers": [{"module": "x"}]}"#)).contains("module \"y\" is missing")
+    );
+    let twice = r#"{"layers": [{"module": "x"}, {"module": "x"}]}"#;
+    assert!(open(far, Some(twice)).contains("twice"));
+    let unknown = r#"{"layers": [{"module": "z"}]}"#;
+    assert!(open(far, Some(unknown)).contains("which the file has not"));
+    let made = r#"{"layers": [{"module": "x"}, {"kind": "dense", "units": 4, "activation": "tanh"}, {"module": "y"}]}"#;
+    assert!(open(far, Some(made)).contains("layer 1 without a module, which needs weights"));
+    assert!(open(far, Some("{")).contains("the description"));
+    assert!(open(far, Some(r#"{"layer": []}"#)).contains("the description"));
+}
+
+#[test]
+fn modules_that_cannot_be_taken_are_named() {
+    let refused: [(Tensors, &str); 7] = [
+        (&[("conv.weight", &[4, 3, 5])], "module conv: weight"),
+        (
+            &[("bn.weight", &[4]), ("bn.running_mean", &[4])],
+            "running_mean",
+        ),
+        (
+            &[("r.weight_ih_l0", &[8, 3]), ("r.weight_hh_l0", &[8, 4])],
+            "8 rows for 4 units",
+        ),
+        (
+            &[("r.weight_ih_l0", &[4, 3]), ("r.weight_hh_l0", &[5, 4])],
+            "5 rows for 4 units",
+        ),
+        (&[("r.weight_ih_l0", &[4, 3])], "no matrices"),
+        (
+            &[
+                ("r.weight_ih_l0", &[4, 3]),
+                ("r.weight_hh_l0", &[4, 4]),
+                ("r.weight_ih_l2", &[4, 4]),
+                ("r.weight_hh_l2", &[4, 4]),
+            ],
+            "4 tensors, expected 6",
+        ),
+        (
+            &[
+                ("r.weight_ih_l0", &[4, 3]),
+                ("r.weight_hh_l0", &[4, 4]),
+                ("r.bias_ih_l0", &[3]),
+            ],
+            "bias_ih_l0 has shape [3], expected [4]",
+        ),
+    ];
+    for (tensors, part) in refused {
+        let bytes = state_dict(tensors);
+        let text = message(Network::import_bytes(
+            &bytes,
+            "it",
+            &ImportOptions::default(),
+        ));
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Sizes that nothing in the file has elements of.
+    let huge = &[("x.weight", &[0, usize::MAX][..]), ("x.bias", &[0])];
+    let bytes = state_dict(huge);
+    assert!(Network::<f32>::import_bytes(&bytes, "it", &ImportOptions::default()).is_err());
+    let far = &[("r.weight_ih_l18446744073709551615", &[4, 3][..])];
+    message(Network::import_bytes(
+        &state_dict(far),
+        "it",
+        &ImportOptions::default(),
+    ));
+    message(Network::import_bytes(
+        &state_dict(&[]),
+        "it",
+        &ImportOptions::default(),
+    ));
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let bytes = std::fs::read(data().join("import/lstm.safetensors")).unwrap();
+    for len in 0..bytes.len() {
+        message(Network::import_bytes(
+            &bytes[..len],
+            "it",
+            &ImportOptions::default(),
+        ));
+    }
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for at in 0..header {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            // Names may change without a fault.
+            _ = Network::<f32>::import_bytes(&damaged, "it", &ImportOptions::default());
+        }
+    }
+}
