@@ -1,10 +1,15 @@
 //! Networks that other systems have trained.
 
 mod description;
+mod json;
+mod nam;
 mod pytorch;
+mod rtneural;
 
 use std::path::Path;
 
+use crate::activation::Activation;
+use crate::init::TensorRole;
 use crate::layer::{LayerSpec, Tensor};
 use crate::model::{Model, Output};
 use crate::save::{Contents, fault, load_file};
@@ -35,6 +40,11 @@ impl<E: Element> Network<E> {
     /// - state dicts of PyTorch as safetensors, with modules `RNN`, `LSTM` (also with `proj_size`), `GRU` (stacked,
     ///   bidirectional, with or without biases), their cells, `Linear`, `Embedding` and `LayerNorm`, whatever the names in front of
     ///   theirs; elements of the types F32, F64, F16 and BF16, rounded to `E`;
+    /// - state dicts of PyTorch as JSON, an object of arrays under the same names: RTNeural's tools write it; and the models of
+    ///   Automated-GuitarAmpModelling (GuitarML), with `skip`;
+    /// - RTNeural's JSON of Keras models with layers `dense`, `time-distributed-dense`, `lstm`, `gru` and `activation`, and that of
+    ///   AIDA-X with `in_skip`, `in_gain` and `out_gain`;
+    /// - Neural Amp Modeler's `.nam` of the architecture LSTM, with the state that it has learned to start from;
     /// - the files of [`Self::save`], as [`Self::load`] reads them.
     ///
     /// The two biases of a recurrent layer become one, their sum; the candidate of a GRU keeps both. In what order modules
@@ -59,40 +69,82 @@ impl<E: Element> Network<E> {
         options: &ImportOptions,
     ) -> Result<Self> {
         let name = name.as_ref();
-        let contents = Contents::parse(bytes, name)?;
-        if contents.is_ours() {
-            return Self::from_bytes(bytes, name);
-        }
         let description: Description = match &options.description {
             None => Description::default(),
             Some(json) => serde_json::from_str(json)
                 .map_err(|error| fault(name, &format!("the description: {error}")))?,
         };
+        if let Some(text) = json::object(bytes) {
+            return Self::of_found(name, || json::read(name, text, &description));
+        }
+        let contents = Contents::parse(bytes, name)?;
+        if contents.is_ours() {
+            return Self::from_bytes(bytes, name);
+        }
+        Self::of_found(name, || {
+            pytorch::read(name, contents.tensors()?, &description)
+        })
+    }
+
+    fn of_found(name: &Path, read: impl FnOnce() -> Result<Found<E>>) -> Result<Self> {
         let tier = Tier::active()?;
-        let read = || pytorch::read(&contents, description)?.model(tier);
-        let model = in_engine_mode(read).map_err(|error| match error {
+        let model = in_engine_mode(|| read()?.model(tier)).map_err(|error| match error {
             Error::Format { .. } | Error::OutOfMemory { .. } => error,
             // Sizes that no network can have.
-            error => contents.fault(&error.to_string()),
+            error => fault(name, &error.to_string()),
         })?;
         Self::with_model(model)
     }
 }
 
 /// A network as a reader has found it.
-struct Found<'a, E> {
+struct Found<E> {
     input_size: usize,
     output: Output,
-    layers: Vec<FoundLayer<'a, E>>,
+    layers: Vec<FoundLayer<E>>,
 }
 
 /// The parameter at a place.
-type Parameters<'a, E> = Box<dyn Fn(At<'_>) -> E + 'a>;
+type Parameters<E> = Box<dyn Fn(At<'_>) -> E>;
 
-/// A layer, and where its parameters come from; None: it has none.
-struct FoundLayer<'a, E> {
+/// A layer, and where its parameters come from.
+struct FoundLayer<E> {
     spec: LayerSpec,
-    parameters: Option<Parameters<'a, E>>,
+    parameters: Option<Parameters<E>>,
+    trainable: bool,
+}
+
+impl<E: Element> FoundLayer<E> {
+    fn new(spec: LayerSpec, parameters: impl Fn(At<'_>) -> E + 'static) -> Self {
+        Self {
+            spec,
+            parameters: Some(Box::new(parameters)),
+            trainable: true,
+        }
+    }
+
+    /// A layer without parameters.
+    fn bare(spec: LayerSpec) -> Self {
+        Self {
+            spec,
+            parameters: None,
+            trainable: true,
+        }
+    }
+
+    /// Sums of so many kinds, which training leaves as they are: each input's share of each.
+    fn fixed(sums: usize, share: impl Fn(usize, usize) -> f64 + 'static) -> Self {
+        let spec = LayerSpec::Dense {
+            units: sums,
+            activation: Activation::Linear,
+        };
+        let mut layer = Self::new(spec, move |at| match at.tensor.role {
+            TensorRole::DenseWeight => E::from_f64(share(at.row, at.unit)),
+            _ => E::ZERO,
+        });
+        layer.trainable = false;
+        layer
+    }
 }
 
 /// A place in a layer's parameters.
@@ -105,11 +157,16 @@ struct At<'a> {
     unit: usize,
 }
 
-impl<E: Element> Found<'_, E> {
+impl<E: Element> Found<E> {
     fn model(self, tier: Tier) -> Result<Model<E>> {
         let mut model = Model::new(tier, self.input_size)?;
         model.set_output(self.output);
-        for FoundLayer { spec, parameters } in self.layers {
+        for layer in self.layers {
+            let FoundLayer {
+                spec,
+                parameters,
+                trainable,
+            } = layer;
             model.add_with(spec, |tensors, values| {
                 let Some(parameters) = parameters else {
                     return Ok(());
@@ -130,6 +187,8 @@ impl<E: Element> Found<'_, E> {
                 }
                 Ok(())
             })?;
+            let places = model.places.last_mut();
+            places.expect("a layer has been added").trainable = trainable;
         }
         model.pack()?;
         Ok(model)

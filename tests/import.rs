@@ -26,8 +26,8 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-fn cases() -> Vec<Case> {
-    let json = std::fs::read_to_string(data().join("import_torch.json")).unwrap();
+fn cases(file: &str) -> Vec<Case> {
+    let json = std::fs::read_to_string(data().join(file)).unwrap();
     serde_json::from_str::<Cases>(&json).unwrap().cases
 }
 
@@ -35,8 +35,7 @@ fn import<E: Element>(name: &str, description: Option<&str>) -> Result<Network<E
     let options = ImportOptions {
         description: description.map(str::to_owned),
     };
-    let path = data().join("import").join(format!("{name}.safetensors"));
-    Network::import(path, &options)
+    Network::import(data().join("import").join(name), &options)
 }
 
 /// The largest difference from what the other system gives, in parts of its largest value.
@@ -63,9 +62,8 @@ fn difference<E: Element>(case: &Case) -> f64 {
     worst.fold(0.0, f64::max) / most
 }
 
-#[test]
-fn state_dicts_of_pytorch_give_its_outputs() {
-    for case in cases() {
+fn outputs_are_those_of(file: &str) {
+    for case in cases(file) {
         let (double, single) = (difference::<f64>(&case), difference::<f32>(&case));
         assert!(double < 1e-12, "{}: {double:e} in f64", case.name);
         assert!(single < 1e-5, "{}: {single:e} in f32", case.name);
@@ -73,8 +71,18 @@ fn state_dicts_of_pytorch_give_its_outputs() {
 }
 
 #[test]
+fn state_dicts_of_pytorch_give_its_outputs() {
+    outputs_are_those_of("import_torch.json");
+}
+
+#[test]
+fn json_models_give_the_outputs_of_their_formulas() {
+    outputs_are_those_of("import_json.json");
+}
+
+#[test]
 fn an_imported_network_is_one_like_any_other() -> Result<()> {
-    let network = import::<f32>("lstm", None)?;
+    let network = import::<f32>("lstm.safetensors", None)?;
     let bytes = network.to_bytes()?;
     // What elman has saved is imported, too.
     let again = Network::<f32>::import_bytes(&bytes, "saved", &ImportOptions::default())?;
@@ -142,7 +150,13 @@ fn what_a_state_dict_leaves_open_is_said_with_what_was_understood() {
         ("y.weight", &[3, 3]),
         ("y.bias", &[3]),
     ];
-    assert!(open(same, None).contains("there are several orders"));
+    assert!(open(same, None).contains("which function follows x is open"));
+    let norms = &[
+        ("rnn.weight_ih_l0", &[3, 3][..]),
+        ("rnn.weight_hh_l0", &[3, 3]),
+        ("n.weight", &[3]),
+    ];
+    assert!(open(norms, None).contains("there are several orders"));
     let far = &[
         ("x.weight", &[3, 2][..]),
         ("x.bias", &[3]),
@@ -229,7 +243,92 @@ fn modules_that_cannot_be_taken_are_named() {
 }
 
 #[test]
+fn json_that_cannot_be_taken_is_named() {
+    let dense = r#"{"type": "dense", "activation": "ACT", "shape": [null, 1], "weights": [[[1.0]], [0.5]]}"#;
+    let keras = |layers: &str, more: &str| {
+        format!(r#"{{"in_shape": [null, null, 1], "layers": [{layers}]{more}}}"#)
+    };
+    let two = dense.replace("ACT", "").replace("[null, 1]", "[null, 2]");
+    let two_outputs = two
+        .replace("[[1.0]]", "[[1.0, 2.0]]")
+        .replace("[0.5]", "[0.5, 1]");
+    let refused = [
+        ("{}".to_owned(), "no layers"),
+        (r#"{"a": 1, "b": [2]}"#.to_owned(), r#"JSON with ["a", "b"]"#),
+        (r#"{"a.weight": [[1, 2], [3]]}"#.to_owned(), "a.weight is no array of numbers"),
+        (r#"{"a.weight": [["x"]]}"#.to_owned(), "a.weight is no array of numbers"),
+        (r#"{"a": [}"#.to_owned(), "the JSON: "),
+        (
+            r#"{"architecture": "WaveNet", "config": {}, "weights": [1]}"#.to_owned(),
+            "a model of the architecture WaveNet, expected LSTM",
+        ),
+        (
+            r#"{"architecture": "LSTM", "config": {"input_size": 1}, "weights": [1]}"#.to_owned(),
+            "config.hidden_size is 0, expected at least 1",
+        ),
+        (
+            r#"{"architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 3, "num_layers": 2}, "weights": [1, 2]}"#
+                .to_owned(),
+            "2 weights, expected more of 2 layers of 3 units",
+        ),
+        (
+            r#"{"architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 1, "num_layers": 1}, "weights":
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]}"#
+                .to_owned(),
+            "3 weights for the head, expected 2 or a multiple",
+        ),
+        (keras(r#"{"type": "conv1d"}"#, ""), "layers[0]: type conv1d, expected dense"),
+        (keras(r#"{"activation": "tanh"}"#, ""), "layers[0]: no type"),
+        (keras(&dense.replace("ACT", "softmax"), ""), "activation softmax, which elman has not"),
+        (
+            keras(&two, ""),
+            "weights[0] has shape [1, 1], expected [1, 2]",
+        ),
+        (
+            keras(r#"{"type": "lstm", "shape": [2], "weights": []}"#, ""),
+            "layers[0]: no weights[0]",
+        ),
+        (
+            keras(&dense.replace("ACT", ""), r#", "in_skip": 2"#),
+            "in_skip is 2, expected 0 or 1",
+        ),
+        (keras(&two_outputs, r#", "in_skip": 1"#), "a skip to 2 outputs"),
+        (r#"{"in_shape": [], "layers": []}"#.to_owned(), "in_shape has no last element"),
+        (r#"{"in_shape": [1], "layers": 3}"#.to_owned(), "layers is no array"),
+    ];
+    for (text, part) in refused {
+        let read = Network::import_bytes(text.as_bytes(), "it", &ImportOptions::default());
+        let text = message(read);
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// What a file of somebody's amp is followed by in training: the sums that only mix signals stay as they are.
+#[test]
+fn what_mixes_signals_is_not_trained() -> Result<()> {
+    let network = import::<f32>("aidax_two.json", None)?;
+    let trainable: Vec<bool> = network.layers().map(|layer| layer.trainable).collect();
+    assert_eq!(trainable, [false, true, true, true, false]);
+    Ok(())
+}
+
+#[test]
 fn damaged_files_are_errors() {
+    for name in ["aidax.json", "stacked.nam", "guitarml.json"] {
+        let bytes = std::fs::read(data().join("import").join(name)).unwrap();
+        for len in 0..bytes.len() - 2 {
+            message(Network::import_bytes(
+                &bytes[..len],
+                "it",
+                &ImportOptions::default(),
+            ));
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            _ = Network::<f32>::import_bytes(&damaged, "it", &ImportOptions::default());
+        }
+    }
     let bytes = std::fs::read(data().join("import/lstm.safetensors")).unwrap();
     for len in 0..bytes.len() {
         message(Network::import_bytes(

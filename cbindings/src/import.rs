@@ -1,6 +1,7 @@
 //! Networks of other systems
 //!
-//! What PyTorch has trained goes on in elman: docs/import.md says what is taken, and how to export it there.
+//! What PyTorch has trained, and amp models of several makers, go on in elman: docs/import.md says what is taken, and how to export
+//! it there.
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -66,7 +67,9 @@ pub unsafe extern "C" fn elman_import_options_init(
 /// The format is recognised by the contents. Taken are:
 /// - state dicts of PyTorch as safetensors: RNN, LSTM (also with proj_size) and GRU, stacked, bidirectional, with or without
 ///   biases, their cells, Linear, Embedding and LayerNorm, whatever is in front of their names; numbers of 16, 32 and 64 bits,
-///   rounded to float;
+///   rounded to float; and as JSON text, alone or in a model of GuitarML's, whose skip is taken, too;
+/// - RTNeural's JSON of Keras models with dense layers, LSTM, GRU and activations; that of AIDA-X, with its skip and gains;
+/// - Neural Amp Modeler's .nam of the architecture LSTM, with the state that it has learned to start from;
 /// - the files of elman_save().
 ///
 /// A recurrent layer gets one bias, the sum of its two; the candidate of a GRU keeps both. The order of modules is found out

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use super::description::{Description, Item, Module, list};
 use super::{At, Found, FoundLayer};
@@ -11,8 +12,8 @@ use crate::init::TensorRole;
 use crate::layer::LayerSpec;
 use crate::layer::options::{Direction, RecurrentOptions};
 use crate::model::Output;
-use crate::save::{Contents, Numbers};
-use crate::{Element, Result};
+use crate::save::{Numbers, fault};
+use crate::{Element, Error, Result};
 
 /// The tensors of a module, by what is behind its name.
 type Tensors<E> = BTreeMap<String, Numbers<E>>;
@@ -186,24 +187,25 @@ impl<E: Element> Way<E> {
 
 /// The modules of a file.
 struct Modules<'a, E> {
-    contents: &'a Contents<'a>,
+    file: &'a Path,
     names: Vec<String>,
     tensors: Vec<Tensors<E>>,
     /// What each of them may be.
     kinds: Vec<Vec<Kind>>,
 }
 
-/// Reads a state dict.
+/// Reads a state dict: tensors by their names.
 pub fn read<E: Element>(
-    contents: &Contents<'_>,
-    description: Description,
-) -> Result<Found<'static, E>> {
-    let mut modules = Modules::<E>::new(contents)?;
+    file: &Path,
+    tensors: Vec<(String, Numbers<E>)>,
+    description: &Description,
+) -> Result<Found<E>> {
+    let mut modules = Modules::new(file, tensors)?;
     let order = match description.layers {
         Some(ref items) => modules.described(items)?,
         None => modules.deduced()?,
     };
-    modules.network(order, &description)
+    modules.network(order, description)
 }
 
 /// A layer in its order: a module, or a layer without weights.
@@ -213,11 +215,10 @@ enum Step<'d> {
 }
 
 impl<'a, E: Element> Modules<'a, E> {
-    fn new(contents: &'a Contents<'a>) -> Result<Self> {
+    fn new(file: &'a Path, tensors: Vec<(String, Numbers<E>)>) -> Result<Self> {
         let mut modules: BTreeMap<String, Tensors<E>> = BTreeMap::new();
-        for name in &contents.names() {
-            let (module, rest) = name.rsplit_once('.').unwrap_or(("", name));
-            let numbers = contents.numbers(name)?;
+        for (name, numbers) in tensors {
+            let (module, rest) = name.rsplit_once('.').unwrap_or(("", &name));
             let tensors = modules.entry(module.to_owned()).or_default();
             tensors.insert(rest.to_owned(), numbers);
         }
@@ -226,16 +227,20 @@ impl<'a, E: Element> Modules<'a, E> {
         for (name, tensors) in names.iter().zip(&tensors) {
             let found = kinds_of(tensors).map_err(|message| {
                 let name = if name.is_empty() { "(no name)" } else { name };
-                contents.fault(&format!("module {name}: {message}"))
+                fault(file, &format!("module {name}: {message}"))
             })?;
             kinds.push(found);
         }
         Ok(Self {
-            contents,
+            file,
             names,
             tensors,
             kinds,
         })
+    }
+
+    fn fault(&self, message: &str) -> Error {
+        fault(self.file, message)
     }
 
     /// What has been understood, for a message.
@@ -261,7 +266,7 @@ impl<'a, E: Element> Modules<'a, E> {
                         } else {
                             "which the file has not"
                         };
-                        return Err(self.contents.fault(&format!(
+                        return Err(self.fault(&format!(
                             "the description has module {:?} {state}; there are: {}",
                             module.module,
                             self.understood()
@@ -282,61 +287,63 @@ impl<'a, E: Element> Modules<'a, E> {
                 "module {:?} is missing in the description",
                 self.names[index]
             );
-            return Err(self.contents.fault(&message));
+            return Err(self.fault(&message));
         }
         Ok(steps)
     }
 
-    /// The only order in which the sizes fit, if no functions can be between them that the file does not tell.
+    /// The only order in which the sizes fit, with no Linear but at the end: which function follows one, the file does not tell.
     fn deduced<'d>(&self) -> Result<Vec<Step<'d>>> {
         let open = |what: &str| {
             let understood = self.understood();
-            self.contents.fault(&format!(
+            self.fault(&format!(
                 "{what}; \"layers\" of a description can tell. The file has: {understood}"
             ))
         };
         if self.names.len() > MOST_MODULES {
             return Err(open("the order of so many modules is open"));
         }
-        let mut search = Search {
-            kinds: &self.kinds,
-            chain: Vec::new(),
-            found: Vec::new(),
-            budget: 100_000,
+        let found = |linear_ends: bool| {
+            let mut search = Search {
+                kinds: &self.kinds,
+                linear_ends,
+                chain: Vec::new(),
+                found: Vec::new(),
+                budget: 100_000,
+            };
+            search.extend();
+            (search.found, search.budget)
         };
-        search.extend();
-        let order = match &search.found[..] {
-            [] => {
-                return Err(open(
-                    "there is no order in which the sizes of all modules fit",
-                ));
+        let (orders, left) = found(true);
+        let order = match &orders[..] {
+            [order] if left > 0 => order,
+            [] if left > 0 => {
+                let (orders, _) = found(false);
+                let inner = orders.first().and_then(|order| {
+                    let mut inner = order[..order.len() - 1].iter();
+                    inner.find(|(_, kind)| matches!(kind, Kind::Linear { .. }))
+                });
+                return Err(match inner {
+                    None => open("there is no order in which the sizes of all modules fit"),
+                    Some((index, _)) => {
+                        let name = &self.names[*index];
+                        open(&format!("which function follows {name} is open"))
+                    }
+                });
             }
-            [order] if search.budget > 0 => order,
             _ => {
                 return Err(open(
                     "there are several orders in which the sizes of modules fit",
                 ));
             }
         };
-        let inner = &order[..order.len().saturating_sub(1)];
-        if let Some((index, _)) = inner
-            .iter()
-            .find(|(_, kind)| matches!(kind, Kind::Linear { .. }))
-        {
-            let name = &self.names[*index];
-            return Err(open(&format!("which function follows {name} is open")));
-        }
         let steps = order.iter();
         Ok(steps
             .map(|(index, kind)| Step::Module(*index, kind.clone(), None))
             .collect())
     }
 
-    fn network(
-        &mut self,
-        order: Vec<Step<'_>>,
-        description: &Description,
-    ) -> Result<Found<'static, E>> {
+    fn network(&mut self, order: Vec<Step<'_>>, description: &Description) -> Result<Found<E>> {
         let first = order.iter().find_map(|step| match step {
             Step::Module(_, kind, module) => Some((kind, module)),
             Step::Layer(_) => None,
@@ -350,21 +357,18 @@ impl<'a, E: Element> Modules<'a, E> {
             Some((kind, _)) => Some(kind.inputs()),
         };
         let input_size = description.input_size.or(found);
-        let input_size = input_size.ok_or_else(|| self.contents.fault("no layers"))?;
+        let input_size = input_size.ok_or_else(|| self.fault("no layers"))?;
         let mut sizes = vec![input_size];
-        let mut layers: Vec<FoundLayer<'static, E>> = Vec::new();
+        let mut layers: Vec<FoundLayer<E>> = Vec::new();
         let mut specs: Vec<LayerSpec> = Vec::new();
         for step in order {
             let added = match step {
-                Step::Layer(spec) => vec![FoundLayer {
-                    spec: spec.clone(),
-                    parameters: None,
-                }],
+                Step::Layer(spec) => vec![FoundLayer::bare(spec.clone())],
                 Step::Module(index, kind, module) => {
                     let before = sizes[sizes.len() - 1];
                     let takes_all = !matches!(kind, Kind::Embedding { .. });
                     if takes_all && kind.inputs() != before {
-                        return Err(self.contents.fault(&format!(
+                        return Err(self.fault(&format!(
                             "module {} is {kind}, expected one that takes {before} features",
                             self.names[index]
                         )));
@@ -378,10 +382,10 @@ impl<'a, E: Element> Modules<'a, E> {
                 let spec = &layer.spec;
                 spec.check()
                     .and_then(|()| spec.check_place(&sizes, specs.iter()))
-                    .map_err(|error| self.contents.fault(&format!("layer {position}: {error}")))?;
+                    .map_err(|error| self.fault(&format!("layer {position}: {error}")))?;
                 let built = spec.build_among::<E>(&sizes);
                 if layer.parameters.is_none() && !built.tensors().is_empty() {
-                    return Err(self.contents.fault(&format!(
+                    return Err(self.fault(&format!(
                         "the description has layer {position} without a module, which needs weights"
                     )));
                 }
@@ -404,6 +408,8 @@ const MOST_MODULES: usize = 64;
 /// All orders of modules in which each takes as many features as the one before gives.
 struct Search<'a> {
     kinds: &'a [Vec<Kind>],
+    /// Whether only the last one may be a Linear.
+    linear_ends: bool,
     chain: Vec<(usize, Kind)>,
     /// Two of them at most: then the order is open.
     found: Vec<Vec<(usize, Kind)>>,
@@ -418,12 +424,14 @@ impl Search<'_> {
             return;
         }
         let size = self.chain.last().map(|(_, kind)| kind.outputs());
+        let is_last = self.chain.len() + 1 == self.kinds.len();
         for (index, kinds) in self.kinds.iter().enumerate() {
             if self.chain.iter().any(|(used, _)| *used == index) {
                 continue;
             }
             for kind in kinds {
                 let fits = match (kind, size) {
+                    (Kind::Linear { .. }, _) if self.linear_ends && !is_last => false,
                     (_, None) => true,
                     (Kind::Embedding { .. }, Some(_)) => false,
                     (kind, Some(size)) => kind.inputs() == size,
@@ -540,7 +548,7 @@ fn module_layers<E: Element>(
     kind: &Kind,
     mut tensors: Tensors<E>,
     module: Option<&Module>,
-) -> Vec<FoundLayer<'static, E>> {
+) -> Vec<FoundLayer<E>> {
     let activation = module.and_then(|module| module.activation);
     let mut take = |name: &str| tensors.remove(name);
     let spec = match *kind {
@@ -565,12 +573,9 @@ fn module_layers<E: Element>(
                 if recurrent.is_bidirectional {
                     ways.push(way("_reverse"));
                 }
-                FoundLayer {
-                    spec: recurrent.spec(activation),
-                    parameters: Some(Box::new(move |at: At<'_>| {
-                        ways[usize::from(at.tensor.is_reverse)].parameter(&at)
-                    })),
-                }
+                FoundLayer::new(recurrent.spec(activation), move |at| {
+                    ways[usize::from(at.tensor.is_reverse)].parameter(&at)
+                })
             });
             return layers.collect();
         }
@@ -590,17 +595,14 @@ fn module_layers<E: Element>(
         },
     };
     let (weight, bias) = (take("weight"), take("bias"));
-    vec![FoundLayer {
-        spec,
-        parameters: Some(Box::new(move |at: At<'_>| {
-            let weight = weight.as_ref().expect("the tensors have been looked at");
-            match at.tensor.role {
-                TensorRole::DenseWeight => weight.values[at.unit * weight.shape[1] + at.row],
-                TensorRole::Embedding => weight.values[at.row * weight.shape[1] + at.unit],
-                TensorRole::NormGain => weight.values[at.unit],
-                // A layer without one has zeros.
-                _ => bias.as_ref().map_or(E::ZERO, |bias| bias.values[at.unit]),
-            }
-        })),
-    }]
+    vec![FoundLayer::new(spec, move |at| {
+        let weight = weight.as_ref().expect("the tensors have been looked at");
+        match at.tensor.role {
+            TensorRole::DenseWeight => weight.values[at.unit * weight.shape[1] + at.row],
+            TensorRole::Embedding => weight.values[at.row * weight.shape[1] + at.unit],
+            TensorRole::NormGain => weight.values[at.unit],
+            // A layer without one has zeros.
+            _ => bias.as_ref().map_or(E::ZERO, |bias| bias.values[at.unit]),
+        }
+    })]
 }

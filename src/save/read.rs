@@ -53,8 +53,7 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// What is wrong with it.
-    pub(crate) fn fault(&self, message: &str) -> Error {
+    fn fault(&self, message: &str) -> Error {
         fault(self.name, message)
     }
 
@@ -64,13 +63,18 @@ impl<'a> Contents<'a> {
         entries.is_some_and(|entries| entries.contains_key(KEY))
     }
 
-    /// The names of all tensors, in the order of their data.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+    /// All tensors by their names, in the order of their data.
+    pub(crate) fn tensors<E: Element>(&self) -> Result<Vec<(String, Numbers<E>)>> {
+        let names = self.metadata.offset_keys().into_iter();
+        let tensors = names.map(|name| {
+            let numbers = self.numbers(&name)?;
+            Ok((name, numbers))
+        });
+        tensors.collect()
     }
 
     /// A tensor of any type of floating-point numbers, each rounded to `E`.
-    pub(crate) fn numbers<E: Element>(&self, name: &str) -> Result<Numbers<E>> {
+    fn numbers<E: Element>(&self, name: &str) -> Result<Numbers<E>> {
         let Some(info) = self.metadata.info(name) else {
             return Err(self.fault(&format!("no tensor {name}")));
         };

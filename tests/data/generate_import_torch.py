@@ -148,7 +148,7 @@ def main():
             y = network(x)
             if isinstance(y, tuple):
                 y = y[0]
-        case = dict(name=name, inputs=inputs, outputs=y.shape[-1], batch=BATCH, steps=STEPS)
+        case = dict(name=path.name, inputs=inputs, outputs=y.shape[-1], batch=BATCH, steps=STEPS)
         case["description"] = description and json.dumps(description)
         case["x"], case["y"] = x.flatten().tolist(), y.flatten().tolist()
         described.append(case)

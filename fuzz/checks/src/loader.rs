@@ -14,6 +14,7 @@ const MEMORY: usize = 64 << 20;
 ///
 /// - `t`: a `.ts` file.
 /// - `s`: a safetensors file.
+/// - `j`: JSON text of another system.
 /// - anything else: the header of a safetensors file up to a byte 0, and its data behind it, which is repeated or cut to
 ///   the length that the header gives it. So a fuzzer need not count bytes.
 ///
@@ -24,6 +25,7 @@ pub fn loaders(bytes: &[u8]) -> bool {
         None => false,
         Some((b't', file)) => text(file),
         Some((b's', file)) => tensors(file),
+        Some((b'j', file)) => [imported::<f32>(file), imported::<f64>(file)].contains(&true),
         Some((_, parts)) => tensors(&assembled(parts)),
     }
 }
