@@ -100,6 +100,7 @@ impl<E: Element> Network<E> {
 /// A network as a reader has found it.
 struct Found<E> {
     input_size: usize,
+    output_size: usize,
     output: Output,
     layers: Vec<FoundLayer<E>>,
 }

@@ -176,6 +176,8 @@ fn what_a_state_dict_leaves_open_is_said_with_what_was_understood() {
     let unknown = r#"{"layers": [{"module": "z"}]}"#;
     assert!(open(far, Some(unknown)).contains("which the file has not"));
     let made = r#"{"layers": [{"module": "x"}, {"kind": "dense", "units": 4, "activation": "tanh"}, {"module": "y"}]}"#;
+    let unused = r#"{"layers": [{"module": "x", "epsilon": 0.1}, {"module": "y"}]}"#;
+    assert!(open(far, Some(unused)).contains("an epsilon of x, a Linear(2, 3)"));
     assert!(open(far, Some(made)).contains("layer 1 without a module, which needs weights"));
     assert!(open(far, Some("{")).contains("the description"));
     assert!(open(far, Some(r#"{"layer": []}"#)).contains("the description"));
@@ -283,6 +285,14 @@ fn json_that_cannot_be_taken_is_named() {
         (
             keras(&two, ""),
             "weights[0] has shape [1, 1], expected [1, 2]",
+        ),
+        (
+            keras(r#"{"type": "activation", "shape": [2]}"#, ""),
+            "layers[0]: 2 outputs of 1 inputs",
+        ),
+        (
+            r#"{"model_data": {"skip": 1}, "state_dict": {"lin.weight": [[1, 2], [3, 4]], "lin.bias": [1, 2]}}"#.to_owned(),
+            "a skip to 2 outputs",
         ),
         (
             keras(r#"{"type": "lstm", "shape": [2], "weights": []}"#, ""),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::description::Description;
 use super::{Found, FoundLayer, nam, pytorch, rtneural};
-use crate::buffer::try_vec;
+use crate::buffer::try_reserve;
 use crate::layer::LayerSpec;
 use crate::save::{Numbers, fault};
 use crate::{Element, Result};
@@ -32,7 +32,7 @@ pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> 
         let skip = object.get("model_data").and_then(|data| data.get("skip"));
         match skip.and_then(Value::as_u64) {
             None | Some(0) => {}
-            Some(1) => add_skip(file, &mut found, 0, 1)?,
+            Some(1) => add_skip(file, &mut found, 0)?,
             Some(skip) => {
                 let message = format!("model_data.skip is {skip}, expected 0 or 1");
                 return Err(fault(file, &message));
@@ -51,14 +51,9 @@ pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> 
 }
 
 /// Adds the first feature of the `value`-th output (0: the input) to the output of a network that has one.
-pub fn add_skip<E: Element>(
-    file: &Path,
-    found: &mut Found<E>,
-    value: usize,
-    outputs: usize,
-) -> Result<()> {
-    if outputs != 1 {
-        let message = format!("a skip to {outputs} outputs, expected one");
+pub fn add_skip<E: Element>(file: &Path, found: &mut Found<E>, value: usize) -> Result<()> {
+    if found.output_size != 1 {
+        let message = format!("a skip to {} outputs, expected one", found.output_size);
         return Err(fault(file, &message));
     }
     let layers = &mut found.layers;
@@ -120,9 +115,8 @@ fn append<E: Element>(value: &Value, shape: &[usize], values: &mut Vec<E>) -> Re
         return Ok(false);
     };
     if rest.is_empty() {
-        let mut more = try_vec("a tensor", values.len() + len)?;
-        more.append(values);
-        *values = more;
+        let capacity = values.len() + len;
+        try_reserve("a tensor", values, capacity)?;
     }
     for element in elements {
         if !append(element, rest, values)? {

@@ -104,6 +104,7 @@ pub fn read<E: Element>(
     }));
     Ok(Found {
         input_size: inputs,
+        output_size: outputs,
         output: description.output.unwrap_or(Output::All),
         layers,
     })

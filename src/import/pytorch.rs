@@ -373,6 +373,12 @@ impl<'a, E: Element> Modules<'a, E> {
                             self.names[index]
                         )));
                     }
+                    if let Some(what) = module.and_then(|module| unused(&kind, module)) {
+                        let name = &self.names[index];
+                        return Err(
+                            self.fault(&format!("the description has {what} of {name}, a {kind}"))
+                        );
+                    }
                     let tensors = std::mem::take(&mut self.tensors[index]);
                     module_layers(&kind, tensors, module)
                 }
@@ -396,6 +402,7 @@ impl<'a, E: Element> Modules<'a, E> {
         }
         Ok(Found {
             input_size,
+            output_size: sizes[sizes.len() - 1],
             output: description.output.unwrap_or(Output::All),
             layers,
         })
@@ -541,6 +548,20 @@ fn recurrent_of<E>(tensors: &Tensors<E>) -> std::result::Result<Recurrent, Strin
         ));
     }
     Ok(recurrent)
+}
+
+/// What a description says of a module that has no use for it.
+fn unused(kind: &Kind, module: &Module) -> Option<&'static str> {
+    let has_activation = match kind {
+        Kind::Recurrent(recurrent) => recurrent.gates == 1,
+        kind => matches!(kind, Kind::Linear { .. }),
+    };
+    match module {
+        _ if module.activation.is_some() && !has_activation => Some("an activation"),
+        _ if module.epsilon.is_some() && !matches!(kind, Kind::Norm { .. }) => Some("an epsilon"),
+        _ if module.columns.is_some() && !matches!(kind, Kind::Embedding { .. }) => Some("columns"),
+        _ => None,
+    }
 }
 
 /// The layers that a module becomes.

@@ -32,6 +32,7 @@ pub fn read<E: Element>(
     let items = items.ok_or_else(|| fault(file, "layers is no array"))?;
     let mut found = Found {
         input_size,
+        output_size: input_size,
         output: description.output.unwrap_or(Output::All),
         layers: Vec::new(),
     };
@@ -51,24 +52,25 @@ pub fn read<E: Element>(
         found.layers.push(FoundLayer::fixed(input_size, share));
     }
     let input = found.layers.len();
-    let mut size = input_size;
     for (index, item) in items.iter().enumerate() {
         let reader = Reader {
             file,
             item,
             index,
-            inputs: size,
+            inputs: found.output_size,
         };
-        size = reader.add_to(&mut found.layers)?;
+        found.output_size = reader.add_to(&mut found.layers)?;
     }
     match object.get("in_skip").and_then(Value::as_i64) {
         None | Some(0) => {}
-        Some(1) => add_skip(file, &mut found, input, size)?,
+        Some(1) => add_skip(file, &mut found, input)?,
         Some(skip) => return Err(fault(file, &format!("in_skip is {skip}, expected 0 or 1"))),
     }
     if let Some(gain) = gain("out_gain") {
         let share = move |row, unit| if row == unit { gain } else { 0.0 };
-        found.layers.push(FoundLayer::fixed(size, share));
+        found
+            .layers
+            .push(FoundLayer::fixed(found.output_size, share));
     }
     Ok(found)
 }
@@ -179,6 +181,9 @@ impl Reader<'_> {
                         _ => biases[columns + 2 * units + at.unit],
                     }
                 }));
+            }
+            "activation" if units != inputs => {
+                return Err(self.fault(&format!("{units} outputs of {inputs} inputs")));
             }
             "activation" => {}
             "" => return Err(self.fault("no type")),
