@@ -3,6 +3,7 @@
 mod foreign;
 mod optimizer;
 mod read;
+mod state_dict;
 mod write;
 
 use std::fs::{self, File};

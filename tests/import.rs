@@ -1,8 +1,12 @@
 //! Networks of other systems: what they give here is what they give there, and what cannot be taken is named.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use elman::{Batch, Element, Error, ImportOptions, Network, Result};
+use elman::{
+    Activation, Batch, Direction, Element, Error, ImportOptions, Network, RecurrentOptions, Reset,
+    Result,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -88,6 +92,118 @@ fn an_imported_network_is_one_like_any_other() -> Result<()> {
     let again = Network::<f32>::import_bytes(&bytes, "saved", &ImportOptions::default())?;
     assert_eq!(again.to_bytes()?, bytes);
     assert_eq!(again.layer_count(), 3);
+    Ok(())
+}
+
+/// The names and shapes of a safetensors file.
+fn tensors_of(bytes: &[u8]) -> BTreeMap<String, Vec<usize>> {
+    #[derive(Deserialize)]
+    struct Info {
+        shape: Vec<usize>,
+    }
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&bytes[8..end]).unwrap();
+    header.remove("__metadata__");
+    let info = |value| serde_json::from_value::<Info>(value).unwrap().shape;
+    header
+        .into_iter()
+        .map(|(name, value)| (name, info(value)))
+        .collect()
+}
+
+#[test]
+fn what_was_imported_goes_out_under_the_same_names_and_comes_back_bit_for_bit() -> Result<()> {
+    let modules: [(&str, &[&str]); 8] = [
+        (
+            "lstm",
+            &["model.encoder.lstm", "model.encoder.lstm", "behind.0"],
+        ),
+        ("gru", &["rnn", "rnn"]),
+        ("gru_without_bias", &["gru"]),
+        ("bare", &[""]),
+        ("relu", &["rnn"]),
+        ("projected", &["lstm", "lstm", "behind.0"]),
+        (
+            "embedding",
+            &[
+                "before.embedding",
+                "lstm",
+                "behind.0",
+                "behind.1",
+                "behind.3",
+                "behind.5",
+            ],
+        ),
+        ("cell", &["cell", "out"]),
+    ];
+    let all = cases("import_torch.json");
+    for (name, modules) in modules {
+        let file = format!("{name}.safetensors");
+        let case = all.iter().find(|case| case.name == file).unwrap();
+        let description = case.description.as_deref();
+        let network = import::<f32>(&file, description)?;
+        let bytes = network.state_dict(modules)?;
+        let options = ImportOptions {
+            description: description.map(str::to_owned),
+        };
+        let again = Network::<f32>::import_bytes(&bytes, "it", &options)?;
+        assert_eq!(again.to_bytes()?, network.to_bytes()?, "{name}");
+        let mut expected = tensors_of(&std::fs::read(data().join("import").join(&file)).unwrap());
+        match name {
+            // elman's dense layers have biases.
+            "embedding" => _ = expected.insert("behind.3.bias".to_owned(), vec![5]),
+            // What has run step by step comes out as a module that runs by itself.
+            "cell" => {
+                let shapes = std::mem::take(&mut expected).into_iter();
+                expected = shapes
+                    .map(|(name, shape)| match name.starts_with("cell") {
+                        true => (format!("{name}_l0"), shape),
+                        false => (name, shape),
+                    })
+                    .collect();
+            }
+            _ => {}
+        }
+        assert_eq!(tensors_of(&bytes), expected, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_pytorch_has_not_does_not_go_out() -> Result<()> {
+    let refused = |add: &dyn Fn(&mut Network<f32>) -> Result<()>, modules: &[&str]| {
+        let mut network = Network::<f32>::new(2).unwrap();
+        add(&mut network).unwrap();
+        network.state_dict(modules).unwrap_err().to_string()
+    };
+    let plain = RecurrentOptions::default();
+    let before = RecurrentOptions {
+        reset: Reset::Before,
+        ..plain.clone()
+    };
+    let reverse = RecurrentOptions {
+        direction: Direction::Reverse,
+        ..plain.clone()
+    };
+    let text = refused(&|network| network.add_gru(3, &before), &["a"]);
+    assert!(text.contains("options of elman's own"), "{text}");
+    let text = refused(&|network| network.add_lstm(3, &reverse), &["a"]);
+    assert!(text.contains("from the last step to the first"), "{text}");
+    let text = refused(&|network| network.add_rnn(3, Activation::Sigmoid), &["a"]);
+    assert!(text.contains("neither tanh nor ReLU"), "{text}");
+    let text = refused(&|network| network.add_lstm(3, &plain), &[]);
+    assert!(
+        text.contains("modules has 0 elements, expected 1"),
+        "{text}"
+    );
+    let apart = |network: &mut Network<f32>| {
+        network.add_lstm(3, &plain)?;
+        network.add_activation(Activation::Relu)?;
+        network.add_lstm(3, &plain)
+    };
+    let text = refused(&apart, &["a", "a"]);
+    assert!(text.contains("layers that are not of one module"), "{text}");
     Ok(())
 }
 

@@ -34,6 +34,41 @@ pub unsafe extern "C" fn elman_save(network: Option<&Network>, path: *const c_ch
     })
 }
 
+/// Writes the parameters to a file that PyTorch takes: safetensors.torch.load_file() and then load_state_dict().
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///   modules     the names of PyTorch's modules, text in UTF-8 that ends with 0, one for each layer that has parameters, from
+///               the input on, [count]; recurrent layers that follow each other and are layers of one module have its name
+///               each: "lstm", "lstm", "head.0"
+///
+/// What is not a parameter is not in the file: activations, standardisation and names of classes among it. elman_import() reads
+/// it again, bit for bit. The file is replaced as by elman_save().
+///
+/// Errors: NULL, IO, OUT_OF_MEMORY; LENGTH where there is not a name for each layer with parameters; MISMATCH for a layer that
+/// PyTorch has not, for a name of two modules and for text that is no UTF-8; FORMAT and OUT_OF_RANGE as with elman_save();
+/// SIZE_OVERFLOW.
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+/// - `modules` is NULL or as large as documented, each of them NULL or a string that ends with 0; nobody writes to any during
+///   the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_save_state_dict(
+    network: Option<&Network>,
+    path: *const c_char,
+    modules: *const *const c_char,
+    count: usize,
+) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let path = caller.path("path", path)?;
+        let modules = caller.strings("modules", modules, count)?;
+        Ok(network.0.save_state_dict(path, &modules)?)
+    })
+}
+
 /// Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
 /// belongs to the caller, who gives it back with elman_destroy().
 ///

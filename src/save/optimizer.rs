@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::read::Contents;
-use super::write::{encode, put};
+use super::write::{encode, json, put};
 use super::{Entry, VERSION, fault, load_file, save_file};
 use crate::buffer::try_vec;
 use crate::optimizer::{Optimizer, Rule};
@@ -150,7 +150,7 @@ impl<E: Element> Optimizer<E> {
         };
         let entries = settings.entries();
         let tensors = entries.iter().flat_map(Entry::tensors);
-        Ok(encode::<E, _>(KEY, &settings, tensors)?.0)
+        Ok(encode::<E>(KEY, json(&settings), tensors)?.0)
     }
 
     fn each_value(&self, take: impl FnMut(E) -> IoResult<()>) -> IoResult<()> {

@@ -29,8 +29,23 @@ impl<'a, E: Element> Image<'a, E> {
     pub(super) fn new(model: &'a Model<E>, training: Position) -> Result<Self> {
         let architecture = Architecture::new(model, training);
         let entries = architecture.entries::<E>();
+        Self::with(model, entries, KEY, json(&architecture))
+    }
+
+    /// The parameters alone, as these tensors.
+    pub(super) fn state_dict(model: &'a Model<E>, entries: Vec<Entry>) -> Result<Self> {
+        // So says the file that PyTorch's users write.
+        Self::with(model, entries, "format", "pt".to_owned())
+    }
+
+    fn with(
+        model: &'a Model<E>,
+        entries: Vec<Entry>,
+        key: &str,
+        description: String,
+    ) -> Result<Self> {
         let tensors = entries.iter().flat_map(Entry::tensors);
-        let (header, data_len) = encode::<E, _>(KEY, &architecture, tensors)?;
+        let (header, data_len) = encode::<E>(key, description, tensors)?;
         Ok(Self {
             model,
             entries,
@@ -69,15 +84,20 @@ impl<'a, E: Element> Image<'a, E> {
     }
 }
 
+/// A description as text.
+pub(super) fn json(description: &impl Serialize) -> String {
+    serde_json::to_string(description).expect(PLAIN)
+}
+
+const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
+
 /// All that comes before the tensors, which have these names and shapes, and the number of bytes of these. The description
 /// is metadata under that key.
-pub(super) fn encode<'t, E: Element, D: Serialize>(
+pub(super) fn encode<'t, E: Element>(
     key: &str,
-    description: &D,
+    description: String,
     tensors: impl Iterator<Item = (&'t str, &'t [usize])>,
 ) -> Result<(Vec<u8>, usize)> {
-    const PLAIN: &str = "names and numbers have a JSON form, and the tensors lie end to end";
-    let description = serde_json::to_string(description).expect(PLAIN);
     let mut end = 0;
     let tensors = tensors.map(|(name, shape)| {
         let start = end;

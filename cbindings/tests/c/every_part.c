@@ -368,6 +368,26 @@ static void same_bits(void) {
     }
     free(bytes);
 
+    /* To PyTorch and back. */
+    elman_network *stack;
+    OK(elman_create(INPUT, &stack));
+    OK(elman_add_lstm(stack, 4, NULL));
+    OK(elman_add_lstm(stack, 4, NULL));
+    OK(elman_add_dense(stack, 2, ELMAN_LINEAR));
+    OK(elman_set_output(stack, ELMAN_OUTPUT_ALL));
+    const char *const modules[] = {"encoder.lstm", "encoder.lstm", "head"};
+    OK(elman_save_state_dict(stack, "every_part.safetensors", modules, 3));
+    elman_network *back;
+    OK(elman_import("every_part.safetensors", NULL, &back));
+    remove("every_part.safetensors");
+    CHECK(elman_layer_count(back) == 3 && elman_parameter_count(back) == elman_parameter_count(stack));
+    float stack_y[2][BATCH * STEPS * 2];
+    OK(elman_predict(stack, x, BATCH, STEPS, lengths, NULL, stack_y[0], NULL));
+    OK(elman_predict(back, x, BATCH, STEPS, lengths, NULL, stack_y[1], NULL));
+    SAME(stack_y[0], stack_y[1], BATCH * STEPS * 2);
+    elman_destroy(stack);
+    elman_destroy(back);
+
     /* All sequences side by side, as long as the shortest: those that are one stream each above. */
     elman_session *streams;
     OK(elman_session_create_many(loaded, BATCH, &streams));
