@@ -1,11 +1,11 @@
-"""Writes models as RTNeural, AIDA-X, GuitarML and Neural Amp Modeler have them, import/*.json and *.nam, and what they give, in
-import_json.json.
+"""Writes models as RTNeural, AIDA-X, GuitarML and Neural Amp Modeler have them, import/*.json and *.nam, and one in elman's own form,
+and what they give, in import_json.json.
 
     python generate_import_json.py            # writes the files
     python generate_import_json.py --check    # compares the outputs
 
-The outputs are those of the formulas in NumPy, in float64, step by step; those of the state dicts are PyTorch's. Needs numpy and
-torch.
+The outputs are those of the formulas in NumPy, in float64, step by step; those of the state dicts are PyTorch's. Needs numpy,
+torch and safetensors.
 """
 
 import json
@@ -14,6 +14,7 @@ import sys
 
 import numpy as np
 import torch
+from safetensors.numpy import save
 from torch import nn
 
 HERE = pathlib.Path(__file__).parent
@@ -149,6 +150,52 @@ def guitarml(inputs, recurrent, units, skip, bare=False):
     return model, inputs, run
 
 
+def described(inputs, units, outputs):
+    """A GRU with its reset before the product and hard sigmoids, in elman's own form (docs/format.md)."""
+    kernel, recurrent, bias = random(inputs, 3 * units), random(units, 3 * units), random(3 * units)
+    head, head_bias = random(units, outputs), random(outputs)
+
+    def gates(matrix):
+        z, r, h = np.split(matrix, 3, axis=-1)
+        return np.ascontiguousarray(np.concatenate([r, z, h], axis=-1).T)
+
+    hard = {"gates": {"hard_sigmoid": {"alpha": 0.2, "beta": 0.5}}, "candidate": "tanh", "output": "tanh"}
+    options = {"reset": "before", "activations": [hard, hard]}
+    description = {
+        "version": 1,
+        "library": "a converter",
+        "input_size": inputs,
+        "output": "all",
+        "standardized": False,
+        "layers": [
+            {"kind": "gru", "units": units, "options": options},
+            {"kind": "dense", "units": outputs, "activation": "linear"},
+        ],
+    }
+    tensors = {
+        "weight_ih_l0": gates(kernel),
+        "weight_hh_l0": gates(recurrent),
+        "bias_ih_l0": gates(bias),
+        "bias_hh_l0": np.zeros_like(bias),
+        "linear0.weight": np.ascontiguousarray(head.T),
+        "linear0.bias": head_bias,
+    }
+    tensors = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+
+    def run(x):
+        h = np.zeros((x.shape[0], units))
+        rows = []
+        for step in range(x.shape[1]):
+            xz, xr, xh = np.split(x[:, step] @ kernel + bias, 3, axis=1)
+            uz, ur, uh = np.split(recurrent, 3, axis=1)
+            z, r = (np.clip(0.2 * a + 0.5, 0.0, 1.0) for a in (xz + h @ uz, xr + h @ ur))
+            h = (1.0 - z) * np.tanh(xh + (r * h) @ uh) + z * h
+            rows.append(h @ head + head_bias)
+        return np.stack(rows, axis=1)
+
+    return save(tensors, metadata={"elman": json.dumps(description)}), inputs, run
+
+
 def cases():
     first = dense(1, 4, "tanh", "time-distributed-dense")
     yield "keras_gru.json", keras(1, [first, gru(4, 5), dense(5, 3, "sigmoid"), dense(3, 1)])
@@ -161,6 +208,7 @@ def cases():
     yield "guitarml.json", guitarml(1, nn.LSTM(1, 4, batch_first=True), 4, 1)
     yield "guitarml_two.json", guitarml(2, nn.GRU(2, 3, batch_first=True), 3, 1)
     yield "state_dict.json", guitarml(1, nn.LSTM(1, 3, num_layers=2, batch_first=True), 3, 0, bare=True)
+    yield "described.safetensors", described(2, 5, 3)
 
 
 def plain(value):
@@ -172,12 +220,12 @@ def main():
     for name, (model, inputs, run) in cases():
         x = random(BATCH, STEPS, inputs)
         y = run(x)
-        text = json.dumps(model, default=plain) + "\n"
+        content = model if isinstance(model, bytes) else (json.dumps(model, default=plain) + "\n").encode()
         path = HERE / "import" / name
         if "--check" in sys.argv:
-            assert path.read_text() == text, name
+            assert path.read_bytes() == content, name
         else:
-            path.write_text(text)
+            path.write_bytes(content)
         case = dict(name=name, inputs=inputs, outputs=y.shape[-1], batch=BATCH, steps=STEPS, description=None)
         case["x"], case["y"] = x.flatten().tolist(), y.flatten().tolist()
         described.append(case)
