@@ -103,6 +103,18 @@ fn tagger_needs_both_directions() {
 }
 
 #[test]
+fn amp_models_are_swapped_without_a_click() {
+    let program = compile(&example("amp.c"), Language::C11, Linkage::Static);
+    let models = ["lstm.nam", "aidax.json"];
+    let models = models.map(|name| package().join("../tests/data/import").join(name));
+    let models = models.each_ref().map(|path| path.to_str().unwrap());
+    let output = run(&program, &models);
+    let [fading, elsewhere] =
+        ["sample to sample is ", "into the other, "].map(|label| number_after(&output, label));
+    assert!(fading < 1.5 * elsewhere + 0.01, "{output}");
+}
+
+#[test]
 fn stream_goes_on_with_the_wave() {
     let output = run(
         &compile(&example("stream.cpp"), Language::Cpp17, Linkage::Shared),

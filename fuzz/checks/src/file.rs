@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elman_abi::dataset::*;
 use elman_abi::file::*;
+use elman_abi::import::*;
+use elman_abi::layer::elman_layer_count;
 use elman_abi::network::{Network, elman_destroy, elman_set_seed};
 use elman_abi::optimizer::*;
 use elman_abi::status::*;
 
-use crate::call::{Call, Done, adopt, c, must, same};
+use crate::call::{Call, Done, Record, adopt, c, must, same};
 use crate::dataset::{Content, Series};
 use crate::network::{Model, Net, made, parameters};
 use crate::source::Source;
@@ -152,6 +154,7 @@ pub fn save(world: &mut World, source: &mut Source<'_>) {
             &net.handle,
             &fs::read(files.path(index)).expect("a file that was written"),
         );
+        check_import(&net.handle, files, index, &mut world.record);
         let nothing = ptr::null_mut();
         world.record.extend([
             ("elman_save_memory", ELMAN_OK),
@@ -166,6 +169,94 @@ pub fn save(world: &mut World, source: &mut Source<'_>) {
             ),
         ]);
     }
+}
+
+/// Makes sure that what was saved is imported as it is loaded, and that a state dict is one where PyTorch has such layers.
+fn check_import(network: &Network, files: &Files, index: usize, record: &mut Record) {
+    let size = size_of::<ImportOptions>();
+    let mut options = ImportOptions {
+        size,
+        description: ptr::null(),
+    };
+    must(
+        "elman_import_options_init",
+        c!(elman_import_options_init(&raw mut options, size)),
+    );
+    let path = |name: &Path| {
+        CString::new(files.directory.join(name).as_os_str().as_bytes()).expect("a path holds no 0")
+    };
+    let bytes = fs::read(files.path(index)).expect("a file that was written");
+    let mut imported = [ptr::null_mut(); 2];
+    let [first, second] = &mut imported;
+    let saved = path(Path::new(&index.to_string()));
+    must(
+        "elman_import",
+        c!(elman_import(saved.as_ptr(), ptr::null(), &raw mut *first)),
+    );
+    must(
+        "elman_import_memory",
+        c!(elman_import_memory(
+            bytes.as_ptr(),
+            bytes.len(),
+            &raw const options,
+            &raw mut *second
+        )),
+    );
+    for imported in imported {
+        let imported = adopt(imported);
+        assert!(same(&parameters(&imported), &parameters(network)));
+        elman_destroy(Some(imported));
+    }
+
+    let layers = elman_layer_count(Some(network));
+    let names: Vec<CString> = (0..layers)
+        .map(|layer| CString::new(format!("m{layer}")).expect("a name holds no 0"))
+        .collect();
+    let names: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let state = path(Path::new("state"));
+    // One count is that of the layers with parameters.
+    let status = (0..=layers)
+        .map(|count| {
+            let (to, names) = (state.as_ptr(), names.as_ptr());
+            c!(elman_save_state_dict(Some(network), to, names, count))
+        })
+        .find(|&status| status != ELMAN_ERROR_LENGTH)
+        .expect("a name for each layer");
+    record.push(("elman_save_state_dict", status));
+    assert!([ELMAN_OK, ELMAN_ERROR_MISMATCH].contains(&status));
+    if status == ELMAN_OK {
+        let mut back = ptr::null_mut();
+        // The order of its modules may be open.
+        let status = c!(elman_import(state.as_ptr(), ptr::null(), &raw mut back));
+        record.push(("elman_import", status));
+        assert!([ELMAN_OK, ELMAN_ERROR_FORMAT].contains(&status));
+        if status == ELMAN_OK {
+            elman_destroy(Some(adopt(back)));
+        }
+        fs::remove_file(files.directory.join("state")).expect("a file that was written");
+    }
+    let nothing = ptr::null_mut();
+    record.extend([
+        ("elman_import_options_init", ELMAN_OK),
+        ("elman_import", ELMAN_OK),
+        ("elman_import_memory", ELMAN_OK),
+        (
+            "elman_import_options_init",
+            c!(elman_import_options_init(ptr::null_mut(), size)),
+        ),
+        (
+            "elman_import_memory",
+            c!(elman_import_memory(ptr::null(), 0, ptr::null(), nothing)),
+        ),
+        (
+            "elman_import",
+            c!(elman_import(ptr::null(), ptr::null(), nothing)),
+        ),
+        (
+            "elman_save_state_dict",
+            c!(elman_save_state_dict(None, ptr::null(), ptr::null(), 0)),
+        ),
+    ]);
 }
 
 /// Makes sure that a network in memory is the one in its file.
