@@ -1458,7 +1458,8 @@ typedef struct {
   /** Size of the struct in bytes, which is its version. */
   size_t size;
   /**
-   * JSON, UTF-8 text that ends with 0; NULL, the default, for none. An object, all of whose members may be missing:
+   * JSON, UTF-8 text that ends with 0; NULL, the default, for none. It is about state dicts: of other formats only "output" is
+   * looked at, of elman's own files nothing. An object, all of whose members may be missing:
    * "output", "all" (the default) or "last": elman_set_output(); "input_size", a number, where an embedding takes some of the
    * features; "layers", an array, the order of the layers. One with weights in the file is {"module": "encoder.lstm"}, the
    * name that its tensors have in common; beside it there may be "activation" ("relu", {"leaky_relu": {"alpha": 0.01}}...) of

@@ -20,7 +20,8 @@ use description::Description;
 /// What the file of another system does not say.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// JSON, an object. All of it may be missing:
+    /// JSON, an object, about a state dict. Of other formats, which say the rest, only `"output"` is looked at; of elman's own
+    /// files, nothing. All of it may be missing:
     ///
     /// - `"output"`: `"all"` (the default) or `"last"`, as [`Network::set_output`] has it;
     /// - `"input_size"`: the features of a step where an embedding takes some of them;

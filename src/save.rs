@@ -55,12 +55,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// [`Error::OutOfRange`] as there, [`Error::OutOfMemory`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let image = Image::new(self.model(), self.position())?;
-        let mut bytes = try_vec(WHAT, image.len())?;
-        match image.write(&mut bytes) {
-            Ok(()) => Ok(bytes),
-            Err(_) => unreachable!("a vector takes everything"),
-        }
+        Image::new(self.model(), self.position())?.to_bytes()
     }
 
     /// Number of bytes that [`Self::to_bytes`] gives.

@@ -343,6 +343,22 @@ fn modules_that_cannot_be_taken_are_named() {
         ));
         assert!(text.contains(part), "{part}: {text}");
     }
+    // As many tensors as two layers have, but one of the second is the first's again, under another name.
+    for twice in ["r.weight_ih", "r.weight_ih_l00"] {
+        let bytes = state_dict(&[
+            ("r.weight_ih_l0", &[4, 3]),
+            ("r.weight_hh_l0", &[4, 4]),
+            ("r.weight_hh_l1", &[4, 4]),
+            (twice, &[4, 3]),
+        ]);
+        let read = Network::import_bytes(&bytes, "it", &ImportOptions::default());
+        let text = message(read);
+        let known = [
+            "under the names of a cell and of a layer",
+            "which such a module has not",
+        ];
+        assert!(known.iter().any(|part| text.contains(part)), "{text}");
+    }
     // Sizes that nothing in the file has elements of.
     let huge = &[("x.weight", &[0, usize::MAX][..]), ("x.bias", &[0])];
     let bytes = state_dict(huge);

@@ -1,7 +1,5 @@
 //! What somebody says of a network where its file does not.
 
-use std::fmt::Write;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -58,14 +56,4 @@ impl TryFrom<Value> for Item {
             serde_json::from_value(value).map(Self::Layer)
         }
     }
-}
-
-/// Words with commas between them.
-pub fn list(words: impl IntoIterator<Item = String>) -> String {
-    let mut text = String::new();
-    for word in words {
-        let comma = if text.is_empty() { "" } else { ", " };
-        _ = write!(text, "{comma}{word}");
-    }
-    text
 }

@@ -1,11 +1,11 @@
 //! State dicts of PyTorch: tensors with the names of modules in front. Their names and sizes tell what each module is, and mostly
 //! in what order modules follow each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use super::description::{Description, Item, Module, list};
+use super::description::{Description, Item, Module};
 use super::{At, Found, FoundLayer};
 use crate::activation::Activation;
 use crate::init::TensorRole;
@@ -140,8 +140,13 @@ fn leaf(name: &str) -> Option<(&str, usize, bool)> {
         None => (name, false),
     };
     let (kind, layer) = match name.rsplit_once("_l") {
-        Some((kind, layer)) if !layer.is_empty() && layer.bytes().all(|b| b.is_ascii_digit()) => {
-            (kind, layer.parse().ok()?)
+        Some((kind, digits)) => {
+            let layer = digits.parse::<usize>().ok()?;
+            // No layer has two names.
+            if layer.to_string() != digits {
+                return None;
+            }
+            (kind, layer)
         }
         // A cell, of one step.
         _ if is_reverse => return None,
@@ -245,10 +250,11 @@ impl<'a, E: Element> Modules<'a, E> {
 
     /// What has been understood, for a message.
     fn understood(&self) -> String {
-        list(self.names.iter().zip(&self.kinds).map(|(name, kinds)| {
+        let modules = self.names.iter().zip(&self.kinds).map(|(name, kinds)| {
             let kinds: Vec<_> = kinds.iter().map(Kind::to_string).collect();
             format!("{name} {}", kinds.join(" or "))
-        }))
+        });
+        modules.collect::<Vec<_>>().join(", ")
     }
 
     /// The order that a description says.
@@ -523,7 +529,6 @@ fn recurrent_of<E>(tensors: &Tensors<E>) -> std::result::Result<Recurrent, Strin
         is_bidirectional: leaves().any(|(_, _, is_reverse)| is_reverse),
         bias: leaves().any(|(name, ..)| name.starts_with("bias")),
     };
-    let count = leaves().count();
     for (name, tensor) in tensors {
         let shape = leaf(name).and_then(|(name, layer, _)| recurrent.shape(layer, name));
         let Some(shape) = shape else {
@@ -535,6 +540,10 @@ fn recurrent_of<E>(tensors: &Tensors<E>) -> std::result::Result<Recurrent, Strin
                 tensor.shape
             ));
         }
+    }
+    let count = leaves().collect::<BTreeSet<_>>().len();
+    if count != tensors.len() {
+        return Err("a tensor under the names of a cell and of a layer".to_owned());
     }
     let kinds = 2 + 2 * usize::from(recurrent.bias) + usize::from(projection > 0);
     let expected = recurrent

@@ -67,8 +67,8 @@ const START: usize = 2;
 /// recurrent weights alone.
 const FEW_ROWS_LARGE: usize = 24;
 
-/// Inputs below which a sequence that is alone takes them in its time loop: to store what they bring and to read it again takes
-/// longer than so many multiply-adds.
+/// Inputs below which a sequence that is alone takes them in its time loop, instead of storing what they bring and reading it
+/// again.
 const FEW_INPUTS: usize = 12;
 
 /// A layer of the cells that `cell` makes for a number of inputs and whether it is the direction from the last step on.

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use super::write::Image;
-use super::{Entry, WHAT, save_file};
+use super::{Entry, save_file};
 use crate::activation::Activation;
-use crate::buffer::try_vec;
 use crate::init::TensorRole;
 use crate::layer::LayerSpec;
 use crate::layer::options::{Direction, RecurrentOptions};
@@ -38,12 +37,7 @@ impl<E: Element> Network<E> {
     /// # Errors
     /// As there, but for those of files; [`Error::OutOfMemory`].
     pub fn state_dict<S: AsRef<str>>(&self, modules: &[S]) -> Result<Vec<u8>> {
-        let image = Image::state_dict(self.model(), entries(self.model(), modules)?)?;
-        let mut bytes = try_vec(WHAT, image.len())?;
-        match image.write(&mut bytes) {
-            Ok(()) => Ok(bytes),
-            Err(_) => unreachable!("a vector takes everything"),
-        }
+        Image::state_dict(self.model(), entries(self.model(), modules)?)?.to_bytes()
     }
 }
 

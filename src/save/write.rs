@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Serialize;
 
-use super::{Architecture, Entry, HEADER_LIMIT, KEY, dtype};
+use super::{Architecture, Entry, HEADER_LIMIT, KEY, WHAT, dtype};
+use crate::buffer::try_vec;
 use crate::model::Model;
 use crate::network::Position;
 use crate::{Element, Error, Result};
@@ -52,6 +53,15 @@ impl<'a, E: Element> Image<'a, E> {
             header,
             data_len,
         })
+    }
+
+    /// All of it.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = try_vec(WHAT, self.len())?;
+        match self.write(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(_) => unreachable!("a vector takes everything"),
+        }
     }
 
     /// Number of bytes.
