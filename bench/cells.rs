@@ -59,13 +59,18 @@ impl Cell {
     }
 }
 
-/// Prints the tables: of batches, for the shapes with such a name, and of streams.
-pub fn print(tier: Tier, machine: &Yardsticks) -> elman::Result<()> {
+/// Prints the tables: of batches, for those of [`SHAPES`] that are chosen, and of streams.
+pub fn print(
+    tier: Tier,
+    machine: &Yardsticks,
+    is_chosen: impl Fn(&Shape) -> bool,
+) -> elman::Result<()> {
     println!(
         "\n| cell | shape (TxBxIxH) | threads | forward us | % of FMA peak | training us | % of FMA peak |"
     );
     println!("|{}", " --- |".repeat(7));
-    let shapes = crate::shapes::all().filter(|shape| SHAPES.contains(&shape.name));
+    let shapes =
+        crate::shapes::all().filter(|shape| SHAPES.contains(&shape.name) && is_chosen(shape));
     for shape in shapes {
         for threads in [1, 2] {
             for cell in CELLS {

@@ -3,8 +3,8 @@
 //! `cargo bench --bench speed -- rows` prints the shapes alone whose name or sizes contain `rows`; several such words may
 //! follow, and sizes TxBxIxH of one's own; the words `cells`, `dropout`, `denormals`, `load` and `threads` ask for the tables of
 //! the cells beside each other, of what these cost, of threads that have no core and of what threads gain, which come last
-//! otherwise, and one that fits nothing leaves the yardsticks. The tier is the one that the process uses, which `ELMAN_TIER`
-//! chooses. Every time is the best of several.
+//! otherwise, and one that fits nothing leaves the yardsticks. `cells medium` prints the cells at that shape alone. The tier is the
+//! one that the process uses, which `ELMAN_TIER` chooses. Every time is the best of several.
 
 mod cells;
 mod denormals;
@@ -155,10 +155,11 @@ fn main() -> elman::Result<()> {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let is_chosen = |shape: &Shape| {
+    let is_named = |shape: &Shape| {
         let label = format!("{} {}", shape.name, shape.sizes());
-        words.is_empty() || words.iter().any(|word| label.contains(word.as_str()))
+        words.iter().any(|word| label.contains(word.as_str()))
     };
+    let is_chosen = |shape: &Shape| words.is_empty() || is_named(shape);
     let tier = Tier::active()?;
     let mut machine = Yardsticks::measure(tier);
     print_yardsticks(tier, &machine);
@@ -199,7 +200,8 @@ fn main() -> elman::Result<()> {
     }
     let is_asked_for = |name| words.is_empty() || words.iter().any(|word| word == name);
     if is_asked_for("cells") {
-        cells::print(tier, &machine)?;
+        let any = !shapes::all().any(|shape| is_named(&shape));
+        cells::print(tier, &machine, |shape| any || is_named(shape))?;
     }
     if is_asked_for("dropout") {
         dropout::print(tier)?;

@@ -10,7 +10,7 @@ use elman::Tier;
 use crate::job::Job;
 use crate::load::CALLS;
 use crate::shapes::{REFERENCE, Shape};
-use crate::yardstick::seconds;
+use crate::yardstick::{fma_peak_of, seconds};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -42,6 +42,9 @@ const SHARDED: [&str; 5] = [
     "50x256x256x512",
     "50x128x512x1024",
 ];
+
+/// A batch that has sequences for many cores.
+const WIDE: &str = "50x512x64x256";
 
 /// Who runs the shards of a batch.
 #[derive(Clone, Copy)]
@@ -143,7 +146,20 @@ pub fn print(tier: Tier) -> elman::Result<()> {
         .collect();
     println!("| shape (TxBxIxH) | call | us | {} |", names.join(" | "));
     println!("|{}", " --- |".repeat(3 + counts.len()));
-    for shape in REFERENCE {
+    let peaks: Vec<f64> = counts
+        .iter()
+        .map(|&threads| fma_peak_of(tier, threads))
+        .collect();
+    let gains: Vec<String> = peaks
+        .iter()
+        .map(|peak| format!("{:.2}", peak / peaks[0]))
+        .collect();
+    println!(
+        "| what the cores give | FMA peak, {:.0} GFLOP/s | | {} |",
+        peaks[0] / 1e9,
+        gains.join(" | ")
+    );
+    for shape in REFERENCE.into_iter().chain(Shape::parse(WIDE)) {
         for (name, call) in CALLS {
             let times = counts.iter().map(|&threads| {
                 let mut job = Job::new(shape, tier, threads)?;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Barrier, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use elman::{Tier, math};
 
@@ -134,6 +134,29 @@ fn fma_peak(tier: Tier) -> f64 {
     let loops = Loops::of(tier);
     let flops = (2 * 12 * loops.lanes * ROUNDS) as f64;
     flops / seconds(|| (loops.chains)(black_box(ROUNDS)))
+}
+
+/// Floating-point operations per second of so many threads at once.
+pub fn fma_peak_of(tier: Tier, threads: usize) -> f64 {
+    const TIME: Duration = Duration::from_millis(200);
+    let loops = Loops::of(tier);
+    let flops = (2 * 12 * loops.lanes * ROUNDS) as f64;
+    let (start, rates) = (Barrier::new(threads), Mutex::new(0.0));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                start.wait();
+                let (start, mut calls) = (Instant::now(), 0.0);
+                while start.elapsed() < TIME {
+                    (loops.chains)(black_box(ROUNDS));
+                    calls += 1.0;
+                }
+                let rate = calls * flops / start.elapsed().as_secs_f64();
+                *rates.lock().expect("no thread panics") += rate;
+            });
+        }
+    });
+    rates.into_inner().expect("no thread panics")
 }
 
 fn fma_latency(tier: Tier) -> f64 {
