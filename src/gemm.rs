@@ -1,9 +1,11 @@
 //! Products and time loops on several threads: each computes some columns, whose part of the right operand it alone reads.
 
 use crate::Element;
+use crate::kernels::pack::Packed;
 use crate::kernels::product::{Columns, Product, ROWS_AS_FAST_AS_ONE, operations};
 use crate::kernels::recurrence::{Recurrence, Units};
-use crate::parallel::{Crew, Cut, cost};
+use crate::parallel::cost::{self, StepCost};
+use crate::parallel::{Crew, Cut};
 use crate::simd::Tier;
 
 /// Computes a product on the threads of a crew, if it is worth them.
@@ -45,7 +47,7 @@ impl<E: Element> Cut for Part<'_, E> {
     }
 }
 
-/// Runs a time loop on the threads of a crew.
+/// Runs a time loop on the threads of a crew, as many as its steps are worth.
 ///
 /// # Panics
 /// As [`Recurrence::check`], and where weights are packed for a tier whose panels have another width.
@@ -54,8 +56,20 @@ pub fn recur<E: Element, U: Units<E>>(
     tier: Tier,
     crew: Crew<'_>,
 ) {
+    let (stages, weights) = (recurrence.stages, recurrence.weights);
+    let operations = stages.operations(1);
+    let packed = || stages.iter().map(|stage| &weights[stage.weights]);
+    let cost = StepCost {
+        tier,
+        operations,
+        units: packed().map(Packed::units).max().unwrap_or(0),
+        blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
+        bytes: operations / 2 * size_of::<E>(),
+    };
+    let (threads, _) = cost.sharing(recurrence.steps.most_rows(), crew.threads());
+    let crew = crew.at_most(threads);
     let checked = recurrence.check();
-    let parts = crew.threads().min(checked.blocks());
+    let parts = threads.min(checked.blocks());
     if parts < 2 {
         // SAFETY: nobody has it but this function.
         return unsafe { checked.run(tier) };

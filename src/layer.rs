@@ -656,14 +656,14 @@ pub trait Layer<E: Element>: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Adds the gradients of some `rows` of a part to `sums`.
+    /// Adds the gradients of some `rows` of a part to `sums`. `strip` has what the part wants packed.
     fn gradients(
         &self,
         _pass: &Gradients<'_, E>,
         _part: usize,
         _rows: Range<usize>,
         _sums: &mut [E],
-        _strip: &mut Packed<E>,
+        _strip: &Packed<E>,
     ) {
     }
 }

@@ -315,9 +315,8 @@ impl<E: Element> Network<E> {
             .parallel
             .threads_for(batch.cost(model, self.parallel.threads()));
         self.workspace.prepare(model, batch, true, threads)?;
-        let threads = self.parallel.threads();
         self.gradient
-            .prepare(model, &mut self.workspace, threads, true, false)
+            .prepare(model, &mut self.workspace, true, false)
     }
 
     /// Drops what the last forward pass has kept: it was one of `fit`'s.
@@ -429,9 +428,9 @@ impl<E: Element> Network<E> {
             dstate_in,
         };
         self.workspace.check_backward(model, &flow)?;
-        let (threads, input_gradient) = (self.parallel.threads(), flow.dx.is_some());
+        let input_gradient = flow.dx.is_some();
         self.gradient
-            .prepare(model, &mut self.workspace, threads, false, input_gradient)?;
+            .prepare(model, &mut self.workspace, false, input_gradient)?;
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
         let cost = workspace.backward_cost(model);

@@ -211,6 +211,13 @@ pub struct GradientProduct {
     pub left: Left,
 }
 
+impl GradientProduct {
+    /// The columns of a row of gradients that it meets.
+    pub fn gradients(&self) -> Range<usize> {
+        self.delta..self.delta + self.columns.len()
+    }
+}
+
 /// The gradient of a tensor that meets single units: the sum of the gradients of the sums from `delta` on.
 #[derive(Clone, Debug)]
 pub struct GradientSum {

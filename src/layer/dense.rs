@@ -158,6 +158,7 @@ impl<E: Element> Layer<E> for Dense {
             first: 0,
             rows: self.inputs.saturating_add(1),
             columns: self.units,
+            packed: Some((0, 0..self.units)),
         }]
     }
 
@@ -167,9 +168,8 @@ impl<E: Element> Layer<E> for Dense {
         _: usize,
         rows: Range<usize>,
         sums: &mut [E],
-        strip: &mut Packed<E>,
+        strip: &Packed<E>,
     ) {
-        pass.pack(strip, 0, 0..self.units);
         let w_rows = rows.end.min(self.inputs).saturating_sub(rows.start);
         let (dw, db) = sums.split_at_mut(w_rows * self.units);
         let first = rows.start.min(self.inputs);

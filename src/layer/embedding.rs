@@ -161,6 +161,7 @@ impl<E: Element> Layer<E> for Embedding {
             first: 0,
             rows: self.classes,
             columns: self.size,
+            packed: None,
         }]
     }
 
@@ -170,7 +171,7 @@ impl<E: Element> Layer<E> for Embedding {
         _: usize,
         rows: Range<usize>,
         sums: &mut [E],
-        _: &mut Packed<E>,
+        _: &Packed<E>,
     ) {
         for piece in pass.pieces() {
             let block = Span::Steps(piece.steps.start, piece.steps.end);

@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use crate::Element;
-use crate::kernels::pack::{Packed, Source};
+use crate::kernels::pack::{self, Packed, Source};
 use crate::kernels::product::{Product, SumStart};
 use crate::kernels::rows::{add_products_backwards, add_rows_backwards};
 use crate::kernels::tile::{MAX_SEGMENTS, Segment};
+use crate::parallel::{Crew, Cut, cost};
 use crate::regions::{Piece, RowsMut, Shard, Span, pieces_backwards};
 use crate::simd::Tier;
 
-/// Some of a layer's parameters whose gradients are computed together: a matrix, whose rows threads share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Some of a layer's parameters whose gradients are computed together: a matrix, whose rows threads share. Parts are computed one
+/// after the other, and may have rows in common of which each has other columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GradientPart {
     /// Index of the first of the layer's parameters that belongs to it.
     pub first: usize,
@@ -19,6 +21,8 @@ pub struct GradientPart {
     pub rows: usize,
     /// Number of columns.
     pub columns: usize,
+    /// What is packed for its products: a region of gradients, counted from the output's, and columns of it.
+    pub packed: Option<(usize, Range<usize>)>,
 }
 
 /// What a layer gets to add to its gradients.
@@ -80,24 +84,46 @@ impl<'a, E: Element> Gradients<'a, E> {
         pieces_backwards(self.shards, self.held.clone(), self.window.clone())
     }
 
-    /// Packs some columns of a region of gradients, the last row first. There is room in `strip` for the columns of any
-    /// matrix of the layer.
-    pub fn pack(&self, strip: &mut Packed<E>, region: usize, columns: Range<usize>) {
+    /// Packs some columns of a region of gradients, the last row first, with the threads of a crew. There is room in `strip` for
+    /// the columns of any matrix of the layer.
+    pub fn pack(
+        &self,
+        crew: Crew<'_>,
+        strip: &mut Packed<E>,
+        region: usize,
+        columns: &Range<usize>,
+    ) {
         let what = "the gradients of a window";
-        let shaped = strip.shape(what, self.tier, self.depth(), columns.len());
+        let depth = self.depth();
+        let shaped = strip.shape(what, self.tier, depth, columns.len());
         shaped.expect("there is room for the columns of a matrix");
-        let region = self.output + region;
-        let mut depth = 0;
+        let worth = depth.saturating_mul(columns.len()) / cost::COPY_PIECE;
+        let crew = crew.at_most(worth.min(depth));
+        let task = PackTask {
+            rows: 0..depth,
+            part: strip.part(),
+            parts: crew.threads(),
+        };
+        crew.fork(task, &|task| {
+            self.pack_rows(task, self.output + region, columns.start)
+        });
+    }
+
+    /// Packs some of the window's rows, counted from the last one.
+    fn pack_rows(&self, task: PackTask<'_, E>, region: usize, first: usize) {
+        let PackTask { rows, mut part, .. } = task;
+        let mut before = 0;
         for Piece { deltas, steps, .. } in self.pieces() {
             let block = Span::Steps(steps.start, steps.end);
-            let rows = deltas.count(block);
-            if rows == 0 {
-                continue;
+            let count = deltas.count(block);
+            let own = rows.start.max(before)..rows.end.min(before + count);
+            if !own.is_empty() {
+                let delta = &deltas.get(region, block)[first..];
+                let until = count - (own.start - before);
+                let source = Source::rows_backwards(deltas.stride(region), until);
+                part.take_depth(own.len()).pack(delta, source);
             }
-            let delta = &deltas.get(region, block)[columns.start..];
-            let source = Source::rows_backwards(deltas.stride(region), rows);
-            strip.pack(depth, rows, delta, source);
-            depth += rows;
+            before += count;
         }
     }
 
@@ -242,6 +268,35 @@ impl<'a, E: Element> Gradients<'a, E> {
             let (rows, stride) = (deltas.count(Span::Lead), deltas.stride(region));
             add_rows_backwards(self.tier, lead, stride, rows, sums);
         }
+    }
+}
+
+/// Rows of a window, counted from the last one, that are to be packed, for so many threads.
+struct PackTask<'a, E: Element> {
+    rows: Range<usize>,
+    part: pack::Part<'a, E>,
+    parts: usize,
+}
+
+impl<E: Element> Cut for PackTask<'_, E> {
+    fn size(&self) -> usize {
+        self.parts
+    }
+
+    fn cut(mut self, left: usize) -> (Self, Self) {
+        let Range { start, end } = self.rows;
+        let count = (end - start) * left / self.parts;
+        let first = Self {
+            rows: start..start + count,
+            part: self.part.take_depth(count),
+            parts: left,
+        };
+        let second = Self {
+            rows: start + count..end,
+            part: self.part,
+            parts: self.parts - left,
+        };
+        (first, second)
     }
 }
 

@@ -107,6 +107,7 @@ impl<E: Element> Layer<E> for LayerNorm {
             first: 0,
             rows: 2,
             columns: self.inputs,
+            packed: None,
         }]
     }
 
@@ -116,7 +117,7 @@ impl<E: Element> Layer<E> for LayerNorm {
         _: usize,
         rows: Range<usize>,
         sums: &mut [E],
-        _: &mut Packed<E>,
+        _: &Packed<E>,
     ) {
         for (row, sums) in rows.zip(sums.chunks_mut(self.inputs)) {
             if row == 1 {

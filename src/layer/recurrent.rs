@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::cell::Cell;
+use super::cell::{Cell, GradientProduct};
 use super::gradients::{GradientPart, Gradients, ended_rows};
 use super::options::{Direction, InitialState, LastOutput, Merge, RecurrentOptions};
 use super::{Backward, Forward, Layer, Pack, StatePart, Step, StepRegions, Tensor, arrive};
@@ -22,7 +22,7 @@ use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps,
 use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
-use crate::parallel::cost::{CACHE, StepCost};
+use crate::parallel::cost::CACHE;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
@@ -53,6 +53,42 @@ struct Way<C> {
     trains_state: bool,
     /// Index of its first element in the layer's state.
     first_state: usize,
+    /// What its gradients are computed in.
+    parts: Vec<WayPart>,
+}
+
+/// Some of a direction's tensors, whose gradients are computed together, and the columns of gradients of sums that the products
+/// among them meet.
+type WayPart = (Range<usize>, Option<Range<usize>>);
+
+/// The parts of a cell's tensors: matrices that lie one above the other and meet the same gradients; the last of them with the bias
+/// that stands below. What is no such matrix is a part by itself.
+fn parts(tensors: &[Tensor], products: &[GradientProduct]) -> Vec<WayPart> {
+    let mut parts: Vec<WayPart> = Vec::new();
+    let mut group = 0;
+    for (index, tensor) in tensors.iter().enumerate() {
+        let is_below = |above: &Tensor| {
+            above.columns == tensor.columns && is_main(above.role) && is_main(tensor.role)
+        };
+        if !index
+            .checked_sub(1)
+            .is_some_and(|above| is_below(&tensors[above]))
+        {
+            group = parts.len();
+        }
+        let own = products.iter().filter(|product| product.tensor == index);
+        for gradients in own.map(|product| Some(product.gradients())) {
+            match parts[group..].iter_mut().find(|part| part.1 == gradients) {
+                Some((tensors, _)) => tensors.end = index + 1,
+                None => parts.push((index..index + 1, gradients)),
+            }
+        }
+        match parts[group..].last_mut() {
+            Some((tensors, _)) => tensors.end = index + 1,
+            None => parts.push((index..index + 1, None)),
+        }
+    }
+    parts
 }
 
 /// The regions of a direction, behind its states' one.
@@ -125,6 +161,7 @@ pub fn build<E: Element, C: Cell<E>>(
             region,
             parameters: first..end,
             packs: own_packs,
+            parts: parts(&tensors, &plan.products),
             tensors,
             own_state,
             trains_state: options.initial_state == InitialState::Trainable,
@@ -308,23 +345,18 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
     fn gradient_parts(&self) -> Vec<GradientPart> {
         let mut parts = Vec::new();
         for way in &self.directions {
-            let (mut first, mut index) = (way.parameters.start, 0);
-            while let Some(tensor) = way.tensors.get(index) {
-                // Matrices that meet the same gradients of sums, and their bias, are one part.
-                let columns = tensor.columns;
-                let alike = |tensor: &&Tensor| tensor.columns == columns && is_main(tensor.role);
-                let count = way.tensors[index..].iter().take_while(alike).count().max(1);
-                let rows = way.tensors[index..index + count]
-                    .iter()
-                    .map(|tensor| tensor.rows);
-                let rows = rows.fold(0_usize, usize::saturating_add);
+            for (tensors, gradients) in &way.parts {
+                let (before, own) = (&way.tensors[..tensors.start], &way.tensors[tensors.clone()]);
+                let elements = before.iter().map(Tensor::len);
+                let rows = own.iter().map(|tensor| tensor.rows);
                 parts.push(GradientPart {
-                    first,
-                    rows,
-                    columns,
+                    first: elements.fold(way.parameters.start, usize::saturating_add),
+                    rows: rows.fold(0, usize::saturating_add),
+                    columns: own[0].columns,
+                    packed: gradients
+                        .clone()
+                        .map(|columns| (way.sums_region::<E>(), columns)),
                 });
-                first = first.saturating_add(rows.saturating_mul(columns));
-                index += count;
             }
         }
         parts
@@ -336,21 +368,12 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
         part: usize,
         rows: Range<usize>,
         sums: &mut [E],
-        strip: &mut Packed<E>,
+        strip: &Packed<E>,
     ) {
-        // The same walk as in `gradient_parts`.
-        let mut number = 0;
-        for way in &self.directions {
-            let mut index = 0;
-            while let Some(tensor) = way.tensors.get(index) {
-                let alike =
-                    |other: &&Tensor| other.columns == tensor.columns && is_main(other.role);
-                let count = way.tensors[index..].iter().take_while(alike).count().max(1);
-                if number == part {
-                    return way.gradients(pass, index..index + count, rows, sums, strip);
-                }
-                (number, index) = (number + 1, index + count);
-            }
+        let parts = self.directions.iter();
+        let mut parts = parts.flat_map(|way| way.parts.iter().map(move |part| (way, part)));
+        if let Some((way, part)) = parts.nth(part) {
+            way.gradients(pass, part, rows, sums, strip);
         }
     }
 }
@@ -859,18 +882,17 @@ impl<C> Way<C> {
     fn gradients<E: Element>(
         &self,
         pass: &Gradients<'_, E>,
-        tensors: Range<usize>,
+        (tensors, gradients): &WayPart,
         rows: Range<usize>,
         mut sums: &mut [E],
-        strip: &mut Packed<E>,
+        strip: &Packed<E>,
     ) where
         C: Cell<E>,
     {
         let plan = self.cell.plan();
         let delta = self.sums_region::<E>();
-        let mut packed = None;
         let mut above = 0;
-        for index in tensors {
+        for index in tensors.clone() {
             let tensor = &self.tensors[index];
             let from = rows.start.clamp(above, above + tensor.rows) - above;
             let to = rows.end.clamp(above, above + tensor.rows) - above;
@@ -894,16 +916,9 @@ impl<C> Way<C> {
                 }
                 _ => {}
             }
-            for product in plan
-                .products
-                .iter()
-                .filter(|product| product.tensor == index)
-            {
-                let columns = product.delta..product.delta + product.columns.len();
-                if packed.as_ref() != Some(&columns) {
-                    pass.pack(strip, delta, columns.clone());
-                    packed = Some(columns);
-                }
+            for product in plan.products.iter().filter(|product| {
+                product.tensor == index && Some(product.gradients()) == *gradients
+            }) {
                 let sums = (&mut own[product.columns.start..], tensor.columns);
                 pass.add_products(strip, product.left.of(self.region), from, sums);
             }
@@ -935,16 +950,6 @@ struct Run<'a, 'b, E: Element> {
 impl<E: Element> Run<'_, '_, E> {
     fn stages(&mut self, stages: &Stages, units: &impl Units<E>, steps: &TimeSteps<'_>) {
         let (tier, crew) = self.pass;
-        let operations = stages.operations(1);
-        let packed = || stages.iter().map(|stage| &self.weights[stage.weights]);
-        let cost = StepCost {
-            operations,
-            units: packed().map(Packed::units).max().unwrap_or(0),
-            blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
-            bytes: operations / 2 * size_of::<E>(),
-        };
-        let (threads, _) = cost.sharing(steps.most_rows(), crew.threads());
-        let crew = crew.at_most(threads);
         let recurrence = Recurrence {
             bands: self.bands,
             stages,

@@ -6,7 +6,6 @@ use super::task::Task;
 use super::{
     Plan, Training, Transposes, WINDOW_ROWS, Workspace, head_regions, most_rows, output_len,
 };
-use crate::buffer::try_reserve;
 use crate::caller_sequences::CallerSequences;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{ROWS_AS_FAST_AS_ONE, operations};
@@ -19,10 +18,10 @@ use crate::regions::{Rows, RowsMut, Shard, Span};
 use crate::{Element, Result, shape};
 
 /// What a backward pass needs besides the workspace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BackwardBuffers<E: Element> {
-    /// Packed gradients of a window, one for each thread.
-    strips: Vec<Packed<E>>,
+    /// Packed gradients of a window.
+    strip: Packed<E>,
     /// What each layer reads.
     pub weights: Transposes<E>,
 }
@@ -46,31 +45,30 @@ pub struct BackwardArguments<'a, E> {
 struct ParameterTask<'a, E: Element> {
     rows: Range<usize>,
     gradients: &'a mut [E],
-    strips: &'a mut [Packed<E>],
+    parts: usize,
 }
 
 impl<E: Element> Cut for ParameterTask<'_, E> {
     fn size(&self) -> usize {
-        self.strips.len()
+        self.parts
     }
 
     fn cut(self, left: usize) -> (Self, Self) {
         let Range { start, end } = self.rows;
         let columns = self.gradients.len() / (end - start);
-        let row = start + (end - start) * left / self.strips.len();
-        let (gradients, gradients_right) = self.gradients.split_at_mut((row - start) * columns);
-        let (strips, strips_right) = self.strips.split_at_mut(left);
-        let left = Self {
+        let row = start + (end - start) * left / self.parts;
+        let (gradients, behind) = self.gradients.split_at_mut((row - start) * columns);
+        let first = Self {
             rows: start..row,
             gradients,
-            strips,
+            parts: left,
         };
-        let right = Self {
+        let second = Self {
             rows: row..end,
-            gradients: gradients_right,
-            strips: strips_right,
+            gradients: behind,
+            parts: self.parts - left,
         };
-        (left, right)
+        (first, second)
     }
 }
 
@@ -91,6 +89,15 @@ struct BackwardPass<'a, E: Element> {
     crew: Crew<'a>,
 }
 
+impl<E: Element> Default for BackwardBuffers<E> {
+    fn default() -> Self {
+        Self {
+            strip: Packed::new(),
+            weights: Transposes::default(),
+        }
+    }
+}
+
 impl<E: Element> BackwardBuffers<E> {
     /// Makes room for a backward pass over what `workspace` keeps, and where `smaller` or there is one shard for one over
     /// any batch that is no larger; packs the weights that are not packed.
@@ -101,13 +108,12 @@ impl<E: Element> BackwardBuffers<E> {
         &mut self,
         model: &Model<E>,
         workspace: &mut Workspace<E>,
-        threads: usize,
         smaller: bool,
         input_gradient: bool,
     ) -> Result<()> {
         let what = "the gradients of a window";
         let Workspace { layout, used, .. } = workspace;
-        let limit = window_limit(model, layout);
+        let limit = window_limit(model, layout, *used);
         let ahead = model.looks_ahead();
         let room = |part: &Layout| {
             if smaller || *used == 1 {
@@ -133,14 +139,8 @@ impl<E: Element> BackwardBuffers<E> {
             shard.deltas.configure(what, regions, batch, batch)?;
         }
         let rows = room(layout);
-        try_reserve(what, &mut self.strips, threads)?;
-        while self.strips.len() < threads {
-            self.strips.push(Packed::new());
-        }
-        for strip in &mut self.strips[..threads] {
-            for place in &model.places {
-                strip.shape(what, model.tier, rows, place.columns())?;
-            }
+        for place in &model.places {
+            self.strip.shape(what, model.tier, rows, place.columns())?;
         }
         self.weights.prepare(model, input_gradient)
     }
@@ -170,7 +170,8 @@ impl<E: Element> Workspace<E> {
     pub fn backward_cost(&self, model: &Model<E>) -> CallCost {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
-        let window = most_rows(&self.layout, window_limit(model, &self.layout)).min(most);
+        let window =
+            most_rows(&self.layout, window_limit(model, &self.layout, self.used)).min(most);
         let times = if self.plan == Plan::Alone { 1 } else { 2 };
         let rows = self.layout.total();
         CallCost {
@@ -178,8 +179,8 @@ impl<E: Element> Workspace<E> {
                 .max(ROWS_AS_FAST_AS_ONE)
                 .saturating_mul(model.operations())
                 .saturating_mul(times),
-            // For the rows of a window, and for the parameters.
-            meetings: 2 * rows.div_ceil(window.max(1)),
+            // For the rows of a window, to pack their gradients, and for the parameters.
+            meetings: 3 * rows.div_ceil(window.max(1)),
         }
     }
 
@@ -225,7 +226,7 @@ impl<E: Element> Workspace<E> {
         let layers = model.sequence_layers();
         let sequence = &mut self.sequence[..self.used];
         let head = &mut self.head[..self.used];
-        let strips = &mut gradient.strips[..crew.threads()];
+        let strip = &mut gradient.strip;
         if model.output == Output::Last {
             let task = Task {
                 sequence: &mut *sequence,
@@ -235,13 +236,13 @@ impl<E: Element> Workspace<E> {
             };
             crew.fork(task, &|mut task| shared.head(&mut task));
             for index in layers..model.places.len() {
-                shared.parameters(crew, index, &*head, 0..1, strips, sums)?;
+                shared.parameters(crew, index, &*head, 0..1, strip, sums);
             }
         }
         if shared.first >= layers && shared.first > 0 {
             return Ok(());
         }
-        let limit = window_limit(model, &self.layout);
+        let limit = window_limit(model, &self.layout, self.used);
         let all = 0..self.layout.steps();
         let mut run = |window: Range<usize>, sequence: &mut [Shard<E>]| {
             let dx = flow.dx.as_deref_mut();
@@ -264,7 +265,7 @@ impl<E: Element> Workspace<E> {
                 run(window.clone(), &mut *sequence);
             }
             for index in 0..layers {
-                shared.parameters(crew, index, &*sequence, window.clone(), strips, sums)?;
+                shared.parameters(crew, index, &*sequence, window.clone(), strip, sums);
             }
         }
         Ok(())
@@ -393,12 +394,12 @@ impl<E: Element> BackwardPass<'_, E> {
         index: usize,
         shards: &[Shard<E>],
         window: Range<usize>,
-        strips: &mut [Packed<E>],
+        strip: &mut Packed<E>,
         sums: &mut [E],
-    ) -> Result<()> {
+    ) {
         let place: &LayerSlot<E> = &self.model.places[index];
         if !place.trainable {
-            return Ok(());
+            return;
         }
         let pass = &Gradients {
             tier: self.model.tier,
@@ -424,22 +425,25 @@ impl<E: Element> BackwardPass<'_, E> {
                 first,
                 rows,
                 columns,
+                ref packed,
             } = *part;
             let window_rows = shards.iter().map(|shard| shard.layout.count(&pass.window));
-            let worth = operations(window_rows.sum(), rows, columns) / cost::PIECE;
+            let met = packed.as_ref().map_or(columns, |(_, met)| met.len());
+            let worth = operations(window_rows.sum(), rows, met) / cost::PIECE;
             let parts = crew.at_most(worth).threads().min(rows);
+            if let Some((region, columns)) = packed {
+                pass.pack(crew, strip, *region, columns);
+            }
+            let (strip, layer) = (&*strip, &place.layer);
             let task = ParameterTask {
                 rows: 0..rows,
                 gradients: &mut sums[first..][..rows * columns],
-                strips: &mut strips[..parts],
+                parts,
             };
             crew.fork(task, &|task| {
-                let strip = &mut task.strips[0];
-                let layer = &place.layer;
                 layer.gradients(pass, number, task.rows, task.gradients, strip);
             });
         }
-        Ok(())
     }
 
     /// The caller's gradient of the outputs. The rest of a row is 0.
@@ -502,12 +506,15 @@ const LARGE_WINDOW: usize = 32 << 10;
 
 /// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
 /// fifth of the elements of the activations. But not so few that time is lost: the gradients of a window have at least
-/// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes.
-fn window_limit<E: Element>(model: &Model<E>, layout: &Layout) -> usize {
+/// [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose gradients every window reads and writes. Where
+/// there are more than two shards it has half as many times more, but at most a quarter of all: threads come together three
+/// times a window, and each of them has to have something to do in between.
+fn window_limit<E: Element>(model: &Model<E>, layout: &Layout, shards: usize) -> usize {
     let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
     let least = SMALL_WINDOW.max(model.multiplied_parameters() / 2) / columns.max(1);
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
-    (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most)
+    let limit = (layout.total() / 10).clamp(least.min(WINDOW_ROWS), most);
+    limit.max((limit * shards / 2).min(layout.total() / 4))
 }
 
 /// The rows of a region that last outputs are gathered in, and the distance of one from the next.

@@ -114,6 +114,7 @@ fn step<E: Element>(model: &Model<E>, index: usize, place: &LayerSlot<E>) -> Opt
     let units = place.layer.shared_units()?;
     let blocks = model.weights[index].iter().map(|weights| weights.blocks());
     Some(StepCost {
+        tier: model.tier,
         operations: multiplied(place).saturating_mul(2),
         units,
         blocks: blocks.max()?.max(1),

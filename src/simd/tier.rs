@@ -92,6 +92,11 @@ impl Tier {
         }
     }
 
+    /// Whether its vectors are of 64 bytes.
+    pub(crate) fn is_wide(self) -> bool {
+        self.name() == "avx512"
+    }
+
     /// Whether multiply-add rounds once. All fused tiers give the same bits.
     pub fn is_fused(self) -> bool {
         struct Fused;
