@@ -210,6 +210,15 @@ impl<E: Element> Network<E> {
         Ok(())
     }
 
+    /// Lets calls use the threads of a pool of the host's instead of threads of the network's own, as many as the pool has with the
+    /// calling one among them. Results don't depend on it. They share the sequences of a batch, the gradients of parameters and
+    /// updates; few sequences through large layers, whose units own threads would share, are run by one. A call takes the
+    /// pool's time as `rayon::ThreadPool::in_place_scope` does: it allocates, waits while the pool has other work to do, and may be
+    /// made on one of its threads. Copies of the network use the same pool. [`set_threads`](Self::set_threads) goes back.
+    pub fn set_pool(&mut self, pool: Arc<rayon::ThreadPool>) {
+        self.parallel = Parallel::of_pool(pool);
+    }
+
     /// Sets the number of floating-point operations from which a call uses two threads, and half of which each further one must
     /// have (by default two million: below that, waking a thread costs more than it saves); with 0 every call uses all
     /// threads, also those that have no core. [`set_threads`](Self::set_threads) goes back to the default. What can't be shared
@@ -311,10 +320,9 @@ impl<E: Element> Network<E> {
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
         self.forget_pass();
         let model = &*self.model;
-        let threads = self
-            .parallel
-            .threads_for(batch.cost(model, self.parallel.threads()));
-        self.workspace.prepare(model, batch, true, threads)?;
+        let threads = self.parallel.threads_for(batch.cost(model, &self.parallel));
+        let shares = self.parallel.shares(threads);
+        self.workspace.prepare(model, batch, true, shares)?;
         self.gradient
             .prepare(model, &mut self.workspace, true, false)
     }
@@ -356,7 +364,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let cost = batch.cost(model, self.parallel.threads());
+        let cost = batch.cost(model, &self.parallel);
         let call = ForwardArguments {
             batch,
             order,
@@ -482,7 +490,7 @@ impl<E: Element> Network<E> {
         state_out: Option<&mut [E]>,
     ) -> Result<()> {
         let model = &*self.model;
-        let cost = batch.cost(model, self.parallel.threads());
+        let cost = batch.cost(model, &self.parallel);
         let call = ForwardArguments {
             batch,
             order,
@@ -544,9 +552,10 @@ impl<E: Element> Network<E> {
 impl<E: Element> Batch<'_, E> {
     /// What a forward pass costs: nothing that threads could share where there are too few sequences. Few rows count as
     /// [`ROWS_AS_FAST_AS_ONE`], which take no longer.
-    fn cost(&self, model: &Model<E>, threads: usize) -> CallCost {
+    fn cost(&self, model: &Model<E>, parallel: &Parallel) -> CallCost {
+        let shares = parallel.shares(parallel.threads());
         let rows = match self.lengths {
-            _ if Plan::new(model, self.batch, threads) == Plan::Alone => 0,
+            _ if Plan::new(model, self.batch, shares) == Plan::Alone => 0,
             None => self
                 .steps
                 .saturating_mul(self.batch.max(ROWS_AS_FAST_AS_ONE)),

@@ -3,6 +3,9 @@
 pub mod cost;
 mod team;
 
+use std::sync::Arc;
+
+use rayon::ThreadPool;
 use team::Team;
 
 use crate::simd::mode::in_engine_mode;
@@ -11,19 +14,45 @@ use crate::{Error, Result};
 /// The threads of a network.
 #[derive(Debug)]
 pub struct Parallel {
-    /// None where the caller's thread does the work alone.
-    team: Option<Team>,
+    helpers: Helpers,
     /// Floating-point operations from which a call is worth more than one thread.
     threshold: usize,
     /// How many of the threads can run at a time.
     cores: usize,
 }
 
+/// Who works beside the caller's thread.
+#[derive(Debug)]
+enum Helpers {
+    Nobody,
+    Team(Team),
+    /// The host's threads. They share the parts of a fork, but not the pieces of phases: whoever waits for a phase must not wait for
+    /// other work of the host's.
+    Pool(Arc<ThreadPool>),
+}
+
 /// The threads that a call has, the caller's among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
-    team: Option<&'a Team>,
+    hands: Hands<'a>,
     threads: usize,
+}
+
+/// Those beside the caller's.
+#[derive(Clone, Copy, Debug)]
+enum Hands<'a> {
+    Nobody,
+    Team(&'a Team),
+    Pool(&'a ThreadPool),
+}
+
+/// How many threads may share a call's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Its sequences, and the parts of other work that is cut once.
+    pub threads: usize,
+    /// The units of each step.
+    pub units: usize,
 }
 
 /// What a call costs.
@@ -51,7 +80,7 @@ impl Parallel {
     /// The caller's thread alone.
     pub const fn caller() -> Self {
         Self {
-            team: None,
+            helpers: Helpers::Nobody,
             threshold: 2 * cost::CALL,
             cores: 1,
         }
@@ -77,9 +106,18 @@ impl Parallel {
             threads => threads,
         };
         if threads > 1 {
-            parallel.team = Some(Team::new(threads - 1)?);
+            parallel.helpers = Helpers::Team(Team::new(threads - 1)?);
         }
         Ok(parallel)
+    }
+
+    /// The threads of a pool, of which the caller's takes the place of one.
+    pub fn of_pool(pool: Arc<ThreadPool>) -> Self {
+        Self {
+            cores: pool.current_num_threads(),
+            helpers: Helpers::Pool(pool),
+            ..Self::caller()
+        }
     }
 
     /// As many threads, with the same threshold.
@@ -87,9 +125,13 @@ impl Parallel {
     /// # Errors
     /// [`Error::Threads`]
     pub fn try_clone(&self) -> Result<Self> {
+        let copy = match &self.helpers {
+            Helpers::Pool(pool) => Self::of_pool(Arc::clone(pool)),
+            _ => Self::new(self.threads())?,
+        };
         Ok(Self {
             threshold: self.threshold,
-            ..Self::new(self.threads())?
+            ..copy
         })
     }
 
@@ -97,14 +139,27 @@ impl Parallel {
     /// with 0 every call gets all threads, also those that have no core.
     pub fn set_threshold(&mut self, operations: usize) {
         self.threshold = operations;
-        if let Some(team) = &mut self.team {
+        if let Helpers::Team(team) = &mut self.helpers {
             team.insists = operations == 0;
         }
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.team.as_ref().map_or(1, Team::len)
+        match &self.helpers {
+            Helpers::Nobody => 1,
+            Helpers::Team(team) => team.len(),
+            Helpers::Pool(pool) => pool.current_num_threads(),
+        }
+    }
+
+    /// What threads may share, of so many.
+    pub fn shares(&self, threads: usize) -> Shares {
+        let units = match self.helpers {
+            Helpers::Pool(_) => 1,
+            _ => threads,
+        };
+        Shares { threads, units }
     }
 
     /// Number of threads that work is worth.
@@ -125,10 +180,16 @@ impl Parallel {
     /// worth no more, or where the others are at work on another call.
     pub fn enter<R>(&self, cost: CallCost, work: impl FnOnce(Crew<'_>) -> R) -> R {
         let threads = self.threads_for(cost);
-        in_engine_mode(|| match &self.team {
-            Some(team) if threads > 1 => team.take(|team| {
-                let threads = team.map_or(1, |_| threads);
-                work(Crew { team, threads })
+        in_engine_mode(|| match &self.helpers {
+            Helpers::Team(team) if threads > 1 => team.take(|team| {
+                work(team.map_or(Crew::ALONE, |team| Crew {
+                    hands: Hands::Team(team),
+                    threads,
+                }))
+            }),
+            Helpers::Pool(pool) if threads > 1 => work(Crew {
+                hands: Hands::Pool(pool),
+                threads,
             }),
             _ => work(Crew::ALONE),
         })
@@ -138,13 +199,25 @@ impl Parallel {
 impl Crew<'_> {
     /// The calling thread.
     pub const ALONE: Crew<'static> = Crew {
-        team: None,
+        hands: Hands::Nobody,
         threads: 1,
     };
 
     /// Number of threads.
     pub fn threads(self) -> usize {
         self.threads
+    }
+
+    /// What they may share.
+    pub fn shares(self) -> Shares {
+        let units = match self.hands {
+            Hands::Pool(_) => 1,
+            _ => self.threads,
+        };
+        Shares {
+            threads: self.threads,
+            units,
+        }
     }
 
     /// At most so many of them.
@@ -156,14 +229,15 @@ impl Crew<'_> {
     }
 
     /// Runs each part of `task`, which has at least one, each thread about as many as the others. Who has run its own takes
-    /// those that others have not begun. Allocates nothing.
+    /// those that others have not begun. Allocates nothing, unless the threads are a host's.
     ///
     /// # Panics
     /// Where a part does.
     pub fn fork<T: Cut>(self, task: T, run: &(impl Fn(T) + Sync)) {
-        match self.team {
-            Some(team) => team.fork(self.threads, task, run),
-            None => run_each(task, run),
+        match self.hands {
+            Hands::Team(team) => team.fork(self.threads, task, run),
+            Hands::Pool(pool) if self.threads > 1 => fork_in(pool, task, run),
+            _ => run_each(task, run),
         }
     }
 
@@ -173,15 +247,27 @@ impl Crew<'_> {
     /// # Panics
     /// Where a piece does.
     pub fn phases(self, phases: usize, pieces: usize, run: &(impl Fn(usize, usize) + Sync)) {
-        match self.team {
-            Some(team) => team.run(self.threads, pieces, phases, run),
-            None => {
+        match self.hands {
+            Hands::Team(team) => team.run(self.threads, pieces, phases, run),
+            _ => {
                 for phase in 0..phases {
                     (0..pieces).for_each(|piece| run(phase, piece));
                 }
             }
         }
     }
+}
+
+/// Runs the parts of a task on the threads of a pool, in the engine's floating-point mode, and the last on the calling thread.
+fn fork_in<T: Cut>(pool: &ThreadPool, mut task: T, run: &(impl Fn(T) + Sync)) {
+    pool.in_place_scope(|scope| {
+        while task.size() > 1 {
+            let first;
+            (first, task) = task.cut(1);
+            scope.spawn(move |_| in_engine_mode(|| run(first)));
+        }
+        run(task);
+    });
 }
 
 /// Runs the parts of a task on the calling thread.
@@ -245,6 +331,50 @@ mod tests {
             assert!(Instant::now() < deadline, "{what}");
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_pool_shares_forks_in_the_engines_mode_and_runs_phases_on_its_caller() {
+        let threads = if cfg!(miri) { 2 } else { 4 };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = Arc::new(pool.unwrap());
+        let mut parallel = Parallel::of_pool(Arc::clone(&pool));
+        parallel.set_threshold(0);
+        let small = f32::MIN_POSITIVE;
+        let is_denormal = || std::hint::black_box(small) * std::hint::black_box(0.5) != 0.0;
+        let before = is_denormal();
+        parallel.enter(CallCost::default(), |crew| {
+            assert_eq!(crew.threads(), threads);
+            let done = Mutex::new(Vec::new());
+            crew.fork(Parts(0..2 * threads), &|Parts(range)| {
+                assert!(!is_denormal());
+                done.lock()
+                    .unwrap()
+                    .push((range.start, thread::current().id()));
+            });
+            let mut done = done.into_inner().unwrap();
+            done.sort_unstable_by_key(|part| part.0);
+            assert!(done.iter().map(|part| part.0).eq(0..2 * threads));
+            let caller = thread::current().id();
+            assert_eq!(done[2 * threads - 1].1, caller);
+            crew.phases(2, threads, &|_, _| {
+                assert_eq!(thread::current().id(), caller)
+            });
+        });
+        assert!(
+            pool.broadcast(|_| is_denormal())
+                .into_iter()
+                .all(|mode| mode == before)
+        );
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            parallel.enter(CallCost::default(), |crew| {
+                crew.fork(Parts(0..threads), &|Parts(range)| {
+                    assert_ne!(range.start, 1, "a part fails");
+                });
+            });
+        }));
+        assert!(panic.is_err() && before == is_denormal());
+        assert_eq!(parallel.try_clone().unwrap().threads(), threads);
     }
 
     #[test]

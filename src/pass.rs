@@ -14,7 +14,7 @@ use crate::buffer::try_reserve;
 use crate::layer::DropoutKey;
 use crate::layout::{Layout, Order, Strides};
 use crate::model::Model;
-use crate::parallel::Crew;
+use crate::parallel::{Crew, Shares};
 use crate::regions::{RegionShape, Shard};
 use crate::{Element, Result, shape};
 
@@ -113,18 +113,18 @@ impl<E: Element> Workspace<E> {
         if self.used == 1 { crew } else { Crew::ALONE }
     }
 
-    /// Makes room for a batch and takes its shape, shared by at most `threads` threads.
+    /// Makes room for a batch and takes its shape, which threads may share.
     pub fn prepare(
         &mut self,
         model: &Model<E>,
         batch: &Batch<'_, E>,
         training: bool,
-        threads: usize,
+        shares: Shares,
     ) -> Result<()> {
         let what = "the activations of a batch";
         self.layout.reserve(batch.batch, batch.steps)?;
         self.layout.set(batch.batch, batch.steps, batch.lengths);
-        self.plan = Plan::new(model, self.layout.batch(), threads);
+        self.plan = Plan::new(model, self.layout.batch(), shares);
         let shard_count = match self.layout.batch() {
             0 => 0,
             _ => self.plan.shards(),

@@ -5,6 +5,7 @@
 mod common;
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use common::cases::{
     Check, Data, Results, Shape, count, hold, hold_everywhere, on_threads, order, pieces, same,
@@ -12,6 +13,7 @@ use common::cases::{
 use common::training::RULES;
 use elman::optimizer::{Optimizer, Rule};
 use elman::{Activation, Element, Network, Output, Session, Tier};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 fn threads_change_nothing<E: Element>(shape: &Shape, tier: Tier) -> Check {
     let data = shape.data::<E>();
@@ -32,6 +34,41 @@ fn threads_change_nothing_of_a_pass() {
         count(1),
         threads_change_nothing::<f32>,
         threads_change_nothing::<f64>,
+    );
+}
+
+/// A pool of the host's.
+fn pool() -> &'static Arc<ThreadPool> {
+    static POOL: OnceLock<Arc<ThreadPool>> = OnceLock::new();
+    POOL.get_or_init(|| Arc::new(ThreadPoolBuilder::new().num_threads(3).build().unwrap()))
+}
+
+fn a_pool_changes_nothing<E: Element>(shape: &Shape, tier: Tier) -> Check {
+    let data = shape.data::<E>();
+    let alone = data.forward_backward(&mut shape.network(tier));
+    let predicted = data.predict(&shape.network(tier));
+    let mut network = on_threads(shape, tier, 1);
+    network.set_pool(Arc::clone(pool()));
+    network.set_parallel_threshold(0);
+    assert_eq!(network.threads(), 3);
+    data.predict(&network).expect("on a pool", &predicted)?;
+    data.forward_backward(&mut network)
+        .expect("on a pool", &alone)?;
+    // From the pool's own threads, all of which call at the same time.
+    let network = network.try_clone().unwrap();
+    assert_eq!(network.threads(), 3);
+    pool()
+        .broadcast(|_| data.predict(&network).expect("in a pool", &predicted))
+        .into_iter()
+        .collect()
+}
+
+#[test]
+fn a_pool_of_the_host_changes_nothing() {
+    hold_everywhere(
+        count(5),
+        a_pool_changes_nothing::<f32>,
+        a_pool_changes_nothing::<f64>,
     );
 }
 

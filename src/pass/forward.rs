@@ -34,7 +34,7 @@ impl<E: Element> Workspace<E> {
         mut call: ForwardArguments<'_, E>,
         training: Option<Training>,
     ) -> Result<()> {
-        self.prepare(model, &call.batch, training.is_some(), crew.threads())?;
+        self.prepare(model, &call.batch, training.is_some(), crew.shares())?;
         self.own_start = call.state_in.is_none();
         let y_strides = self.output_strides(model, call.order);
         let state_strides = self.state_strides(model);

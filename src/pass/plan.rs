@@ -4,6 +4,7 @@ use crate::Element;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::LayerSpec;
 use crate::model::{LayerSlot, Model};
+use crate::parallel::Shares;
 use crate::parallel::cost::{StepCost, worth};
 
 /// See the module's documentation.
@@ -19,12 +20,12 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// For a batch and so many threads.
-    pub fn new<E: Element>(model: &Model<E>, batch: usize, threads: usize) -> Self {
-        if threads < 2 {
+    /// For a batch and the threads that may share it.
+    pub fn new<E: Element>(model: &Model<E>, batch: usize, shares: Shares) -> Self {
+        if shares.threads < 2 {
             return Self::Alone;
         }
-        let costs = Costs::new(model, batch, threads);
+        let costs = Costs::new(model, batch, shares);
         // Threads that share units wait for each other at every step: for that it must be worth something.
         let is_worth = |cost: usize| costs.units < worth(cost);
         match costs.shards {
@@ -57,7 +58,8 @@ struct Costs {
 }
 
 impl Costs {
-    fn new<E: Element>(model: &Model<E>, batch: usize, threads: usize) -> Self {
+    fn new<E: Element>(model: &Model<E>, batch: usize, shares: Shares) -> Self {
+        let Shares { threads, units } = shares;
         // Of sequences of one length; else a shard of long ones has fewer rows. Each step waits for the one before it, so a
         // shard of fewer would take as long.
         let shards = threads.min(batch / ROWS_AS_FAST_AS_ONE);
@@ -75,7 +77,7 @@ impl Costs {
                     costs.add(
                         step.alone(rows),
                         step.alone(rows_each),
-                        step.sharing(rows, threads).1,
+                        step.sharing(rows, units).1,
                     );
                 }
                 None => {
@@ -127,6 +129,14 @@ mod tests {
     use super::*;
     use crate::{Activation, Network, Output, RecurrentOptions};
 
+    /// Threads that may share everything.
+    fn all(threads: usize) -> Shares {
+        Shares {
+            threads,
+            units: threads,
+        }
+    }
+
     /// A network of a layer of I inputs and H units that gives all outputs.
     fn network(inputs: usize, units: usize) -> Network<f32> {
         let mut network = Network::new(inputs).unwrap();
@@ -139,7 +149,7 @@ mod tests {
     fn parts(network: &Network<f32>, batch: usize, threads: usize) -> Vec<(usize, usize)> {
         let model = network.model();
         let step = step(model, 0, &model.places[0]).unwrap();
-        match Plan::new(&**model, batch, threads) {
+        match Plan::new(&**model, batch, all(threads)) {
             Plan::Alone => vec![(batch, step.units)],
             Plan::Sequences(shards) => {
                 let start = |shard: usize| batch * shard / shards;
@@ -209,8 +219,8 @@ mod tests {
             for batch in sizes {
                 let mut least = usize::MAX;
                 for threads in 1..=64 {
-                    let costs = Costs::new(&**network.model(), batch, threads);
-                    let cost = match Plan::new(&**network.model(), batch, threads) {
+                    let costs = Costs::new(&**network.model(), batch, all(threads));
+                    let cost = match Plan::new(&**network.model(), batch, all(threads)) {
                         Plan::Alone => costs.alone,
                         Plan::Sequences(_) => costs.sequences,
                         Plan::Units => costs.units,
@@ -231,12 +241,28 @@ mod tests {
         let options = RecurrentOptions::default();
         network.add_lstm(512, &options).unwrap();
         network.add_gru(512, &options).unwrap();
-        assert_eq!(Plan::new(&**network.model(), 1, 2), Plan::Units);
-        assert_eq!(Plan::new(&**network.model(), 64, 2), Plan::Sequences(2));
-        assert_eq!(Plan::new(&**network.model(), 64, 1), Plan::Alone);
+        assert_eq!(Plan::new(&**network.model(), 1, all(2)), Plan::Units);
+        assert_eq!(
+            Plan::new(&**network.model(), 64, all(2)),
+            Plan::Sequences(2)
+        );
+        // A host's threads don't share units.
+        let of_host = Shares {
+            threads: 2,
+            units: 1,
+        };
+        assert_eq!(Plan::new(&**network.model(), 1, of_host), Plan::Alone);
+        assert_eq!(
+            Plan::new(&**network.model(), 64, of_host),
+            Plan::Sequences(2)
+        );
+        assert_eq!(Plan::new(&**network.model(), 64, all(1)), Plan::Alone);
         let mut network = Network::<f32>::new(64).unwrap();
         network.add_dense(512, Activation::Tanh).unwrap();
         network.set_output(Output::All).unwrap();
-        assert_eq!(Plan::new(&**network.model(), 8, 16), Plan::Sequences(2));
+        assert_eq!(
+            Plan::new(&**network.model(), 8, all(16)),
+            Plan::Sequences(2)
+        );
     }
 }
