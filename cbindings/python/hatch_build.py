@@ -1,6 +1,7 @@
 """Builds the shared library with cargo, and writes what the header declares in a form that cffi loads without parsing.
 
-The wheel has both inside and suits every Python from 3.10 on: only its platform is in its name.
+The wheel has both inside and suits every Python from 3.10 on: only its platform is in its name. Where
+ELMAN_LIBRARY names a shared library that is there already, that one is taken.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         package = Path(self.root) / "src" / "elman"
         write_declarations(root / "include" / "elman.h", package / "_declarations.py")
-        library = build_library(root)
+        library = Path(os.environ["ELMAN_LIBRARY"]) if "ELMAN_LIBRARY" in os.environ else build_library(root)
         target = package / library.name
         shutil.copy(library, target)
         strip = shutil.which(os.environ.get("STRIP", "strip"))

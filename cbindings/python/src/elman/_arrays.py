@@ -39,12 +39,12 @@ def check_shape(array: NDArray[Any], shape: Sequence[int | str] | None, name: st
 def floats(value: ArrayLike, name: str, shape: Sequence[int | str] | None = None) -> Floats:
     """Numbers as the library reads them; the array itself where it is float32 and row-major."""
     array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has the dtype {array.dtype}; expected real numbers")
     check_shape(array, shape, name)
     flags = array.flags
     if array.dtype == np.float32 and flags.c_contiguous and flags.aligned:
         return array
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has the dtype {array.dtype}; expected real numbers")
     with np.errstate(over="ignore"):
         result = np.require(array, np.float32, ["C", "A"])
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:

@@ -6,6 +6,7 @@ Calls release the GIL, so threads of Python's do meet here. Those that may not r
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 
 
 class Guard:
@@ -17,8 +18,8 @@ class Guard:
         self.readers = 0
         self.waiting = 0
         self.writer: int | None = None
-        self.shared = _Shared(self)
-        self.exclusive = _Exclusive(self)
+        self.shared: AbstractContextManager[None] = _Shared(self)
+        self.exclusive: AbstractContextManager[None] = _Exclusive(self)
 
     def refuse_owner(self) -> None:
         """A callback that uses the object of the call that it is called by would wait for itself."""
@@ -26,7 +27,7 @@ class Guard:
             raise RuntimeError(f"{self.what} is in use by the call that this callback belongs to")
 
 
-class _Shared:
+class _Shared(AbstractContextManager[None]):
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
 
@@ -46,7 +47,7 @@ class _Shared:
                 guard.condition.notify_all()
 
 
-class _Exclusive:
+class _Exclusive(AbstractContextManager[None]):
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
 

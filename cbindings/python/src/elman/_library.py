@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from elman._declarations import ffi
+from elman._declarations import ffi as ffi
 
 
 class ElmanError(Exception):

@@ -44,9 +44,7 @@ Clip = Literal["none", "norm", "value"]
 Watch = Literal["loss", "accuracy"]
 Missing = Literal["error", "carry", "linear"]
 Targets = Literal["none", "classes", "step_classes", "values", "step_values"]
-LayerKind = Literal[
-    "rnn", "dense", "dropout", "activation", "gru", "lstm", "norm", "embedding", "concat", "residual"
-]
+LayerKind = Literal["rnn", "dense", "dropout", "activation", "gru", "lstm", "norm", "embedding", "concat", "residual"]
 CtcReduction = Literal["mean", "sum"]
 
 # The prefix of the constants of each group; a test compares the groups with the header.

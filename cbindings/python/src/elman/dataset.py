@@ -19,10 +19,12 @@ from elman.sequences import Layout, Sequences, as_sequences
 
 def _per_step(values: Any, sequences: Sequences, name: str, lengths: ArrayLike | None) -> NDArray[Any]:
     """What there is for each step, of all sequences one after the other."""
+    if lengths is not None:
+        values = np.asarray(values)
     if isinstance(values, np.ndarray) and values.dtype != object:
-        if values.ndim >= 1 and len(values) == len(sequences.values) and values.ndim < 3 and len(sequences) != len(values):
+        if values.ndim == 1 or (values.ndim == 2 and len(values) == len(sequences.values) != len(sequences)):
             return values
-        steps = int(sequences.lengths.max()) if lengths is None else values.shape[1] if values.ndim > 1 else 0
+        steps = int(sequences.lengths.max()) if lengths is None else values.shape[1]
         check_shape(values, [len(sequences), steps, *values.shape[2:]], name)
         real = np.arange(steps) < sequences.lengths[:, None]
         return cast(NDArray[Any], values[real])

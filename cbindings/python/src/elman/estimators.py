@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from elman._arrays import Floats
 from elman._extras import extra
-from elman.dataset import Dataset
+from elman.dataset import Dataset, _per_step
 from elman.losses import softmax
 from elman.network import Network
 from elman.optimizers import Adam, AdamW, Optimizer, RMSprop
@@ -20,6 +21,7 @@ from elman.sequences import Layout, Sequences, as_sequences
 extra("sklearn", "sklearn")
 
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
+from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
@@ -71,6 +73,47 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         "n_jobs": [Integral, None],
     }
 
+    def __init__(
+        self,
+        cell: str = "gru",
+        units: int = 64,
+        layers: int = 1,
+        *,
+        direction: str = "forward",
+        dropout: float = 0.0,
+        epochs: int = 200,
+        batch_size: int = 16,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        clip: float | None = 1.0,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        patience: int = 40,
+        standardize: bool = True,
+        layout: Layout = "steps_features",
+        progress: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.cell = cell
+        self.units = units
+        self.layers = layers
+        self.direction = direction
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.clip = clip
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.standardize = standardize
+        self.layout = layout
+        self.progress = progress
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # 2-D arrays are sequences of one feature; 3-D ones and lists come on top.
@@ -112,13 +155,14 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _is_table(x: Any) -> bool:
         """Whether this is a 2-D table of numbers, which scikit-learn's own rules are for."""
         if isinstance(x, list | tuple):
-            return bool(len(x)) and all(isinstance(row, list | tuple) for row in x) and len({len(row) for row in x}) == 1 and all(
-                np.ndim(value) == 0 for value in x[0]
+            return (
+                bool(len(x))
+                and all(isinstance(row, list | tuple) for row in x)
+                and len({len(row) for row in x}) == 1
+                and all(np.ndim(value) == 0 for value in x[0])
             )
         if type(x).__module__.startswith("pandas"):
-            return hasattr(x, "columns") and getattr(x.index, "nlevels", 1) == 1 and not (
-                x.size and np.ndim(x.iloc[0, 0]) == 1
-            )
+            return hasattr(x, "columns") and getattr(x.index, "nlevels", 1) == 1 and not (x.size and np.ndim(x.iloc[0, 0]) == 1)
         if isinstance(x, np.ndarray) and (x.ndim == 3 or (x.ndim == 1 and x.dtype == object and x.size and np.ndim(x[0]))):
             return False
         return not isinstance(x, Sequences)
@@ -150,7 +194,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 network.add_dropout(self.dropout)
         return network.add_dense(outputs)
 
-    def _split(self, sequences: Sequences, seed: int, classes: NDArray[Any] | None) -> tuple[Any, Any]:
+    def _split(self, sequences: Sequences, seed: int, classes: NDArray[Any] | None) -> Any:
         """Which sequences are to train on, and which to stop by; None where there is no such part."""
         everything = np.arange(len(sequences))
         if self.early_stopping is False or (self.early_stopping == "auto" and len(sequences) < _AUTO_VALIDATION):
@@ -165,9 +209,12 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"early stopping needs 2 sequences or more; there is {len(sequences)}") from None
             return train_test_split(everything, test_size=self.validation_fraction, random_state=seed)
 
+    def _standardize(self, network: Network, train: Dataset) -> None:
+        network.standardize(train)
+
     def _train(self, network: Network, train: Dataset, validation: Dataset | None, seed: int, **options: Any) -> None:
         if self.standardize:
-            network.standardize(train)
+            self._standardize(network, train)
         if validation is not None:
             options["patience"] = self.patience
         if self.clip is not None:
@@ -191,7 +238,70 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         return self.network_.predict_dataset(Dataset(sequences))
 
 
-class SequenceClassifier(ClassifierMixin, _SequenceEstimator):  # type: ignore[misc]
+class _ClassEstimator(_SequenceEstimator):
+    """What the estimators of classes have in common."""
+
+    classes_: NDArray[Any]
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_SequenceEstimator._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        cell: str = "gru",
+        units: int = 64,
+        layers: int = 1,
+        *,
+        direction: str = "forward",
+        dropout: float = 0.0,
+        epochs: int = 200,
+        batch_size: int = 16,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        clip: float | None = 1.0,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        patience: int = 40,
+        class_weight: str | Mapping[Any, float] | None = None,
+        standardize: bool = True,
+        layout: Layout = "steps_features",
+        progress: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            units,
+            layers,
+            direction=direction,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            clip=clip,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            standardize=standardize,
+            layout=layout,
+            progress=progress,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        self.class_weight = class_weight
+
+    def _class_weights(self, labels: NDArray[Any]) -> dict[str, Any]:
+        """The option of fit() that says what the classes count for."""
+        if self.class_weight is None:
+            return {}
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+        return {"class_weights": weights.astype(np.float32)}
+
+
+class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc]
     """Tells the class of each sequence.
 
     X is [n, steps] (sequences of one feature), [n, steps, features], a list of arrays [steps, features] of any lengths, or a
@@ -246,57 +356,10 @@ class SequenceClassifier(ClassifierMixin, _SequenceEstimator):  # type: ignore[m
     history_ : the numbers of each epoch
     n_iter_, best_epoch_ : epochs that were run, and the one that the parameters are of
     n_features_in_ : columns of a table [n, steps], else features of a step
+
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_SequenceEstimator._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-    }
-
-    def __init__(
-        self,
-        cell: str = "gru",
-        units: int = 64,
-        layers: int = 1,
-        *,
-        direction: str = "forward",
-        dropout: float = 0.0,
-        epochs: int = 100,
-        batch_size: int = 16,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        clip: float | None = 1.0,
-        early_stopping: bool | str = "auto",
-        validation_fraction: float = 0.15,
-        patience: int = 20,
-        class_weight: str | Mapping[Any, float] | None = None,
-        standardize: bool = True,
-        layout: Layout = "steps_features",
-        progress: bool = False,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.cell = cell
-        self.units = units
-        self.layers = layers
-        self.direction = direction
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.clip = clip
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.class_weight = class_weight
-        self.standardize = standardize
-        self.layout = layout
-        self.progress = progress
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> Self:
         """Trains a network on the sequences X and their classes y."""
         self._validate_params()
         sequences = self._sequences(X, reset=True)
@@ -310,29 +373,24 @@ class SequenceClassifier(ClassifierMixin, _SequenceEstimator):  # type: ignore[m
         train, held = self._split(sequences, split, numbers)
         network = self._build(sequences.features, len(self.classes_), "last", start)
         _name_classes(network, self.classes_)
-        options = {}
-        if self.class_weight is not None:
-            present = np.unique(numbers)
-            weights = compute_class_weight(self.class_weight, classes=self.classes_[present], y=labels)
-            options["class_weights"] = weights.astype(np.float32)
         self._train(
             network,
             self._dataset(sequences, numbers, train),
             None if held is None else self._dataset(sequences, numbers, held),
             shuffle,
-            **options,
+            **self._class_weights(labels),
         )
         return self
 
     def _dataset(self, sequences: Sequences, numbers: NDArray[np.intp], indices: NDArray[np.intp]) -> Dataset:
         return Dataset.with_classes(sequences.take(indices), numbers[indices], len(self.classes_))
 
-    def predict_proba(self, X: Any) -> Floats:  # noqa: N803
+    def predict_proba(self, X: Any) -> Floats:
         """The probabilities of the classes, [n, classes], in the order of classes_."""
         check_is_fitted(self)
         return softmax(self._outputs(self._sequences(X, reset=False)))
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[Any]:
         """The class of each sequence, [n]."""
         check_is_fitted(self)
         numbers = self._outputs(self._sequences(X, reset=False)).argmax(axis=1)
@@ -344,59 +402,17 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
     """Tells a number, or some, for each sequence.
 
     X is as with SequenceClassifier; y is [n] or [n, numbers]. The parameters are those of SequenceClassifier but for
-    class_weight; `standardize` also holds for y, while it is trained on. Attributes are network_, history_, n_iter_, best_epoch_,
-    n_features_in_, and target_mean_ and target_deviation_: a target is an output of the network times the deviation plus the mean.
+    class_weight; `standardize` also holds for y, while it is trained on. Attributes are network_, history_, n_iter_,
+    best_epoch_, n_features_in_, and target_mean_ and target_deviation_: a target is an output of the network times the
+    deviation plus the mean.
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _SequenceEstimator._parameter_constraints
-
-    def __init__(
-        self,
-        cell: str = "gru",
-        units: int = 64,
-        layers: int = 1,
-        *,
-        direction: str = "forward",
-        dropout: float = 0.0,
-        epochs: int = 100,
-        batch_size: int = 16,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        clip: float | None = 1.0,
-        early_stopping: bool | str = "auto",
-        validation_fraction: float = 0.15,
-        patience: int = 20,
-        standardize: bool = True,
-        layout: Layout = "steps_features",
-        progress: bool = False,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.cell = cell
-        self.units = units
-        self.layers = layers
-        self.direction = direction
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.clip = clip
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.standardize = standardize
-        self.layout = layout
-        self.progress = progress
-        self.random_state = random_state
-        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> Self:
         """Trains a network on the sequences X and their numbers y."""
         self._validate_params()
         sequences = self._sequences(X, reset=True)
@@ -422,7 +438,7 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
         self._train(self._build(sequences.features, values.shape[1], "last", start), datasets[0], datasets[1], shuffle)
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """The numbers of each sequence, [n] or [n, numbers] as y was."""
         check_is_fitted(self)
         outputs = self._outputs(self._sequences(X, reset=False)).astype(np.float64)
@@ -443,3 +459,307 @@ def _name_classes(network: Network, classes: NDArray[Any]) -> None:
     names = [str(label) for label in classes]
     if len(set(names)) == len(names) and not any("\0" in name for name in names):
         network.class_names = names
+
+
+class SequenceTagger(_ClassEstimator):
+    """Tells a class for each step of each sequence.
+
+    X is as with SequenceClassifier. y is [n, steps] or a list of arrays [steps]; one class for each sequence, [n], is that of all
+    its steps. Parameters and attributes are those of SequenceClassifier; the network's outputs are those of all steps. By default
+    the layers see the whole sequence.
+    """
+
+    def __init__(
+        self,
+        cell: str = "gru",
+        units: int = 64,
+        layers: int = 1,
+        *,
+        direction: str = "bidirectional",
+        dropout: float = 0.0,
+        epochs: int = 200,
+        batch_size: int = 16,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        clip: float | None = 1.0,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        patience: int = 40,
+        class_weight: str | Mapping[Any, float] | None = None,
+        standardize: bool = True,
+        layout: Layout = "steps_features",
+        progress: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            units,
+            layers,
+            direction=direction,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            clip=clip,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            class_weight=class_weight,
+            standardize=standardize,
+            layout=layout,
+            progress=progress,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _labels(self, y: Any, sequences: Sequences) -> NDArray[Any]:
+        """The labels of the steps of all sequences, one after the other."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        check_consistent_length(sequences, y)
+        rows = y if isinstance(y, np.ndarray) and y.dtype != object else list(y.to_numpy() if hasattr(y, "to_numpy") else y)
+        if np.ndim(rows[0]) == 0:
+            return np.repeat(column_or_1d(rows), sequences.lengths.astype(np.intp))
+        return _per_step(rows, sequences, "y", None)
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Trains a network on the sequences X and the classes of their steps, y."""
+        self._validate_params()
+        sequences = self._sequences(X, reset=True)
+        labels = self._labels(y, sequences)
+        check_classification_targets(labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        start, shuffle, split = self._seeds()
+        train, held = self._split(sequences, split, None)
+        network = self._build(sequences.features, len(self.classes_), "all", start)
+        _name_classes(network, self.classes_)
+        datasets = [
+            None
+            if indices is None
+            else Dataset.with_classes(
+                sequences.take(indices), numbers[sequences.steps_of(indices)], len(self.classes_), per_step=True
+            )
+            for indices in (train, held)
+        ]
+        assert datasets[0] is not None
+        self._train(network, datasets[0], datasets[1], shuffle, **self._class_weights(labels))
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        """The probabilities of the classes of each step: [n, steps, classes], of a list [steps, classes] for each sequence."""
+        check_is_fitted(self)
+        sequences = self._sequences(X, reset=False)
+        return _per_sequence(softmax(self._outputs(sequences)), sequences)
+
+    def predict(self, X: Any) -> Any:
+        """The class of each step: [n, steps], of a list [steps] for each sequence."""
+        check_is_fitted(self)
+        sequences = self._sequences(X, reset=False)
+        return _per_sequence(self.classes_[self._outputs(sequences).argmax(axis=1)], sequences)
+
+    def score(self, X: Any, y: Any) -> float:
+        """The part of all steps whose class is the right one."""
+        check_is_fitted(self)
+        sequences = self._sequences(X, reset=False)
+        predicted = self.classes_[self._outputs(sequences).argmax(axis=1)]
+        return float(np.mean(predicted == self._labels(y, sequences)))
+
+
+class Forecaster(_SequenceEstimator):
+    """Tells how sequences go on.
+
+    X is one series, [steps], or sequences as with SequenceClassifier. The network learns to tell each step from those before it;
+    forecasts of several steps take one after the other, each from the forecast before. All features are forecast. Parameters are
+    those of SequenceRegressor without a direction, and:
+
+    Parameters
+    ----------
+    horizon : int
+        The steps that predict() gives.
+    window : int
+        Longer sequences are cut into parts of so many steps for training, half of which overlap. It is also the least that a
+        forecast should have before it.
+
+    Early stopping keeps back some of the sequences where they are 100 or more, otherwise the last part of each one in time;
+    "auto": where they have 100 steps and more.
+
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{name: rule for name, rule in _SequenceEstimator._parameter_constraints.items() if name != "direction"},
+        "horizon": [Interval(Integral, 1, None, closed="left")],
+        "window": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        horizon: int = 1,
+        window: int = 128,
+        *,
+        cell: str = "gru",
+        units: int = 64,
+        layers: int = 1,
+        dropout: float = 0.0,
+        epochs: int = 200,
+        batch_size: int = 16,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        clip: float | None = 1.0,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        patience: int = 40,
+        standardize: bool = True,
+        layout: Layout = "steps_features",
+        progress: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            units,
+            layers,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            clip=clip,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            standardize=standardize,
+            layout=layout,
+            progress=progress,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        self.horizon = horizon
+        self.window = window
+
+    def _series(self, x: Any, *, reset: bool) -> tuple[Sequences, Literal["series", "table", "sequences"]]:
+        """The sequences, and the form that they came in."""
+        if hasattr(x, "to_numpy") and getattr(x, "ndim", 0) == 1 and np.ndim(x.iloc[0]) == 0:
+            x = x.to_numpy()
+        if isinstance(x, np.ndarray | list) and len(x) and all(np.ndim(value) == 0 for value in x):
+            x = [check_array(x, ensure_2d=False, dtype="numeric", input_name="X")]
+            return self._sequences(x, reset=reset), "series"
+        univariate = self._is_table(x) or (isinstance(x, list) and np.ndim(x[0]) == 1)
+        return self._sequences(x, reset=reset), "table" if univariate else "sequences"
+
+    def _cut(self, values: Floats, offset: int, first: int, parts: list[Any]) -> None:
+        """Adds the parts of one sequence: where each begins, its steps, and the first step whose next one is a target."""
+        begin = 0
+        while True:
+            end = min(begin + self.window, len(values) - 1)
+            if end > max(first, begin):
+                parts.append((offset + begin, end - begin, max(0, first - begin)))
+            if end == len(values) - 1:
+                return
+            begin += self.window // 2
+
+    def _next_steps(self, sequences: Sequences, scaled: Floats, ranges: list[tuple[int, int, int]]) -> Dataset | None:
+        """A data set of parts of sequences. Each range is of one sequence: begin, end, and the first step that is a target."""
+        parts: list[tuple[int, int, int]] = []
+        for begin, end, first in ranges:
+            self._cut(scaled[begin:end], begin, first, parts)
+        if not parts:
+            return None
+        inputs = [sequences.values[begin : begin + steps] for begin, steps, _ in parts]
+        targets = []
+        for begin, steps, context in parts:
+            target = scaled[begin + 1 : begin + 1 + steps].copy()
+            target[:context] = np.nan
+            targets.append(target)
+        return Dataset.with_values(inputs, targets, per_step=True)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Trains a network on how the sequences X go on; y is not looked at."""
+        self._validate_params()
+        sequences, self._form = self._series(X, reset=True)
+        shortest = int(sequences.lengths.min())
+        if shortest < 2:
+            raise ValueError(f"a sequence has {shortest} step (n_features = {shortest}); a forecaster needs 2 or more")
+        start, shuffle, split = self._seeds()
+        offsets = sequences.offsets
+        train = [(int(begin), int(end), 0) for begin, end in pairwise(offsets)]
+        held: list[tuple[int, int, int]] = []
+        if len(sequences) >= _AUTO_VALIDATION and self.early_stopping is not False:
+            chosen, kept = self._split(sequences, split, None)
+            train, held = [train[index] for index in chosen], [train[index] for index in kept]
+        elif self.early_stopping is True or (self.early_stopping == "auto" and shortest >= _AUTO_VALIDATION):
+            # The last part in time: what is before it is context there, and no target.
+            for index, (begin, end, _) in enumerate(train):
+                last = max(1, round((end - begin) * self.validation_fraction))
+                cut = end - last
+                context = min(cut - begin, self.window // 2)
+                held.append((cut - context, end, max(0, context - 1)))
+                train[index] = (begin, cut, 0)
+            if all(end - begin < 2 for begin, end, _ in train):
+                raise ValueError(f"early stopping needs sequences of 3 steps or more; the shortest has {shortest}")
+        used = np.concatenate([sequences.values[begin:end] for begin, end, _ in train]).astype(np.float64)
+        self.target_mean_, self.target_deviation_ = _moments(used, self.standardize)
+        scaled = ((sequences.values - self.target_mean_) / self.target_deviation_).astype(np.float32)
+        dataset, validation = self._next_steps(sequences, scaled, train), self._next_steps(sequences, scaled, held)
+        assert dataset is not None
+        features = sequences.features
+        network = self._build(features, features, "all", start)
+        # What is learned is the change: the step before is a good forecast to begin with.
+        network.add_residual(0)
+        self._train(network, dataset, validation, shuffle)
+        self._seen = sequences
+        return self
+
+    def _standardize(self, network: Network, train: Dataset) -> None:
+        # Not by the windows, which overlap; and a residual adds the input as it is standardised.
+        network.set_standardization(self.target_mean_, self.target_deviation_)
+
+    def predict(self, X: Any = None, horizon: int | None = None) -> NDArray[np.float64]:
+        """What follows the sequences X; without them, the sequences of fit().
+
+        [horizon] of one series [steps]; [n, horizon] of sequences of one feature that came without a dimension for it;
+        else [n, horizon, features].
+        """
+        check_is_fitted(self)
+        sequences, form = (self._seen, self._form) if X is None else self._series(X, reset=False)
+        forecasts = self._forecast(sequences, self.horizon if horizon is None else horizon)
+        if form == "series":
+            return forecasts[0, :, 0]
+        return forecasts[:, :, 0] if form == "table" else forecasts
+
+    def _forecast(self, sequences: Sequences, horizon: int) -> NDArray[np.float64]:
+        network = self.network_
+        outputs, state = network.predict(sequences.padded(), sequences.lengths, return_state=True)
+        step = outputs[np.arange(len(sequences)), sequences.lengths.astype(np.intp) - 1]
+        forecasts = np.empty((len(sequences), horizon, sequences.features))
+        for index in range(horizon):
+            forecasts[:, index] = step * self.target_deviation_ + self.target_mean_
+            if index + 1 < horizon:
+                step, state = network.predict(forecasts[:, index : index + 1], state=state, return_state=True)
+                step = step[:, 0]
+        return forecasts
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The coefficient of determination of the last `horizon` steps of each sequence, forecast from those before them."""
+        check_is_fitted(self)
+        sequences, _ = self._series(X, reset=False)
+        shortest = int(sequences.lengths.min())
+        if shortest <= self.horizon:
+            raise ValueError(f"a sequence has {shortest} steps; the score needs more than the horizon, {self.horizon}")
+        whole = [sequences[index] for index in range(len(sequences))]
+        truth = np.stack([values[-self.horizon :] for values in whole]).astype(np.float64)
+        forecasts = self._forecast(as_sequences([values[: -self.horizon] for values in whole]), self.horizon)
+        return float(r2_score(truth.reshape(-1, sequences.features), forecasts.reshape(-1, sequences.features)))
+
+
+def _per_sequence(steps: NDArray[Any], sequences: Sequences) -> Any:
+    """What there is for all steps, sequence by sequence: one array where the sequences came as one."""
+    if sequences.uniform:
+        return steps.reshape(len(sequences), -1, *steps.shape[1:])
+    return np.split(steps, sequences.offsets[1:-1])

@@ -50,7 +50,7 @@ class Tensor:
     direction: Literal["forward", "reverse"]
 
     def of(self, parameters: Floats) -> Floats:
-        """This tensor of flat parameters or gradients, a view of them: [rows, columns], or [columns] of a single row."""
+        """The tensor of flat parameters or gradients, a view of them: [rows, columns], or [columns] of a single row."""
         matrix = parameters[self.offset : self.offset + self.rows * self.columns].reshape(self.rows, self.columns)
         return matrix[0] if self.rows == 1 else matrix
 
@@ -314,8 +314,10 @@ class Network:
 
     def set_standardization(self, mean: ArrayLike | None, deviation: ArrayLike | None) -> None:
         """Makes the network standardise its inputs; None for both: it takes them as they come."""
-        both = [None if value is None else floats(value, name, ["features"]) for value, name in
-                ((mean, "mean"), (deviation, "deviation"))]
+        both = [
+            None if value is None else floats(value, name, ["features"])
+            for value, name in ((mean, "mean"), (deviation, "deviation"))
+        ]
         counts = {len(value) for value in both if value is not None}
         if len(counts) > 1:
             raise ArgumentError("mean and deviation have different numbers of elements", lib.ELMAN_ERROR_LENGTH)
@@ -403,7 +405,7 @@ class Network:
                     values[name] = pair
                 continue
             value, default = getattr(fields, name), getattr(defaults, name)
-            if value != default and not (value != value and default != default):
+            if value != default and not (np.isnan(value) and np.isnan(default)):
                 if name in _names.GROUPS:
                     values[name] = _names.name(name, value)
                 else:
@@ -419,7 +421,9 @@ class Network:
     def _y_shape(self, batch: int, steps: int) -> tuple[int, ...]:
         if self._raw("output") == lib.ELMAN_OUTPUT_LAST:
             return (batch, self._raw("output_size"))
-        return (steps, batch, self._raw("output_size")) if self._raw("get_time_major") else (batch, steps, self._raw("output_size"))
+        return (
+            (steps, batch, self._raw("output_size")) if self._raw("get_time_major") else (batch, steps, self._raw("output_size"))
+        )
 
     def _run(
         self,
@@ -518,9 +522,7 @@ class Network:
         network then has the parameters of the last update. The header's elman_fit_options says what the other options do.
         `progress` shows a bar (needs tqdm).
         """
-        return training.fit(
-            self, dataset, optimizer, validation, on_epoch, on_batch, cancel, class_weights, progress, options
-        )
+        return training.fit(self, dataset, optimizer, validation, on_epoch, on_batch, cancel, class_weights, progress, options)
 
     def evaluate(
         self, dataset: Dataset, *, class_weights: ArrayLike | None = None, **options: Unpack[training.EvaluateOptions]

@@ -50,9 +50,7 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent."""
 
-    def __init__(
-        self, learning_rate: float, momentum: float = 0.0, *, nesterov: bool = False, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, learning_rate: float, momentum: float = 0.0, *, nesterov: bool = False, weight_decay: float = 0.0) -> None:
         arguments = learning_rate, momentum, int(bool(nesterov)), weight_decay
         self._take(create("elman_optimizer", lib.elman_sgd_create, *arguments))
 
@@ -67,9 +65,7 @@ class AdaGrad(Optimizer):
 class RMSprop(Optimizer):
     """RMSprop."""
 
-    def __init__(
-        self, learning_rate: float = 0.01, alpha: float = 0.99, epsilon: float = 1e-8, momentum: float = 0.0
-    ) -> None:
+    def __init__(self, learning_rate: float = 0.01, alpha: float = 0.99, epsilon: float = 1e-8, momentum: float = 0.0) -> None:
         self._take(create("elman_optimizer", lib.elman_rmsprop_create, learning_rate, alpha, epsilon, momentum))
 
 

@@ -100,7 +100,7 @@ def _list(values: Sequence[Any], layout: Layout) -> Sequences:
 
 
 def _nested(frame: Any) -> Sequences:
-    """sktime's nested data frame: a row for each sequence, a column for each feature, a series in each cell."""
+    """Sktime's nested data frame: a row for each sequence, a column for each feature, a series in each cell."""
     sequences = []
     for row in range(len(frame)):
         cells = [np.asarray(frame.iloc[row, column]) for column in range(frame.shape[1])]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
@@ -11,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman import _names
-from elman._arrays import Floats, Sizes, floats, pointer, view
+from elman._arrays import Floats, floats, pointer, view
 from elman._extras import extra
 from elman._guard import Guard
-from elman._library import ArgumentError, check, create, ffi, lib, options
+from elman._library import check, create, ffi, lib, options
 from elman._names import Clip, Loss, Watch
 
 if TYPE_CHECKING:
@@ -84,8 +86,10 @@ BatchCallback: TypeAlias = Callable[[BatchProgress], bool | None]
 
 
 class History(dict[str, list[float]]):
-    """The numbers of each epoch of a fit(), by name: "loss", "learning_rate" and, where there are such, "accuracy",
-    "validation_loss" and "validation_accuracy". `best_epoch` counts from 1; 0 without early stopping.
+    """The numbers of each epoch of a fit(), by name.
+
+    There are "loss", "learning_rate" and, where there are such, "accuracy", "validation_loss" and "validation_accuracy".
+    `best_epoch` counts from 1; 0 without early stopping.
     """
 
     best_epoch: int = 0
@@ -93,7 +97,7 @@ class History(dict[str, list[float]]):
     def _append(self, progress: Any) -> None:
         for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
             value = float(getattr(progress, name))
-            if value == value or name == "loss":
+            if name == "loss" or not math.isnan(value):
                 self.setdefault(name, []).append(value)
         self.best_epoch = progress.best_epoch
 
@@ -173,11 +177,11 @@ class _Callbacks:
         network = type(self.network).__new__(type(self.network))
         network._take(handle, _Callback())
         names = ("epoch", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "best_epoch")
-        progress = Progress(*(getattr(fields, name) for name in names), network)
+        progress = Progress(**{name: getattr(fields, name) for name in names}, network=network)
         try:
             stop = self.on_epoch(progress)
         finally:
-            network._handle = ffi.NULL
+            network._guard.shared = _Refused("the network of a callback is none any more: the callback has returned")
         fields.learning_rate = progress.learning_rate
         return int(lib.ELMAN_STOP if stop else lib.ELMAN_CONTINUE)
 
@@ -188,7 +192,7 @@ class _Callbacks:
         names = ("epoch", "epochs", "batch", "batches", "sequences", "first_step", "steps", "loss", "weight", "learning_rate")
         if self.gradients is None:
             self.gradients = self.gradients_of(fields)
-        progress = BatchProgress(*(getattr(fields, name) for name in names), self.gradients)
+        progress = BatchProgress(**{name: getattr(fields, name) for name in names}, gradients=self.gradients)
         stop = self.on_batch(progress)
         fields.learning_rate, fields.weight = progress.learning_rate, progress.weight
         if progress.gradients is not self.gradients:
@@ -197,9 +201,7 @@ class _Callbacks:
 
     def gradients_of(self, fields: Any) -> Floats:
         """The network's gradients, which are those of the progress: the array keeps the network."""
-        values = ffi.new("float **")
         array, memory = view(self.network, fields.gradients, fields.gradient_count, np.float32, writeable=True)
-        del values
         if memory is not self.network:
             self.network._views.add(memory)
         return array
@@ -210,12 +212,15 @@ class _Callback(Guard):
 
     def __init__(self) -> None:
         super().__init__("the network of a callback")
-        self.exclusive = _Refused()  # type: ignore[assignment]
+        self.exclusive = _Refused("the network of a callback can't be changed: it is being trained")
 
 
-class _Refused:
+class _Refused(AbstractContextManager[None]):
+    def __init__(self, message: str) -> None:
+        self.message = message
+
     def __enter__(self) -> None:
-        raise RuntimeError("the network of a callback can't be changed: it is being trained")
+        raise RuntimeError(self.message)
 
     def __exit__(self, *_error: object) -> None:
         pass
