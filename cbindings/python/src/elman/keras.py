@@ -232,6 +232,7 @@ class _Model:
             if self.sequences:
                 raise FormatError(f"{where} goes backwards and returns sequences, which come in reverse order")
             options["direction"] = "reverse"
+            directions = [(layer, "_reverse", arrays["forward"])]
         options["bias"] = bool(config["use_bias"])
         if config.get("recurrent_dropout"):
             options["recurrent_dropout"] = config["recurrent_dropout"]
