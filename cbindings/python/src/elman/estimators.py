@@ -51,6 +51,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     network_: Network
     history_: History
     n_features_in_: int
+    batch_size: int | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "cell": [StrOptions({"gru", "lstm", "rnn"})],
@@ -225,10 +226,9 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             optimizer,
             validation=validation,
             epochs=self.epochs,
-            batch_size=self.batch_size,
             seed=seed,
             progress=self.progress,
-            **options,
+            **({"batch_size": self.batch_size} | options),
         )
         self.network_ = network
         self.n_iter_ = len(self.history_["loss"])
@@ -587,6 +587,9 @@ class Forecaster(_SequenceEstimator):
         Longer sequences are cut into parts of so many steps for training, half of which overlap. It is also the least that a
         forecast should have before it.
 
+    batch_size : int or None
+        Parts for one update; None: 2 to 16, so that few parts still make some updates an epoch.
+
     Early stopping keeps back some of the sequences where they are 100 or more, otherwise the last part of each one in time;
     "auto": where they have 100 steps and more.
 
@@ -594,6 +597,7 @@ class Forecaster(_SequenceEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{name: rule for name, rule in _SequenceEstimator._parameter_constraints.items() if name != "direction"},
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "window": [Interval(Integral, 2, None, closed="left")],
     }
@@ -608,7 +612,7 @@ class Forecaster(_SequenceEstimator):
         layers: int = 1,
         dropout: float = 0.0,
         epochs: int = 200,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         optimizer: str = "adam",
         learning_rate: float = 0.003,
         clip: float | None = 1.0,
@@ -627,7 +631,6 @@ class Forecaster(_SequenceEstimator):
             layers,
             dropout=dropout,
             epochs=epochs,
-            batch_size=batch_size,
             optimizer=optimizer,
             learning_rate=learning_rate,
             clip=clip,
@@ -640,6 +643,7 @@ class Forecaster(_SequenceEstimator):
             random_state=random_state,
             n_jobs=n_jobs,
         )
+        self.batch_size = batch_size
         self.horizon = horizon
         self.window = window
 
@@ -712,7 +716,8 @@ class Forecaster(_SequenceEstimator):
         network = self._build(features, features, "all", start)
         # What is learned is the change: the step before is a good forecast to begin with.
         network.add_residual(0)
-        self._train(network, dataset, validation, shuffle)
+        batch_size = self.batch_size or min(16, max(2, len(dataset) // 8))
+        self._train(network, dataset, validation, shuffle, batch_size=batch_size)
         self._seen = sequences
         return self
 
