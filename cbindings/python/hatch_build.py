@@ -22,6 +22,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 # What a source distribution has of the repository, and under which name: cargo asks for all that the manifests name.
 ENGINE = "engine"
 SOURCES = ["Cargo.toml", "Cargo.lock", "README.md", "src", "bench", "tests", "include", "fuzz", "cbindings"]
+LICENCES = ["LICENSE-MIT", "LICENSE-APACHE"]
 
 
 def engine(project: Path) -> Path:
@@ -67,6 +68,16 @@ def write_declarations(header: Path, path: Path) -> None:
         shutil.copy(written, path)
 
 
+def tracked(root: Path) -> list[str]:
+    """The engine's files that git knows."""
+    command = ["git", "ls-files", "-z", "--", *SOURCES]
+    try:
+        listed = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        raise RuntimeError(f"a source distribution is made in a checkout of the repository by git, which {root} is not") from None
+    return [name for name in listed.stdout.split("\0") if name]
+
+
 def build_library(root: Path) -> Path:
     """Builds the shared library by cargo and tells where it lies."""
     cargo = os.environ.get("CARGO", "cargo")
@@ -101,12 +112,12 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Is called before the files are gathered."""
         root = engine(Path(self.root))
         if self.target_name == "sdist":
-            listed = subprocess.run(
-                ["git", "ls-files", "--", *SOURCES], cwd=root, stdout=subprocess.PIPE, check=True, text=True
-            ).stdout.split("\n")
+            # Here they are links into the repository.
+            for name in LICENCES:
+                build_data["force_include"][str(root / name)] = name
             own = f"{Path(self.root).relative_to(root)}/"
-            for name in listed:
-                if name and not name.startswith((own, "tests/data")):
+            for name in tracked(root):
+                if not name.startswith((own, "tests/data/")):
                     build_data["force_include"][str(root / name)] = f"{ENGINE}/{name}"
             return
         package = Path(self.root) / "src" / "elman"
