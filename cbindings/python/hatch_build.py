@@ -1,5 +1,8 @@
 """Builds the shared library with cargo, and writes what the header declares in a form that cffi loads without parsing.
 
+The build backend is hatchling, as the build is one call of cargo and two files: the declarations are those of include/elman.h,
+where maturin would have cbindgen make others from the crate.
+
 The wheel has both inside and suits every Python from 3.10 on: only its platform is in its name. Where
 ELMAN_LIBRARY names a shared library that is there already, that one is taken.
 """
@@ -22,7 +25,6 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 # What a source distribution has of the repository, and under which name: cargo asks for all that the manifests name.
 ENGINE = "engine"
 SOURCES = ["Cargo.toml", "Cargo.lock", "README.md", "src", "bench", "tests", "include", "fuzz", "cbindings"]
-LICENCES = ["LICENSE-MIT", "LICENSE-APACHE"]
 
 
 def engine(project: Path) -> Path:
@@ -112,9 +114,6 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Is called before the files are gathered."""
         root = engine(Path(self.root))
         if self.target_name == "sdist":
-            # Here they are links into the repository.
-            for name in LICENCES:
-                build_data["force_include"][str(root / name)] = name
             own = f"{Path(self.root).relative_to(root)}/"
             for name in tracked(root):
                 if not name.startswith((own, "tests/data/")):

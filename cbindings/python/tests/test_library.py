@@ -66,6 +66,11 @@ def test_version_and_tier():
     assert elman.tier() in ("portable", "neon", "avx2", "avx512")
 
 
+def test_the_licences_are_those_of_the_repository():
+    for name in ("LICENSE-MIT", "LICENSE-APACHE"):
+        assert (REPOSITORY / name).read_bytes() == (REPOSITORY / "cbindings/python" / name).read_bytes()
+
+
 def python(code, **environment):
     values = {**os.environ, **environment}
     return subprocess.run([sys.executable, "-c", code], env=values, capture_output=True, text=True, check=False)
