@@ -421,6 +421,33 @@ def test_threads_share_a_network_and_wait_for_a_change(random):
     assert not failures
 
 
+def test_a_read_waits_for_the_end_of_a_change(random):
+    net, x, waited = network(), batch(random), []
+
+    def start(_progress):
+        if not waited:
+            thread = threading.Thread(target=lambda: net.predict(x))
+            thread.start()
+            thread.join(0.1)
+            waited.append((thread, thread.is_alive()))
+
+    net.fit(two_classes(random), elman.Adam(), epochs=2, on_epoch=start)
+    thread, alive = waited[0]
+    thread.join(10)
+    assert alive and not thread.is_alive()
+
+
+def test_a_change_waits_for_the_end_of_a_read():
+    net = network()
+    thread = threading.Thread(target=lambda: net.initialize(seed=2))
+    with net._guard.shared:
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 # Files and copies
 
 

@@ -20,6 +20,7 @@ from elman.sequences import Layout, Sequences, as_sequences
 
 extra("sklearn", "sklearn")
 
+from joblib import effective_n_jobs  # noqa: E402
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
 from sklearn.metrics import r2_score  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
@@ -175,19 +176,8 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         seeds = random.randint(np.iinfo(np.int32).max, size=3)
         return int(seeds[0]), int(seeds[1]), int(seeds[2])
 
-    def _threads(self) -> int:
-        # As joblib counts: -1 is all cores, -2 all but one.
-        if self.n_jobs is None:
-            return 1
-        if self.n_jobs < 0:
-            import os
-
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            return max(1, cores + 1 + int(self.n_jobs))
-        return max(1, int(self.n_jobs))
-
     def _build(self, features: int, outputs: int, output: Literal["last", "all"], seed: int, direction: Any = None) -> Network:
-        network = Network(features, output=output, seed=seed, threads=self._threads())
+        network = Network(features, output=output, seed=seed, threads=effective_n_jobs(self.n_jobs))
         add: Any = getattr(network, f"add_{self.cell}")
         for _ in range(self.layers):
             add(self.units, direction=direction or self.direction)

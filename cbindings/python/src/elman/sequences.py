@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -35,15 +36,14 @@ class Sequences:
         """Features of a step."""
         return int(self.values.shape[1])
 
-    @property
+    @cached_property
     def offsets(self) -> NDArray[np.intp]:
         """Where each sequence begins, and where the last one ends: [n + 1]."""
         return np.concatenate([[0], np.cumsum(self.lengths.astype(np.intp))]).astype(np.intp)
 
     def __getitem__(self, index: int) -> Floats:
         """One sequence, [length, features], a view."""
-        begin = int(self.lengths[:index].sum())
-        return self.values[begin : begin + int(self.lengths[index])]
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def steps_of(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """Which rows of the values are steps of these sequences, in their order."""
