@@ -64,6 +64,7 @@ def test_float32_arrays_are_not_copied(random):
         ([[[None]]], TypeError, "x has the dtype object"),
         (np.zeros((2, 3)), ValueError, r"x has the shape \[2, 3\]; expected \[batch, steps, 3\]"),
         (np.zeros((2, 3, 4)), ValueError, r"x has the shape \[2, 3, 4\]; expected \[batch, steps, 3\]"),
+        ([[[1.0, 2, 3]], [[1.0, 2, 3]] * 2], ValueError, r"x is no array .* elman.pad\(\) makes one"),
         (np.zeros((0, 3, 3)), ValueError, "batch"),
         (np.zeros((2, 0, 3)), ValueError, "steps"),
         (np.full((1, 1, 3), 1e300), ValueError, r"x\[0, 0, 0\] is 1e\+300, which is beyond float32"),

@@ -38,7 +38,11 @@ def check_shape(array: NDArray[Any], shape: Sequence[int | str] | None, name: st
 
 def floats(value: ArrayLike, name: str, shape: Sequence[int | str] | None = None) -> Floats:
     """Numbers as the library reads them; the array itself where it is float32 and row-major."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        message = f"{name} is no array ({error}); elman.pad() makes one of sequences of different lengths"
+        raise ArgumentError(message, lib.ELMAN_ERROR_LENGTH) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has the dtype {array.dtype}; expected real numbers")
     check_shape(array, shape, name)
