@@ -211,7 +211,10 @@ def wave(steps):
 def test_forecasters_go_on():
     series = wave(200)
     forecaster = elman.Forecaster(12, window=64, units=32, random_state=1).fit(series[:188])
-    assert "validation_loss" in forecaster.history_
+    assert "validation_loss" not in forecaster.history_
+    stopped = quick(elman.Forecaster, early_stopping=True).fit(series)
+    assert len(stopped.history_["validation_loss"]) == stopped.n_iter_
+    assert "validation_loss" in quick(elman.Forecaster).fit(wave(500)).history_
     forecast = forecaster.predict()
     assert forecast.shape == (12,) and np.abs(forecast - series[188:]).max() < 2
     assert np.array_equal(forecaster.predict(series[:188]), forecast)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 # From so many sequences on, "auto" keeps a part of them back for early stopping.
 _AUTO_VALIDATION = 100
+# From so many steps on, it keeps the last part of each sequence back: of shorter ones forecasts need the end too much.
+_AUTO_STEPS = 500
 
 
 class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -581,7 +583,7 @@ class Forecaster(_SequenceEstimator):
         Parts for one update; None: 2 to 16, so that few parts still make some updates an epoch.
 
     Early stopping keeps back some of the sequences where they are 100 or more, otherwise the last part of each one in time;
-    "auto": where they have 100 steps and more.
+    "auto": where they have 500 steps and more.
 
     """
 
@@ -687,7 +689,7 @@ class Forecaster(_SequenceEstimator):
         if len(sequences) >= _AUTO_VALIDATION and self.early_stopping is not False:
             chosen, kept = self._split(sequences, split, None)
             train, held = [train[index] for index in chosen], [train[index] for index in kept]
-        elif self.early_stopping is True or (self.early_stopping == "auto" and shortest >= _AUTO_VALIDATION):
+        elif self.early_stopping is True or (self.early_stopping == "auto" and shortest >= _AUTO_STEPS):
             # The last part in time: what is before it is context there, and no target.
             for index, (begin, end, _) in enumerate(train):
                 last = max(1, round((end - begin) * self.validation_fraction))
