@@ -1,36 +1,13 @@
-// From C++: objects that free themselves, errors as exceptions.
+// From C++: a stream that goes on by itself.
 //
 // Trains a network to tell the next number of a wave from those before, then lets it go on by itself: each number that
 // it gives is its next input.
-#include <elman.h>
+#include <elman.hpp>
 
 #include <cmath>
 #include <cstdio>
-#include <memory>
-#include <stdexcept>
-#include <vector>
 
 namespace {
-
-struct Destroy {
-    void operator()(elman_network *network) const { elman_destroy(network); }
-    void operator()(elman_session *session) const { elman_session_destroy(session); }
-    void operator()(elman_dataset *dataset) const { elman_dataset_destroy(dataset); }
-    void operator()(elman_optimizer *optimizer) const { elman_optimizer_destroy(optimizer); }
-};
-
-template <typename T> using Handle = std::unique_ptr<T, Destroy>;
-
-void check(elman_status status) {
-    if (status != ELMAN_OK) throw std::runtime_error(elman_last_error());
-}
-
-// Calls a function that makes an object, with a place for it behind the other arguments.
-template <typename T, typename Create, typename... Arguments> Handle<T> make(Create create, Arguments... arguments) {
-    T *object = nullptr;
-    check(create(arguments..., &object));
-    return Handle<T>(object);
-}
 
 float wave(std::size_t step) {
     const double t = static_cast<double>(step);
@@ -50,36 +27,36 @@ int main() try {
         }
     }
     const std::vector<std::size_t> lengths(pieces, steps);
-    const auto dataset =
-        make<elman_dataset>(elman_dataset_create_values, 1, x.data(), lengths.data(), pieces, next.data(), 1, 1);
+    const elman::Dataset dataset = elman::Dataset::with_step_values(1, x, lengths, next, 1);
 
-    const auto network = make<elman_network>(elman_create, 1);
-    check(elman_add_rnn(network.get(), 32, ELMAN_TANH));
-    check(elman_add_dense(network.get(), 1, ELMAN_LINEAR));
-    check(elman_set_output(network.get(), ELMAN_OUTPUT_ALL));
-    check(elman_initialize(network.get(), ELMAN_INIT_PYTORCH, 1.0f, 1));
+    elman::Network network(1);
+    network.set_seed(1);
+    network.add_rnn(32, elman::Activation::tanh);
+    network.add_dense(1, elman::Activation::linear);
+    network.set_output(elman::Output::all);
 
-    const auto adam = make<elman_optimizer>(elman_adam_create, 0.003, 0.9, 0.999, 1e-8, 0.0);
-    elman_fit_options options;
-    check(elman_fit_options_init(&options, sizeof options));
-    options.loss = ELMAN_LOSS_MEAN_SQUARED_ERROR;
+    elman::Optimizer adam = elman::Optimizer::adam(0.003);
+    elman::FitOptions options;
+    options.loss = elman::Loss::mean_squared_error;
     options.epochs = 150;
-    options.clip = ELMAN_CLIP_NORM;
-    check(elman_fit(network.get(), dataset.get(), adam.get(), &options));
+    options.clip = elman::Clip::norm;
+    network.fit(dataset, adam, options, [](elman::Progress &progress) {
+        if (progress.epoch % 50 == 0) std::printf("epoch %zu: loss %.6f\n", progress.epoch, progress.loss);
+    });
 
-    const auto session = make<elman_session>(elman_session_create, network.get());
-    float value = 0.0f, error = 0.0f;
+    elman::Session session(network);
+    float input[1] = {}, output[1] = {}, error = 0.0f;
     for (std::size_t step = 0; step < 100; step++) {
-        const float input = step < 50 ? wave(step) : value;
-        check(elman_session_step(session.get(), &input, &value));
+        input[0] = step < 50 ? wave(step) : output[0];
+        session.step(input, output);
         if (step >= 50) {
-            error = std::fmax(error, std::fabs(value - wave(step + 1)));
-            if (step % 10 == 0) std::printf("step %zu: %6.3f, the wave is %6.3f\n", step + 1, value, wave(step + 1));
+            error = std::fmax(error, std::fabs(output[0] - wave(step + 1)));
+            if (step % 10 == 0) std::printf("step %zu: %6.3f, the wave is %6.3f\n", step + 1, output[0], wave(step + 1));
         }
     }
     std::printf("largest error over 50 steps of its own: %.3f\n", error);
     return error < 0.3f ? 0 : 1;
-} catch (const std::exception &error) {
+} catch (const elman::Error &error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
 }

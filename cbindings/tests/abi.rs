@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use common::soname::soname;
 use common::{
-    Compiler, Declaration, Language, Linkage, compile, compile_by, declarations, read, run,
+    Compiler, Declaration, Language, Linkage, compile, compile_by, constants, declarations, read,
+    run,
 };
 
 /// Functions that the shared library exports.
@@ -183,14 +184,6 @@ fn every_function_with_a_status_can_be_called_by_name() {
         assert_eq!(answers.next(), Some(expected.as_str()));
     }
     assert_eq!(answers.next(), None);
-}
-
-/// The names of the header's constants.
-fn constants(header: &str) -> impl Iterator<Item = &str> {
-    let macros = header
-        .lines()
-        .filter_map(|line| line.strip_prefix("#define "));
-    macros.filter_map(|line| Some(line.split_once(' ')?.0))
 }
 
 /// The names of the header's structs, and of their fields.

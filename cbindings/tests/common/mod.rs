@@ -226,15 +226,27 @@ pub fn compile_by(
     language: Language,
     linkage: Linkage,
 ) -> PathBuf {
+    compile_as(compiler, source, language, linkage, &[])
+}
+
+/// As [`compile_by`], with further flags for the compiler.
+pub fn compile_as(
+    compiler: Compiler,
+    source: &Path,
+    language: Language,
+    linkage: Linkage,
+    flags: &[&str],
+) -> PathBuf {
     let library = library();
     let shared = ["-lm".to_string(), rpath(&run_directory())];
     let (file, others) = match linkage {
         Linkage::Shared => (&library.shared, &shared[..]),
         Linkage::Static => (&library.archive, &library.native[..]),
     };
-    let include = format!("-I{}", package().join("../include").display());
+    let mut compile = vec![format!("-I{}", package().join("../include").display())];
+    compile.extend(flags.iter().map(ToString::to_string));
     let link = [&[file.to_str().unwrap().to_string()], others].concat();
-    run_compiler(compiler, source, language, &[include], &link)
+    run_compiler(compiler, source, language, &compile, &link)
 }
 
 /// A program that is compiled without a warning and with arguments for the compiler and the linker.
@@ -354,4 +366,12 @@ fn arguments_of(text: &str) -> Vec<String> {
     let names = list.split(',').filter(|argument| *argument != "void");
     let names = names.map(|argument| argument.rsplit([' ', '*']).next().unwrap());
     names.map(str::to_string).collect()
+}
+
+/// The names of the header's constants.
+pub fn constants(header: &str) -> impl Iterator<Item = &str> {
+    let macros = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define "));
+    macros.filter_map(|line| Some(line.split_once(' ')?.0))
 }
