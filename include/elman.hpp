@@ -74,6 +74,10 @@
 #ifndef ELMAN_HPP
 #define ELMAN_HPP
 
+#if (!defined(_MSVC_LANG) && __cplusplus < 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG < 201703L)
+#error "elman.hpp needs C++17: -std=c++17, or /std:c++17"
+#endif
+
 #include <elman.h>
 
 #include <cstddef>

@@ -1,12 +1,12 @@
-//! The examples, and the library as `make install` leaves it.
+//! The examples.
 
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Language, Linkage, build, compile, compile_with, package, rpath, run, run_with};
+use common::{Language, Linkage, compile, package, run, run_with};
 
 fn example(name: &str) -> PathBuf {
     package().join("examples").join(name)
@@ -147,61 +147,4 @@ fn latency_measures_every_step() {
     for cell in ["LSTM  64 ", "GRU   64 ", "RNN   16 "] {
         assert!(number_after(&output, cell) > 0.0, "{output}");
     }
-}
-
-/// Installs the library, and compiles an example with nothing but what was installed.
-#[test]
-fn an_installed_library_is_complete() {
-    let build = build();
-    let prefix =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("prefix-{}", std::process::id()));
-    let mut make = Command::new("make");
-    make.arg("-C")
-        .arg(package())
-        .arg("install")
-        .arg(format!("PREFIX={}", prefix.display()))
-        .arg(format!("PROFILE={}", build.profile))
-        .arg("SELECT=--workspace --lib --tests")
-        .arg(format!("CARGO_TARGET_DIR={}", build.target_dir.display()));
-    if let Some(triple) = build.triple {
-        make.arg(format!("CARGO_BUILD_TARGET={triple}"));
-    }
-    let output = make.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-
-    let description = fs::read_to_string(prefix.join("lib/pkgconfig/elman.pc")).unwrap();
-    let description = description
-        .replace("${libdir}", prefix.join("lib").to_str().unwrap())
-        .replace("${includedir}", prefix.join("include").to_str().unwrap());
-    let flags = |field: &str| -> Vec<String> {
-        let mut lines = description.lines();
-        let value = lines.find_map(|line| line.strip_prefix(field)).unwrap();
-        value.split_whitespace().map(str::to_string).collect()
-    };
-    assert_eq!(flags("Version:"), [env!("CARGO_PKG_VERSION")]);
-    let mut link = flags("Libs:");
-    link.push(rpath(&prefix.join("lib")));
-    let source = example("small_sequence.c");
-    let shared = run(
-        &compile_with(&source, Language::C11, &flags("Cflags:"), &link),
-        &[],
-    );
-    assert!(
-        shared.starts_with("state     0.761888  0.762140  0.762391  0.762558\n"),
-        "{shared}"
-    );
-    assert!(shared.contains("reached   0.500000"), "{shared}");
-
-    let mut link = vec![prefix.join("lib/libelman.a").to_str().unwrap().to_string()];
-    link.extend(flags("Libs.private:"));
-    let linked = run(
-        &compile_with(&source, Language::C11, &flags("Cflags:"), &link),
-        &[],
-    );
-    assert_eq!(linked, shared);
-    fs::remove_dir_all(prefix).unwrap();
 }

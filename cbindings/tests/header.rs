@@ -1,4 +1,5 @@
-//! `include/elman.h` is what the sources say. `ELMAN_BLESS=1 cargo test -p elman-c --test header` writes it anew.
+//! `include/elman.h` is what the sources say, and `include/elman.json` has its constants, for languages that read no headers.
+//! `ELMAN_BLESS=1 cargo test -p elman-c --test header` writes both anew.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -116,17 +117,35 @@ fn compact(declarations: &str) -> String {
     compact.join("\n")
 }
 
-#[test]
-fn the_committed_header_is_what_the_sources_say() {
-    let path = package().join("../include/elman.h");
-    let expected = header();
+/// The constants of the header as a JSON object. `SIZE_MAX`, which has no number of its own, is -1: what it is converted from.
+fn constants(header: &str) -> String {
+    let macros = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+    let members = macros.map(|(name, value)| match value {
+        "SIZE_MAX" => format!("  \"{name}\": -1"),
+        value => format!("  \"{name}\": {}", value.parse::<u32>().unwrap()),
+    });
+    format!("{{\n{}\n}}\n", members.collect::<Vec<_>>().join(",\n"))
+}
+
+/// Holds a file against what it must be, line by line.
+fn expect_file(name: &str, expected: &str) {
+    let path = package().join("../include").join(name);
     if std::env::var_os("ELMAN_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &expected).unwrap();
+        std::fs::write(&path, expected).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
     for (number, (committed, expected)) in committed.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(committed, expected, "line {}", number + 1);
+        assert_eq!(committed, expected, "{name}, line {}", number + 1);
     }
-    assert!(committed == expected, "one of them ends earlier");
+    assert!(committed == expected, "{name}: one of them ends earlier");
+}
+
+#[test]
+fn the_committed_headers_are_what_the_sources_say() {
+    let header = header();
+    expect_file("elman.h", &header);
+    expect_file("elman.json", &constants(&header));
 }

@@ -153,33 +153,19 @@ pub enum Compiler {
 }
 
 impl Compiler {
-    /// Those that the header is checked with, of which the machine may lack some. One that is named in
-    /// `ELMAN_REQUIRE_COMPILERS` (a list with commas) and missing is a failure.
+    /// Those that the header is checked with, of which the machine may lack some.
     pub fn available() -> Vec<Self> {
-        let required = env::var("ELMAN_REQUIRE_COMPILERS").unwrap_or_default();
-        let found = |&compiler: &Self| {
+        let found = |compiler: &Self| {
             [Language::C11, Language::Cpp17]
                 .into_iter()
-                .all(|language| {
-                    let name = compiler.command(language);
-                    let answers = Command::new(&name).arg("--version").output().is_ok();
-                    let wanted = required.split(',').any(|required| required == name);
-                    assert!(
-                        answers || !wanted,
-                        "the required compiler {name} is missing"
-                    );
-                    if !answers {
-                        println!("skipped: there is no {name}");
-                    }
-                    answers
-                })
+                .all(|language| is_there(&compiler.command(language)))
         };
         let others = [Self::Gcc, Self::Clang].into_iter().filter(found);
         [Self::System].into_iter().chain(others).collect()
     }
 
     /// Its command for a language.
-    fn command(self, language: Language) -> String {
+    pub fn command(self, language: Language) -> String {
         let or = |variable, default: &str| env::var(variable).unwrap_or_else(|_| default.into());
         match (self, language) {
             (Self::System, Language::C11) => or("CC", "cc"),
@@ -190,6 +176,18 @@ impl Compiler {
             (Self::Clang, Language::Cpp17) => "clang++".into(),
         }
     }
+}
+
+/// Whether the machine has a tool. One that is named in `ELMAN_REQUIRE_COMPILERS` (a list with commas) and missing is a failure.
+pub fn is_there(tool: &str) -> bool {
+    let required = env::var("ELMAN_REQUIRE_COMPILERS").unwrap_or_default();
+    let answers = Command::new(tool).arg("--version").output().is_ok();
+    let wanted = required.split(',').any(|required| required == tool);
+    assert!(answers || !wanted, "the required tool {tool} is missing");
+    if !answers {
+        println!("skipped: there is no {tool}");
+    }
+    answers
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -210,7 +208,7 @@ fn run_directory() -> PathBuf {
 }
 
 /// Makes a program look for shared libraries in a directory.
-pub fn rpath(directory: &Path) -> String {
+fn rpath(directory: &Path) -> String {
     format!("-Wl,-rpath,{}", directory.display())
 }
 
