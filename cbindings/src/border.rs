@@ -194,11 +194,11 @@ struct Buffer {
 /// Types of which every bit pattern is a value, so that whatever lies in the caller's buffer is a slice of them.
 pub trait Plain: Copy {}
 impl Plain for u8 {}
+impl Plain for i8 {} // `c_char` is one of these two
 impl Plain for f32 {}
 impl Plain for f64 {}
 impl Plain for u64 {}
 impl Plain for usize {}
-impl Plain for c_char {}
 
 impl<'call> Caller<'call> {
     fn new() -> Self {

@@ -6,6 +6,7 @@
 //! a function that does. That function is the one inside [`Simd::vectorize`].
 
 /// The operations of [`Simd`] that are one intrinsic each, for the tiers of `std::arch`.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! lanewise {
     ($element:ident, $vector:ident;
      splat $splat:ident, load $load:ident, store $store:ident,
@@ -44,6 +45,7 @@ macro_rules! lanewise {
 }
 
 /// The operations of [`SimdMath`] that are one intrinsic each, for the tiers of `std::arch`.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! bitwise {
     ($vector:ident, $integer:ident;
      splat_integer $splat:ident, as_integer $as_integer:ident, as_float $as_float:ident,
@@ -71,6 +73,7 @@ macro_rules! bitwise {
     };
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use {bitwise, lanewise};
 
 mod avx2;
