@@ -106,6 +106,13 @@
 #endif
 #endif
 
+// What only happens where a call fails stays out of the way of those that succeed.
+#if defined(__GNUC__)
+#define ELMAN_HPP_COLD __attribute__((cold, noinline))
+#else
+#define ELMAN_HPP_COLD
+#endif
+
 // What differs by the way in which this header is compiled has different names for the linker.
 #if defined(ELMAN_NO_EXCEPTIONS) && defined(ELMAN_HPP_STD_SPAN)
 #define ELMAN_HPP_MODE results_and_std_span
@@ -447,7 +454,7 @@ struct Outcome {
 };
 
 #ifndef ELMAN_NO_EXCEPTIONS
-[[noreturn]] inline void fail(const Outcome &outcome) { throw Error(outcome.status, outcome.text()); }
+[[noreturn]] ELMAN_HPP_COLD inline void fail(const Outcome &outcome) { throw Error(outcome.status, outcome.text()); }
 
 inline void finish(const Outcome &outcome) {
     if (outcome.status != ELMAN_OK) fail(outcome);
@@ -521,7 +528,7 @@ class Lengths {
     }
 
   private:
-    void complain(const char *name, std::size_t actual, std::size_t expected, bool overflows) noexcept {
+    ELMAN_HPP_COLD void complain(const char *name, std::size_t actual, std::size_t expected, bool overflows) noexcept {
         if (outcome_.status != ELMAN_OK) return;
         char *const text = complaint.text;
         if (overflows) {
@@ -617,7 +624,9 @@ using Progress = elman_progress;
 using BatchProgress = elman_batch_progress;
 
 struct RecurrentOptions : elman_recurrent_options {
-    RecurrentOptions() : elman_recurrent_options{} { detail::defaults<elman_recurrent_options>(this, elman_recurrent_options_init); }
+    RecurrentOptions() : elman_recurrent_options{} {
+        detail::defaults<elman_recurrent_options>(this, elman_recurrent_options_init);
+    }
 };
 
 struct ImportOptions : elman_import_options {

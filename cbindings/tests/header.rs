@@ -144,7 +144,7 @@ fn expect_file(name: &str, expected: &str) {
 }
 
 #[test]
-fn the_committed_headers_are_what_the_sources_say() {
+fn the_committed_header_is_what_the_sources_say() {
     let header = header();
     expect_file("elman.h", &header);
     expect_file("elman.json", &constants(&header));

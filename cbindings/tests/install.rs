@@ -166,8 +166,8 @@ fn through_pkg_config(prefix: &Path, at: &Path) {
     ];
     for compiler in Compiler::available() {
         for (language, source) in [
-            (Language::C11, "program.c"),
-            (Language::Cpp17, "program.cpp"),
+            (Language::C11, ["-std=c11", "program.c"]),
+            (Language::Cpp17, ["-std=c++17", "program.cpp"]),
         ] {
             for libraries in &ways {
                 let mut compile = Command::new(compiler.command(language));

@@ -1,5 +1,5 @@
-// Every part of elman.hpp, rightly and wrongly. The arguments are the directories of the Japanese Vowels data set and of models to
-// import.
+// Every part of elman.hpp, rightly and wrongly. The arguments are the directories of the Japanese Vowels data set and of
+// models to import.
 #include "check.hpp"
 
 #include <array>
