@@ -1005,7 +1005,10 @@ typedef struct {
   double rate;
   /** Features of a step that it takes. */
   size_t input_size;
-  /** Features of a step that it gives: its units, if it has any; those of both directions where they lie side by side. */
+  /**
+   * Features of a step that it gives: its units, if it has any, or their projection; those of both directions where they lie
+   * side by side.
+   */
   size_t output_size;
   /** Index of its first parameter, and of its first gradient, in the flat buffers of the network. */
   size_t parameter_offset;
@@ -1029,6 +1032,8 @@ typedef struct {
   size_t classes;
   /** How many numbers it was added with: elman_get_layer_numbers(). */
   size_t number_count;
+  /** Units of a recurrent or a dense layer, whatever its output is; of an embedding, elements of a row; else 0. */
+  size_t units;
 } elman_layer_info;
 
 /** What a tensor of a layer is: a row-major matrix [rows][columns]. Later versions may add fields at the end. */

@@ -51,7 +51,8 @@ pub struct LayerInfo {
     pub rate: f64,
     /// Features of a step that it takes.
     pub input_size: usize,
-    /// Features of a step that it gives: its units, if it has any; those of both directions where they lie side by side.
+    /// Features of a step that it gives: its units, if it has any, or their projection; those of both directions where they lie
+    /// side by side.
     pub output_size: usize,
     /// Index of its first parameter, and of its first gradient, in the flat buffers of the network.
     pub parameter_offset: usize,
@@ -75,6 +76,8 @@ pub struct LayerInfo {
     pub classes: usize,
     /// How many numbers it was added with: elman_get_layer_numbers().
     pub number_count: usize,
+    /// Units of a recurrent or a dense layer, whatever its output is; of an embedding, elements of a row; else 0.
+    pub units: usize,
 }
 
 impl Versioned for LayerInfo {
@@ -175,6 +178,10 @@ pub unsafe extern "C" fn elman_get_layer_info(
                 _ => 0,
             },
             number_count: numbers_of(&layer.kind).len(),
+            units: match layer.kind {
+                LayerKind::Embedding { size, .. } => size,
+                _ => layer.units,
+            },
         });
         Ok(())
     })

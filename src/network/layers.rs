@@ -239,6 +239,8 @@ pub struct LayerInfo<'a> {
     pub kind: LayerKind<'a>,
     /// The options of a recurrent layer.
     pub options: Option<&'a RecurrentOptions>,
+    /// Units of a recurrent or a dense layer; 0 of another one.
+    pub units: usize,
     /// Features of a step that it takes.
     pub inputs: usize,
     /// Features of a step that it gives.
@@ -362,6 +364,13 @@ impl<'a> LayerInfo<'a> {
         Self {
             kind,
             options: own_options,
+            units: match place.spec {
+                LayerSpec::Rnn { units, .. }
+                | LayerSpec::Gru { units, .. }
+                | LayerSpec::Lstm { units, .. }
+                | LayerSpec::Dense { units, .. } => units,
+                _ => 0,
+            },
             inputs,
             outputs: place.layer.outputs(),
             parameters: place.parameters(),

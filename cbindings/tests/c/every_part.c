@@ -79,9 +79,9 @@ static void layers(void) {
     free(drawn), free(again);
 
     const elman_layer_info expected[] = {
-        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4, 1, 0.0, 0.0, 0.0, 0, 0},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0, 1, 0.0, 0.0, 0.0, 0, 0},
-        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0, 1, 0.0, 0.0, 0.0, 0, 0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_RNN, ELMAN_RELU, 0.0, INPUT, 4, 0, 32, 3, 0, 4, 1, 0.0, 0.0, 0.0, 0, 0, 4},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DROPOUT, ELMAN_LINEAR, 0.25, 4, 4, 32, 0, 0, 4, 0, 1, 0.0, 0.0, 0.0, 0, 0, 0},
+        {sizeof(elman_layer_info), ELMAN_LAYER_DENSE, ELMAN_SIGMOID, 0.0, 4, INPUT, 32, 15, 2, 4, 0, 1, 0.0, 0.0, 0.0, 0, 0, INPUT},
     };
     const char *names[] = {"W_x", "W_h", "b", "W", "b"};
     size_t named = 0;
@@ -90,6 +90,7 @@ static void layers(void) {
         elman_layer_info info;
         OK(elman_get_layer_info(network, layer, &info, sizeof info));
         CHECK(memcmp(&info, &expected[layer], offsetof(elman_layer_info, trainable)) == 0 && info.trainable == 1);
+        CHECK(info.units == expected[layer].units);
         size_t offset = info.parameter_offset;
         for (size_t index = 0; index < info.tensor_count; index++) {
             elman_tensor_info tensor;
@@ -240,7 +241,7 @@ static void recurrent_layers(void) {
     elman_layer_info info;
     elman_tensor_info tensor;
     OK(elman_get_layer_info(network, 2, &info, sizeof info));
-    CHECK(info.kind == ELMAN_LAYER_GRU && info.activation == ELMAN_LINEAR && info.output_size == 5);
+    CHECK(info.kind == ELMAN_LAYER_GRU && info.activation == ELMAN_LINEAR && info.output_size == 5 && info.units == 5);
     CHECK(info.state_size == 5 && info.tensor_count == COUNT(gru));
     size_t offset = info.parameter_offset;
     for (size_t i = 0; i < COUNT(gru); i++) {
@@ -251,6 +252,7 @@ static void recurrent_layers(void) {
     }
     OK(elman_get_layer_info(network, 3, &info, sizeof info));
     CHECK(info.kind == ELMAN_LAYER_LSTM && info.state_size == 16 && info.tensor_count == 2 * COUNT(lstm));
+    CHECK(info.units == 6 && found.projection == 2);
     for (size_t i = 0; i < info.tensor_count; i++) {
         const size_t at = i % COUNT(lstm);
         const uint32_t direction = i < COUNT(lstm) ? ELMAN_FORWARD : ELMAN_REVERSE;
@@ -313,11 +315,12 @@ static void around(void) {
     size_t numbers[3];
     OK(elman_get_layer_info(loaded, 0, &info, sizeof info));
     CHECK(info.kind == ELMAN_LAYER_EMBEDDING && info.classes == 3 && info.number_count == 1);
-    CHECK(info.input_size == 2 && info.output_size == 3);
+    CHECK(info.input_size == 2 && info.output_size == 3 && info.units == 2);
     OK(elman_get_layer_numbers(loaded, 0, numbers, 1));
     CHECK(numbers[0] == 1);
     OK(elman_get_layer_info(loaded, 1, &info, sizeof info));
     CHECK(info.kind == ELMAN_LAYER_NORM && fabs(info.epsilon - 1e-5) < 1e-10 && info.number_count == 0);
+    CHECK(info.units == 0);
     OK(elman_get_layer_info(loaded, 2, &info, sizeof info));
     CHECK(info.kind == ELMAN_LAYER_RESIDUAL && info.number_count == 1);
     OK(elman_get_layer_numbers(loaded, 2, numbers, 1));

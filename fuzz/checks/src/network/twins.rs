@@ -158,6 +158,13 @@ impl Net {
                 _ => (0.0, 0),
             };
             assert_eq!((info.epsilon, info.classes), (f64::from(epsilon), classes));
+            let units = match *layer {
+                Layer::Rnn { units, .. } | Layer::Dense { units, .. } => units,
+                Layer::Recurrent(layer) => layer.units,
+                Layer::Embedding { size, .. } => size,
+                _ => 0,
+            };
+            assert_eq!(info.units, units);
             let numbers = layer_numbers(&self.handle, index, info.number_count);
             assert_eq!(numbers, layer.numbers());
             // What is laid side by side is what goes in.
