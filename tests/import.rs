@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use elman::{
-    Activation, Batch, Direction, Element, Error, ImportOptions, Network, RecurrentOptions, Reset,
-    Result,
+    Activation, Batch, Direction, Element, Error, ImportOptions, InitialState, Merge, Network,
+    RecurrentOptions, Reset, Result,
 };
 use serde::Deserialize;
 
@@ -187,11 +187,79 @@ fn what_pytorch_has_not_does_not_go_out() -> Result<()> {
         ..plain.clone()
     };
     let text = refused(&|network| network.add_gru(3, &before), &["a"]);
-    assert!(text.contains("options of elman's own"), "{text}");
+    assert!(
+        text.contains("number 0, a GRU whose reset gate acts before"),
+        "{text}"
+    );
     let text = refused(&|network| network.add_lstm(3, &reverse), &["a"]);
     assert!(text.contains("from the last step to the first"), "{text}");
     let text = refused(&|network| network.add_rnn(3, Activation::Sigmoid), &["a"]);
     assert!(text.contains("neither tanh nor ReLU"), "{text}");
+    // Each option by itself, of a layer that is not the first.
+    let options = |change: fn(&mut RecurrentOptions)| {
+        let mut options = RecurrentOptions::default();
+        change(&mut options);
+        options
+    };
+    let both = Direction::Bidirectional;
+    let own = [
+        (options(|it| it.peepholes = true), "with peepholes"),
+        (options(|it| it.coupled = true), "with coupled gates"),
+        (options(|it| it.clip_sums = 1.0), "with a limit of its sums"),
+        (
+            options(|it| it.clip_state = 1.0),
+            "with a limit of its cell state",
+        ),
+        (options(|it| it.zoneout = 0.1), "with zoneout"),
+        (options(|it| it.zoneout_cell = 0.1), "with zoneout"),
+        (
+            options(|it| it.initial_state = InitialState::Trainable),
+            "with an initial state of its own",
+        ),
+        (
+            options(|it| it.activations[0].gates = Activation::Relu),
+            "with other activations than sigmoid and tanh",
+        ),
+        (
+            RecurrentOptions {
+                direction: both,
+                ..options(|it| it.merge = Merge::Sum)
+            },
+            "whose two outputs do not lie side by side",
+        ),
+    ];
+    for (options, what) in own {
+        let second = |network: &mut Network<f32>| {
+            network.add_dense(3, Activation::Tanh)?;
+            network.add_dropout(0.5)?;
+            network.add_lstm(3, &options)
+        };
+        let text = refused(&second, &["a", "b"]);
+        let expected =
+            format!("a layer is number 2, an LSTM {what}, expected one that PyTorch has");
+        assert_eq!(text, expected);
+    }
+    // A reverse layer beside others, and a stack of them.
+    let stack = |network: &mut Network<f32>| {
+        network.add_lstm(3, &plain)?;
+        network.add_gru(3, &reverse)?;
+        network.add_gru(3, &reverse)
+    };
+    let text = refused(&stack, &["a", "b", "b"]);
+    assert!(
+        text.contains("number 1, a GRU that only goes from the last step"),
+        "{text}"
+    );
+    // What is only about training goes out.
+    let mut network = Network::<f32>::new(2)?;
+    network.add_lstm(
+        3,
+        &RecurrentOptions {
+            forget_bias: Some(1.0),
+            ..options(|it| it.recurrent_dropout = 0.5)
+        },
+    )?;
+    network.state_dict(&["a"])?;
     let text = refused(&|network| network.add_lstm(3, &plain), &[]);
     assert!(
         text.contains("modules has 0 elements, expected 1"),
@@ -203,7 +271,10 @@ fn what_pytorch_has_not_does_not_go_out() -> Result<()> {
         network.add_lstm(3, &plain)
     };
     let text = refused(&apart, &["a", "a"]);
-    assert!(text.contains("layers that are not of one module"), "{text}");
+    assert!(
+        text.contains("\"a\" again for layer 2, which is none of the same module"),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -54,7 +54,7 @@ fn entries<E: Element, S: AsRef<str>>(model: &Model<E>, modules: &[S]) -> Result
     // The recurrent module that goes on, and how many layers it has.
     let mut open: Option<(&str, &LayerSpec, usize)> = None;
     let mut used: Vec<&str> = Vec::new();
-    for place in &model.places {
+    for (number, place) in model.places.iter().enumerate() {
         let spec = &place.spec;
         if !has_parameters(&place.tensors) {
             // PyTorch's modules have dropout between their layers, and nothing else.
@@ -63,14 +63,16 @@ fn entries<E: Element, S: AsRef<str>>(model: &Model<E>, modules: &[S]) -> Result
             }
             continue;
         }
-        check(spec)?;
+        check(number, spec)?;
         let name = names.next().expect("there is a name for each");
         let layer = match open {
             Some((before, other, layers)) if before == name && other == spec => layers,
             _ if used.contains(&name) => {
                 return Err(Error::Mismatch {
                     name: "modules",
-                    actual: format!("{name:?} for layers that are not of one module"),
+                    actual: format!(
+                        "{name:?} again for layer {number}, which is none of the same module"
+                    ),
                     expected: "a name of its own for each module".to_owned(),
                 });
             }
@@ -109,37 +111,78 @@ fn options_of(spec: &LayerSpec) -> Option<&RecurrentOptions> {
 }
 
 /// Makes sure that PyTorch has such a layer.
-fn check(spec: &LayerSpec) -> Result<()> {
-    let mismatch = |actual: &str| {
-        Err(Error::Mismatch {
-            name: "a layer",
-            actual: actual.to_owned(),
-            expected: "one that PyTorch has".to_owned(),
-        })
+fn check(number: usize, spec: &LayerSpec) -> Result<()> {
+    let Some(what) = own(spec) else {
+        return Ok(());
     };
+    let kind = match spec {
+        LayerSpec::Gru { .. } => "a GRU",
+        LayerSpec::Lstm { .. } => "an LSTM",
+        _ => "a plain recurrent layer",
+    };
+    Err(Error::Mismatch {
+        name: "a layer",
+        actual: format!("number {number}, {kind} {what}"),
+        expected: "one that PyTorch has".to_owned(),
+    })
+}
+
+/// What a layer has that PyTorch's modules have not.
+fn own(spec: &LayerSpec) -> Option<&'static str> {
+    let options = options_of(spec)?;
     if let LayerSpec::Rnn { activation, .. } = spec
         && ![Activation::Tanh, Activation::Relu].contains(activation)
     {
-        return mismatch("a plain recurrent layer whose activation is neither tanh nor ReLU");
+        return Some("whose activation is neither tanh nor ReLU");
     }
-    let Some(options) = options_of(spec) else {
-        return Ok(());
-    };
-    if options.direction == Direction::Reverse {
-        return mismatch("one that only goes from the last step to the first");
-    }
-    let plain = RecurrentOptions {
-        direction: options.direction,
-        bias: options.bias,
-        projection: options.projection,
-        // What only says how it starts, trains or gives its last output.
-        last: options.last,
-        forget_bias: options.forget_bias,
-        recurrent_dropout: options.recurrent_dropout,
-        ..RecurrentOptions::default()
-    };
-    if *options != plain {
-        return mismatch("a recurrent layer with options of elman's own");
-    }
-    Ok(())
+    let RecurrentOptions {
+        direction,
+        merge,
+        reset,
+        activations,
+        peepholes,
+        coupled,
+        clip_sums,
+        clip_state,
+        zoneout,
+        zoneout_cell,
+        initial_state,
+        // PyTorch's have them, or they only say how the layer starts, trains or gives its last output.
+        bias: _,
+        projection: _,
+        last: _,
+        forget_bias: _,
+        recurrent_dropout: _,
+    } = options;
+    let plain = RecurrentOptions::default();
+    let both = *direction == Direction::Bidirectional;
+    let differs = [
+        (
+            *direction == Direction::Reverse,
+            "that only goes from the last step to the first",
+        ),
+        (
+            both && *merge != plain.merge,
+            "whose two outputs do not lie side by side",
+        ),
+        (
+            *reset != plain.reset,
+            "whose reset gate acts before the product",
+        ),
+        (
+            *activations != plain.activations,
+            "with other activations than sigmoid and tanh",
+        ),
+        (*peepholes, "with peepholes"),
+        (*coupled, "with coupled gates"),
+        (*clip_sums != 0.0, "with a limit of its sums"),
+        (*clip_state != 0.0, "with a limit of its cell state"),
+        (*zoneout != 0.0 || *zoneout_cell != 0.0, "with zoneout"),
+        (
+            *initial_state != plain.initial_state,
+            "with an initial state of its own",
+        ),
+    ];
+    let found = differs.into_iter().find(|&(differs, _)| differs);
+    found.map(|(_, what)| what)
 }
