@@ -1463,14 +1463,16 @@ typedef struct {
   /** Size of the struct in bytes, which is its version. */
   size_t size;
   /**
-   * JSON, UTF-8 text that ends with 0; NULL, the default, for none. It is about state dicts: of other formats only "output" is
-   * looked at, of elman's own files nothing. An object, all of whose members may be missing:
-   * "output", "all" (the default) or "last": elman_set_output(); "input_size", a number, where an embedding takes some of the
-   * features; "layers", an array, the order of the layers. One with weights in the file is {"module": "encoder.lstm"}, the
-   * name that its tensors have in common; beside it there may be "activation" ("relu", {"leaky_relu": {"alpha": 0.01}}...) of
-   * a plain recurrent layer, by default "tanh", and of a dense one, by default "linear"; "epsilon" of a layer norm, by
-   * default 1e-5; "columns" of an embedding, by default [0]. Others are {"kind": "dropout", "rate": 0.1},
-   * {"kind": "activation", "activation": "relu"}, {"kind": "concat", "layers": [0, 1]}, {"kind": "residual", "layer": 0}.
+   * JSON, UTF-8 text that ends with 0. NULL, the default: elman_import() takes what is in a file beside that of the network,
+   * whose name has ".description.json" behind the other's, if there is one: "model.safetensors.description.json". It is about
+   * state dicts: of other formats only "output" is looked at, of elman's own files nothing. An object, all of whose members
+   * may be missing: "output", "all" (the default) or "last": elman_set_output(); "input_size", a number, where an embedding
+   * takes some of the features; "layers", an array, the order of the layers. One with weights in the file is
+   * {"module": "encoder.lstm"}, the name that its tensors have in common; beside it there may be "activation" ("relu",
+   * {"leaky_relu": {"alpha": 0.01}}...) of a plain recurrent layer, by default "tanh", and of a dense one, by default
+   * "linear"; "epsilon" of a layer norm, by default 1e-5; "columns" of an embedding, which tell it from a dense layer without
+   * a bias. Others are {"kind": "dropout", "rate": 0.1}, {"kind": "activation", "activation": "relu"},
+   * {"kind": "concat", "layers": [0, 1]}, {"kind": "residual", "layer": 0}.
    */
   const char *description;
 } elman_import_options;
@@ -1499,16 +1501,16 @@ elman_status elman_import_options_init(elman_import_options *options, size_t siz
  *   biases, their cells, Linear, Embedding and LayerNorm, whatever is in front of their names; numbers of 16, 32 and 64 bits,
  *   rounded to float; and as JSON text, alone or in a model of GuitarML's, whose skip is taken, too;
  * - RTNeural's JSON of Keras models with dense layers, LSTM, GRU and activations; that of AIDA-X, with its skip and gains;
- * - Neural Amp Modeler's .nam of the architecture LSTM, with the state that it has learned to start from;
+ * - Neural Amp Modeler's .nam of the architecture LSTM, with the state that it starts from;
  * - the files of elman_save().
  *
  * A recurrent layer gets one bias, the sum of its two; the candidate of a GRU keeps both. The order of modules is found out
  * where only one fits their sizes. What the file leaves open is in the message, with what has been understood; a description
- * then tells.
+ * then tells, in the options or in a file beside it.
  *
  * Errors: NULL (path, out), IO, OUT_OF_MEMORY; FORMAT where the file is damaged, leaves something open or has what cannot be
- * taken, which the message names, and for a wrong description; MISMATCH for options whose size is that of no version that the
- * library knows, and for a description that is no UTF-8; TIER as with elman_create().
+ * taken, which the message names, and for a wrong description (that of a file by its name); MISMATCH for options whose size is
+ * that of no version that the library knows, and for a description in them that is no UTF-8; TIER as with elman_create().
  * Threads: any. Since 0.1.
  */
 elman_status elman_import(const char *path,
@@ -1516,7 +1518,7 @@ elman_status elman_import(const char *path,
                           elman_network **out);
 
 /**
- * Reads a network from the contents of a file, as elman_import() does.
+ * Reads a network from the contents of a file, as elman_import() does; no description lies beside it.
  *
  *   bytes       [size], not needed any more when the call returns
  *   options     NULL for the defaults

@@ -6,7 +6,8 @@ mod nam;
 mod pytorch;
 mod rtneural;
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::activation::Activation;
 use crate::init::TensorRole;
@@ -28,10 +29,14 @@ pub struct ImportOptions {
     /// - `"layers"`: the order of the layers, an array. One that has weights in the file is `{"module": "encoder.lstm"}`: the
     ///   name that its tensors have in common. A plain recurrent layer may have an `"activation"`, by default `"tanh"`;
     ///   a dense one too, by default `"linear"`: `"relu"`, `"sigmoid"`, `{"leaky_relu": {"alpha": 0.01}}` and the others of
-    ///   [`Activation`](crate::Activation); a layer norm `"epsilon"`, by default 1e-5; an embedding `"columns"`, by default `[0]`.
+    ///   [`Activation`](crate::Activation); a layer norm `"epsilon"`, by default 1e-5; an embedding has its `"columns"`, which
+    ///   tell it from a dense layer without a bias.
     ///   A layer without weights is as in the files of [`Network::save`]: `{"kind": "dropout", "rate": 0.1}`,
     ///   `{"kind": "activation", "activation": "relu"}`, `{"kind": "concat", "layers": [0, 1]}`,
     ///   `{"kind": "residual", "layer": 0}`.
+    ///
+    /// None: [`Network::import`] looks for it in a file beside that of the network, whose name has `.description.json` behind
+    /// the other's: `model.safetensors.description.json`. Where there is none, nothing is said.
     pub description: Option<String>,
 }
 
@@ -45,7 +50,7 @@ impl<E: Element> Network<E> {
     ///   Automated-GuitarAmpModelling (GuitarML), with `skip`;
     /// - RTNeural's JSON of Keras models with layers `dense`, `time-distributed-dense`, `lstm`, `gru` and `activation`, and that of
     ///   AIDA-X with `in_skip`, `in_gain` and `out_gain`;
-    /// - Neural Amp Modeler's `.nam` of the architecture LSTM, with the state that it has learned to start from;
+    /// - Neural Amp Modeler's `.nam` of the architecture LSTM, with the state that it starts from;
     /// - the files of [`Self::save`], as [`Self::load`] reads them.
     ///
     /// The two biases of a recurrent layer become one, their sum; the candidate of a GRU keeps both. In what order modules
@@ -53,14 +58,18 @@ impl<E: Element> Network<E> {
     /// [`ImportOptions::description`].
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] where the file is damaged or of none of these, or has what cannot be taken, with its name;
-    /// [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
+    /// [`Error::Io`]; [`Error::Format`] where the file is damaged or of none of these, or has what cannot be taken, with its name,
+    /// and where the description is wrong; [`Error::OutOfMemory`]; those of [`Network::new`] about `ELMAN_TIER`.
     pub fn import(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Self> {
         let path = path.as_ref();
-        Self::import_bytes(&load_file(path, "a network")?, path, options)
+        let bytes = load_file(path, "a network")?;
+        match beside(path, options)? {
+            Some(description) => Self::import_described(&bytes, path, &description),
+            None => Self::import_bytes(&bytes, path, options),
+        }
     }
 
-    /// [`Self::import`] from the contents of a file; `name` serves the error messages only.
+    /// [`Self::import`] from the contents of a file; `name` serves the error messages only, and no file lies beside it.
     ///
     /// # Errors
     /// As [`Self::import`], except for [`Error::Io`].
@@ -70,20 +79,24 @@ impl<E: Element> Network<E> {
         options: &ImportOptions,
     ) -> Result<Self> {
         let name = name.as_ref();
-        let description: Description = match &options.description {
+        let description = match &options.description {
             None => Description::default(),
-            Some(json) => serde_json::from_str(json)
-                .map_err(|error| fault(name, &format!("the description: {error}")))?,
+            Some(json) => Description::parse(json.as_bytes())
+                .map_err(|message| fault(name, &format!("the description: {message}")))?,
         };
+        Self::import_described(bytes, name, &description)
+    }
+
+    fn import_described(bytes: &[u8], name: &Path, description: &Description) -> Result<Self> {
         if let Some(text) = json::object(bytes) {
-            return Self::of_found(name, || json::read(name, text, &description));
+            return Self::of_found(name, || json::read(name, text, description));
         }
-        let contents = Contents::parse(bytes, name)?;
+        let contents = Contents::parse(bytes, name, TAKEN)?;
         if contents.is_ours() {
             return Self::from_bytes(bytes, name);
         }
         Self::of_found(name, || {
-            pytorch::read(name, contents.tensors()?, &description)
+            pytorch::read(name, contents.tensors()?, description)
         })
     }
 
@@ -95,6 +108,33 @@ impl<E: Element> Network<E> {
             error => fault(name, &error.to_string()),
         })?;
         Self::with_model(model)
+    }
+}
+
+/// What is taken, for the message about a file that is something else.
+const TAKEN: &str = "a state dict of PyTorch as safetensors or JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler \
+                     as JSON, or a file that elman has saved";
+
+/// The description in the file beside that of a network, if there is one and the options have none.
+fn beside(path: &Path, options: &ImportOptions) -> Result<Option<Description>> {
+    if options.description.is_some() {
+        return Ok(None);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".description.json");
+    let path = PathBuf::from(name);
+    match load_file(&path, "a description") {
+        Ok(json) => Description::parse(&json)
+            .map(Some)
+            .map_err(|message| fault(&path, &message)),
+        // A name may be too long with what is behind it.
+        Err(Error::Io { source, .. })
+            if [io::ErrorKind::NotFound, io::ErrorKind::InvalidFilename]
+                .contains(&source.kind()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -104,7 +104,7 @@ impl<E: Element> Network<E> {
     pub fn from_bytes(bytes: &[u8], name: impl AsRef<Path>) -> Result<Self> {
         let name = name.as_ref();
         // The numbers of the header are read, and biases added.
-        let read = || Contents::parse(bytes, name)?.model(Tier::active()?);
+        let read = || Contents::parse(bytes, name, OURS)?.model(Tier::active()?);
         let (model, position) = in_engine_mode(read)?;
         let mut network = Self::with_model(model)?;
         network.set_position(position);
@@ -141,10 +141,12 @@ pub(crate) fn load_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
 }
 
 const WHAT: &str = "a saved network";
+/// What a file of a network or an optimizer is.
+const OURS: &str = "a safetensors file that elman has saved";
 const NOT_A_FILE: &str = "not a regular file, expected one";
 
-/// Most bytes of a header. Parsing takes a multiple of them, and allocates in ways that can abort.
-const HEADER_LIMIT: usize = 4 << 20;
+/// Most bytes of a header, or of a description beside a file. Parsing takes a multiple of them, and allocates in ways that can abort.
+pub(crate) const HEADER_LIMIT: usize = 4 << 20;
 
 /// Most characters of a message: it may quote what is in the file.
 const MESSAGE_LIMIT: usize = 400;

@@ -370,6 +370,126 @@ fn what_a_state_dict_leaves_open_is_said_with_what_was_understood() {
     assert!(open(far, Some(r#"{"layer": []}"#)).contains("the description"));
 }
 
+/// A state dict that leaves open which module is first, in a directory of the test's own.
+fn open_file(test: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("import-{test}"));
+    _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("model.safetensors");
+    let tensors: Tensors = &[
+        ("x.weight", &[3, 3]),
+        ("x.bias", &[3]),
+        ("y.weight", &[3, 3]),
+        ("y.bias", &[3]),
+    ];
+    std::fs::write(&path, state_dict(tensors)).unwrap();
+    path
+}
+
+#[test]
+fn a_description_may_lie_beside_the_file() -> Result<()> {
+    let path = open_file("beside");
+    let none = ImportOptions::default();
+    let text = message(Network::import(&path, &none));
+    assert!(text.contains("which function follows x is open"), "{text}");
+
+    let beside = path.with_file_name("model.safetensors.description.json");
+    let described = r#"{"layers": [{"module": "y", "activation": "relu"}, {"module": "x"}]}"#;
+    std::fs::write(&beside, described).unwrap();
+    let network = Network::<f32>::import(&path, &none)?;
+    let options = ImportOptions {
+        description: Some(described.to_owned()),
+    };
+    let expected = Network::<f32>::import(&path, &options)?;
+    assert_eq!(network.to_bytes()?, expected.to_bytes()?);
+    std::fs::write(&beside, ["\u{feff}", described].concat()).unwrap();
+    assert_eq!(Network::<f32>::import(&path, &none)?.layer_count(), 2);
+
+    // Not of bytes, whatever they are called.
+    let bytes = std::fs::read(&path).unwrap();
+    let text = message(Network::import_bytes(&bytes, &path, &none));
+    assert!(text.contains("which function follows x is open"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_description_beside_the_file_is_named() -> Result<()> {
+    let path = open_file("wrong");
+    let beside = path.with_file_name("model.safetensors.description.json");
+    let none = ImportOptions::default();
+    let refused = [
+        (&b"{"[..], "EOF while parsing"),
+        (br#"{"layer": []}"#, "unknown field `layer`"),
+        (b"\xff\xfe{}", "expected value at line 1"),
+        (
+            &[b' '; (4 << 20) + 1],
+            "4194305 bytes, expected at most 4194304",
+        ),
+    ];
+    for (text, part) in refused {
+        std::fs::write(&beside, text).unwrap();
+        let text = message(Network::import(&path, &none));
+        let name = beside.to_str().unwrap();
+        assert!(
+            text.starts_with(name) && text.contains(part),
+            "{part}: {text}"
+        );
+    }
+    // What is said takes its place, and it is not looked at.
+    let options = ImportOptions {
+        description: Some(r#"{"layers": [{"module": "x"}, {"module": "y"}]}"#.to_owned()),
+    };
+    assert_eq!(Network::<f32>::import(&path, &options)?.layer_count(), 2);
+    std::fs::remove_file(&beside).unwrap();
+    std::fs::create_dir(&beside).unwrap();
+    let text = message(Network::import(&path, &none));
+    assert!(
+        text.contains(".description.json: not a regular file"),
+        "{text}"
+    );
+    Ok(())
+}
+
+/// Where the name is as long as names can be, nothing lies beside the file.
+#[cfg(unix)]
+#[test]
+fn a_long_name_has_nothing_beside_it() -> Result<()> {
+    let path = open_file("long").with_file_name("x".repeat(250));
+    std::fs::copy(data().join("import/lstm.safetensors"), &path).unwrap();
+    let network = Network::<f32>::import(&path, &ImportOptions::default())?;
+    assert_eq!(network.layer_count(), 3);
+    Ok(())
+}
+
+#[test]
+fn what_is_none_of_the_formats_is_told_which_there_are() {
+    let taken = "expected a state dict of PyTorch as safetensors or JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp \
+                 Modeler as JSON, or a file that elman has saved";
+    let files: [(&[u8], &str); 7] = [
+        (b"", "it: 0 bytes, "),
+        (
+            b"PK\x03\x04\x14\0\0\0archive/data.pkl",
+            "it: a PyTorch checkpoint (a zip file of torch.save), ",
+        ),
+        (
+            b"\x89HDF\r\n\x1a\n\0\0",
+            "it: an HDF5 file, as Keras writes .h5 files, ",
+        ),
+        (
+            b"\x01\x02\x03\x04\xff\xff\xff\xff\0",
+            "it: no safetensors file: it begins with the bytes [01, ",
+        ),
+        (b"[1, 2, 3]", "it: a JSON text, "),
+        (br#"{"nodes": 3}"#, r#"it: JSON with ["nodes"], "#),
+        (b"<html>", "it: an HTML or XML text, "),
+    ];
+    for (bytes, start) in files {
+        let read = Network::import_bytes(bytes, "it", &ImportOptions::default());
+        let text = message(read);
+        assert!(text.starts_with(start) && text.ends_with(taken), "{text}");
+    }
+}
+
 #[test]
 fn modules_that_cannot_be_taken_are_named() {
     let refused: [(Tensors, &str); 7] = [

@@ -220,12 +220,15 @@ fn assert_fault(bytes: &[u8], expected: &str) {
 fn every_fault_of_the_header_has_its_message() {
     let network = small();
     let bytes = network.to_bytes().unwrap();
-    assert_fault(b"", "0 bytes, expected at least 8");
+    assert_fault(
+        b"",
+        "0 bytes, expected a safetensors file that elman has saved",
+    );
     assert_fault(&[0; 8], "the header: EOF");
     assert_fault(
         b"\x01\x02\x03\x04\xff\xff\xff\xff{",
-        "no safetensors file: it begins with the bytes [01, 02, 03, 04, ff, ff, ff, ff], expected the length of a header \
-         that its 9 bytes have room for",
+        "no safetensors file: it begins with the bytes [01, 02, 03, 04, ff, ff, ff, ff], which are no length of a \
+         header, expected a safetensors file that elman has saved",
     );
     assert_fault(&bytes[..20], "12 bytes, expected ");
     let fault = |change: fn(&mut Value, &mut Vec<u8>), expected: &str| {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::activation::Activation;
 use crate::layer::LayerSpec;
 use crate::model::Output;
+use crate::save::HEADER_LIMIT;
 
 /// JSON beside a file of weights: see [`ImportOptions::description`](super::ImportOptions::description).
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +18,18 @@ pub struct Description {
     pub output: Option<Output>,
     /// The layers in their order.
     pub layers: Option<Vec<Item>>,
+}
+
+impl Description {
+    /// Reads one, or says what is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        if json.len() > HEADER_LIMIT {
+            let len = json.len();
+            return Err(format!("{len} bytes, expected at most {HEADER_LIMIT}"));
+        }
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    }
 }
 
 /// A layer: one that the file has the weights of, or one that needs none.

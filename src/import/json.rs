@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::description::Description;
-use super::{Found, FoundLayer, nam, pytorch, rtneural};
+use super::{Found, FoundLayer, TAKEN, nam, pytorch, rtneural};
 use crate::buffer::try_reserve;
 use crate::layer::LayerSpec;
 use crate::save::{Numbers, fault};
@@ -44,10 +44,10 @@ pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> 
         return pytorch::read(file, state_dict(file, &object)?, description);
     }
     let keys: Vec<&str> = object.keys().take(5).map(String::as_str).collect();
-    let message = format!(
-        "JSON with {keys:?}, expected that of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler, or tensors by their names"
-    );
-    Err(fault(file, &message))
+    Err(fault(
+        file,
+        &format!("JSON with {keys:?}, expected {TAKEN}"),
+    ))
 }
 
 /// Adds the first feature of the `value`-th output (0: the input) to the output of a network that has one.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::read::Contents;
 use super::write::{encode, json, put};
-use super::{Entry, VERSION, fault, load_file, save_file};
+use super::{Entry, OURS, VERSION, fault, load_file, save_file};
 use crate::buffer::try_vec;
 use crate::optimizer::{Optimizer, Rule};
 use crate::{Element, Result, in_engine_mode};
@@ -116,7 +116,7 @@ impl<E: Element> Optimizer<E> {
     }
 
     fn parse(bytes: &[u8], name: &Path) -> Result<Self> {
-        let contents = Contents::parse(bytes, name)?;
+        let contents = Contents::parse(bytes, name, OURS)?;
         let settings: Settings = contents.description(KEY, "an optimizer")?;
         let refuse = |message: &str| fault(name, &format!("the metadata: {message}"));
         let mut optimizer = Self::new(settings.rule, settings.learning_rate)

@@ -35,9 +35,10 @@ pub(crate) struct Numbers<E> {
 }
 
 impl<'a> Contents<'a> {
-    /// Makes sure that the file is a header and the data of the tensors that it names, without gaps.
-    pub(crate) fn parse(bytes: &'a [u8], name: &'a Path) -> Result<Self> {
-        let header = header(bytes, name)?;
+    /// Makes sure that the file is a header and the data of the tensors that it names, without gaps. Of a file of another
+    /// kind the error says what is `expected`.
+    pub(crate) fn parse(bytes: &'a [u8], name: &'a Path, expected: &str) -> Result<Self> {
+        let header = header(bytes, name, expected)?;
         let data = &bytes[8 + header.len()..];
         let metadata: Metadata = serde_json::from_slice(header)
             .map_err(|error| fault(name, &format!("the header: {error}")))?;
@@ -305,16 +306,17 @@ impl<'a> Contents<'a> {
 }
 
 /// The header of a safetensors file, or what the file is instead.
-fn header<'a>(bytes: &'a [u8], name: &Path) -> Result<&'a [u8]> {
+fn header<'a>(bytes: &'a [u8], name: &Path, expected: &str) -> Result<&'a [u8]> {
     // A header is a JSON object.
     let may_be_ours = bytes.get(8) == Some(&b'{') && !bytes.starts_with(b"{");
     if !may_be_ours && let Some(kind) = foreign::kind(bytes) {
-        let message = format!("{kind}, expected a safetensors file that elman has saved");
-        return Err(fault(name, &message));
+        return Err(fault(name, &format!("{kind}, expected {expected}")));
     }
     let Some((start, rest)) = bytes.split_first_chunk() else {
-        let message = format!("{} bytes, expected at least 8", bytes.len());
-        return Err(fault(name, &message));
+        return Err(fault(
+            name,
+            &format!("{} bytes, expected {expected}", bytes.len()),
+        ));
     };
     let length = u64::from_le_bytes(*start);
     if length <= HEADER_LIMIT as u64 {
@@ -330,9 +332,8 @@ fn header<'a>(bytes: &'a [u8], name: &Path) -> Result<&'a [u8]> {
         name,
         &if length > rest.len() as u64 {
             format!(
-                "no safetensors file: it begins with the bytes {start:02x?}, expected the length of a header that its {} \
-                 bytes have room for",
-                bytes.len()
+                "no safetensors file: it begins with the bytes {start:02x?}, which are no length of a header, expected \
+                 {expected}"
             )
         } else {
             format!("a header of {length} bytes, expected at most {HEADER_LIMIT}")

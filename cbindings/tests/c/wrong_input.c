@@ -1019,8 +1019,11 @@ static void files(void) {
           "wrong_input.safetensors: a PyTorch checkpoint (a zip file of torch.save), expected a safetensors file that "
           "elman has saved");
     FAILS(elman_load_memory((const unsigned char *)"\1\2\3\4\5\6\7\xff{}", 10, &out), FORMAT,
-          "the bytes: no safetensors file: it begins with the bytes [01, 02, 03, 04, 05, 06, 07, ff], expected the length "
-          "of a header that its 10 bytes have room for");
+          "the bytes: no safetensors file: it begins with the bytes [01, 02, 03, 04, 05, 06, 07, ff], which are no length "
+          "of a header, expected a safetensors file that elman has saved");
+    FAILS(elman_import_memory((const unsigned char *)zip, sizeof zip, NULL, &out), FORMAT,
+          "the bytes: a PyTorch checkpoint (a zip file of torch.save), expected a state dict of PyTorch as safetensors or "
+          "JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler as JSON, or a file that elman has saved");
     /* As another system's file it is a vector that belongs to nothing. */
     const unsigned char *const vector = (const unsigned char *)other;
     const size_t vector_size = sizeof other - 1;

@@ -15,6 +15,7 @@ const MEMORY: usize = 64 << 20;
 /// - `t`: a `.ts` file.
 /// - `s`: a safetensors file.
 /// - `j`: JSON text of another system.
+/// - `d`: the description of a state dict, which is always the same.
 /// - anything else: the header of a safetensors file up to a byte 0, and its data behind it, which is repeated or cut to
 ///   the length that the header gives it. So a fuzzer need not count bytes.
 ///
@@ -26,6 +27,7 @@ pub fn loaders(bytes: &[u8]) -> bool {
         Some((b't', file)) => text(file),
         Some((b's', file)) => tensors(file),
         Some((b'j', file)) => [imported::<f32>(file), imported::<f64>(file)].contains(&true),
+        Some((b'd', json)) => described(json),
         Some((_, parts)) => tensors(&assembled(parts)),
     }
 }
@@ -38,6 +40,30 @@ fn tensors(file: &[u8]) -> bool {
     [networks, optimizers, imported]
         .as_flattened()
         .contains(&true)
+}
+
+/// A module of each kind: an embedding, which may also be a dense layer, and one of each other.
+const MODULES: &str = r#"{
+    "e.weight":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]},
+    "r.weight_ih_l0":{"dtype":"F32","shape":[3,2],"data_offsets":[32,56]},
+    "r.weight_hh_l0":{"dtype":"F32","shape":[3,3],"data_offsets":[56,92]},
+    "n.weight":{"dtype":"F32","shape":[3],"data_offsets":[92,104]},
+    "x.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[104,128]},
+    "x.bias":{"dtype":"F32","shape":[2],"data_offsets":[128,136]}
+}"#;
+
+/// A network of these modules as a description has it.
+fn described(json: &[u8]) -> bool {
+    // No text of C or Rust is anything but UTF-8.
+    let Ok(json) = std::str::from_utf8(json) else {
+        return false;
+    };
+    let file = assembled(MODULES.as_bytes());
+    let options = ImportOptions {
+        description: Some(json.to_owned()),
+    };
+    let together = file.len() + json.len();
+    import::<f32>(&file, &options, together) | import::<f64>(&file, &options, together)
 }
 
 /// The file of a header and some data.
@@ -70,14 +96,13 @@ fn data_len(header: &str) -> usize {
 }
 
 /// Makes sure that memory follows the size of a file.
-fn in_bounds<T>(file: &[u8], load: impl FnOnce() -> T) -> T {
+fn in_bounds<T>(size: usize, load: impl FnOnce() -> T) -> T {
     let (result, found) = limited(MEMORY, load);
-    let most = 100 * file.len() + (64 << 10);
+    let most = 100 * size + (64 << 10);
     assert!(
         found.peak <= most,
-        "{} bytes for a file of {}",
-        found.peak,
-        file.len()
+        "{} bytes for a file of {size}",
+        found.peak
     );
     result
 }
@@ -96,8 +121,13 @@ fn loaded<T>(result: Result<T, Error>) -> Option<T> {
 
 /// A network of another system's, or one of ours.
 fn imported<E: Element>(file: &[u8]) -> bool {
-    let load = || Network::<E>::import_bytes(file, "file", &ImportOptions::default());
-    let Some(network) = loaded(in_bounds(file, load)) else {
+    import::<E>(file, &ImportOptions::default(), file.len())
+}
+
+/// The same of a file with a description, which have so many bytes together.
+fn import<E: Element>(file: &[u8], options: &ImportOptions, size: usize) -> bool {
+    let load = || Network::<E>::import_bytes(file, "file", options);
+    let Some(network) = loaded(in_bounds(size, load)) else {
         return false;
     };
     let saved = network.to_bytes().expect("what was imported can be saved");
@@ -111,7 +141,7 @@ fn imported<E: Element>(file: &[u8]) -> bool {
 
 fn optimizer<E: Element>(file: &[u8]) -> bool {
     let load = || Optimizer::<E>::from_bytes(file, "file");
-    let Some(mut optimizer) = loaded(in_bounds(file, load)) else {
+    let Some(mut optimizer) = loaded(in_bounds(file.len(), load)) else {
         return false;
     };
     let saved = optimizer
@@ -140,7 +170,7 @@ fn optimizer<E: Element>(file: &[u8]) -> bool {
 
 fn network<E: Element>(file: &[u8]) -> bool {
     let load = || Network::<E>::from_bytes(file, "file");
-    let Some(network) = loaded(in_bounds(file, load)) else {
+    let Some(network) = loaded(in_bounds(file.len(), load)) else {
         return false;
     };
     assert!(network.parameter_count() * 4 <= file.len());
@@ -220,10 +250,10 @@ fn text(file: &[u8]) -> bool {
 }
 
 fn text_with(file: &[u8], options: &TsOptions) -> bool {
-    let wide = in_bounds(file, || {
+    let wide = in_bounds(file.len(), || {
         Dataset::<f64>::parse_ts_with(file, "file", options)
     });
-    let data = match in_bounds(file, || {
+    let data = match in_bounds(file.len(), || {
         Dataset::<f32>::parse_ts_with(file, "file", options)
     }) {
         Ok(data) => data,
