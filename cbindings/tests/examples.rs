@@ -3,10 +3,11 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Language, Linkage, compile, package, run, run_with};
+use serde_json::{Map, Value};
 
 fn example(name: &str) -> PathBuf {
     package().join("examples").join(name)
@@ -112,6 +113,49 @@ fn amp_models_are_swapped_without_a_click() {
     let [fading, elsewhere] =
         ["sample to sample is ", "into the other, "].map(|label| number_after(&output, label));
     assert!(fading < 1.5 * elsewhere + 0.01, "{output}");
+}
+
+/// Names, types and shapes of the tensors of a safetensors file.
+fn tensors(path: &Path) -> Map<String, Value> {
+    let bytes = fs::read(path).unwrap();
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Map<String, Value> = serde_json::from_slice(&bytes[8..end]).unwrap();
+    header.remove("__metadata__");
+    for (_, tensor) in &mut header {
+        tensor.as_object_mut().unwrap().remove("data_offsets");
+    }
+    header
+}
+
+#[test]
+fn a_network_of_pytorch_learns_about_another_motor() {
+    let program = compile(&example("finetune.c"), Language::C11, Linkage::Static);
+    let model = package().join("../tests/data/import/motor.safetensors");
+    let tuned =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tuned-{}", std::process::id()));
+    let output = run(
+        &program,
+        &[model.to_str().unwrap(), tuned.to_str().unwrap()],
+    );
+    for layer in [
+        " 0  gru            16      2     16         928  yes      forward\n",
+        " 1  dense           8     16      8         136  yes      relu\n",
+        " 2  dense           1      8      1           9  yes      linear\n",
+    ] {
+        assert!(output.contains(layer), "{output}");
+    }
+    let (_, errors) = output.split_once("off by").unwrap();
+    let errors: Vec<f64> = errors
+        .lines()
+        .filter_map(|line| line.split_once(" K "))
+        .map(|(error, _)| error.trim().parse().unwrap())
+        .collect();
+    let [before, head, all] = errors[..] else {
+        panic!("{output}");
+    };
+    assert!(head < 0.7 * before && all < 0.7 * head, "{output}");
+    assert_eq!(tensors(&tuned), tensors(&model));
+    fs::remove_file(tuned).unwrap();
 }
 
 #[test]
