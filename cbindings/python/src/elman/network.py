@@ -71,6 +71,7 @@ class Layer:
     trainable: bool
     epsilon: float
     classes: int
+    units: int
     numbers: tuple[int, ...]
     options: RecurrentOptions | None
     tensors: tuple[Tensor, ...]
@@ -379,6 +380,7 @@ class Network:
             trainable=bool(info.trainable),
             epsilon=info.epsilon,
             classes=info.classes,
+            units=info.units,
             numbers=tuple(int(number) for number in numbers),
             options=self._options(index) if kind in ("rnn", "gru", "lstm") else None,
             tensors=tuple(tensors),
