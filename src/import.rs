@@ -1,5 +1,6 @@
 //! Networks that other systems have trained.
 
+mod arrays;
 mod description;
 mod json;
 mod nam;
@@ -200,6 +201,28 @@ struct At<'a> {
 }
 
 impl<E: Element> Found<E> {
+    /// Adds the first feature of the `value`-th output (0: the input) to the output of a network that has one.
+    fn add_skip(&mut self, file: &Path, value: usize) -> Result<()> {
+        if self.output_size != 1 {
+            let message = format!("a skip to {} outputs, expected one", self.output_size);
+            return Err(fault(file, &message));
+        }
+        let layers = &mut self.layers;
+        if self.input_size == 1 {
+            layers.push(FoundLayer::bare(LayerSpec::Residual { layer: value }));
+            return Ok(());
+        }
+        let (last, size) = (layers.len(), self.input_size);
+        layers.push(FoundLayer::bare(LayerSpec::Concat {
+            layers: vec![value, last],
+        }));
+        let is_added = move |row: usize| row == 0 || row == size;
+        layers.push(FoundLayer::fixed(1, move |row, _| {
+            f64::from(u8::from(is_added(row)))
+        }));
+        Ok(())
+    }
+
     fn model(self, tier: Tier) -> Result<Model<E>> {
         let mut model = Model::new(tier, self.input_size)?;
         model.set_output(self.output);

@@ -56,6 +56,20 @@ pub fn require<T>(name: &'static str, handle: Option<T>) -> Result<T> {
     handle.ok_or(Failure::Null { name })
 }
 
+/// A yes or no.
+pub fn flag(name: &'static str, value: u32) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Error::UnknownConstant {
+            name,
+            value,
+            known: "0 and 1",
+        }
+        .into()),
+    }
+}
+
 /// An object on its way to the caller, who gives it back to [`destroy`].
 pub fn handle<T>(object: T) -> *mut T {
     Box::into_raw(Box::new(object))

@@ -20,8 +20,7 @@
 use elman_engine::loss::{self, CtcLabels, CtcReduction, Padding};
 use elman_engine::{Error, shape};
 
-use crate::border::{self, Caller, Versioned, call};
-use crate::optimizer::flag;
+use crate::border::{self, Caller, Versioned, call, flag};
 use crate::status::{Result, Status};
 
 /// The loss of each sequence is divided by the number of its labels, or 1 if it has none; the mean of that over the batch.

@@ -10,9 +10,8 @@ use std::ptr;
 use elman_engine::dataset::{MissingValues, Targets};
 use elman_engine::{Error, shape};
 
-use crate::border::{self, Caller, Versioned, call, copied, get, require, reserved};
+use crate::border::{self, Caller, Versioned, call, copied, flag, get, require, reserved};
 use crate::network::Network;
-use crate::optimizer::flag;
 use crate::status::{Result, Status};
 
 /// Sequences and their targets.

@@ -10,11 +10,10 @@ use elman_engine::init::TensorRole;
 use elman_engine::{Activation, Error, LayerKind};
 
 use crate::around::numbers_of;
-use crate::border::{Versioned, call, get, require};
-use crate::network::{Network, activation_number, activation_parameters};
-use crate::optimizer::flag;
+use crate::border::{Versioned, call, flag, get, require};
+use crate::network::{Network, activation_number, activation_parameters, layer_of};
 use crate::recurrent::{ELMAN_FORWARD, ELMAN_REVERSE};
-use crate::status::{Result, Status};
+use crate::status::Status;
 
 /// A plain recurrent layer, of elman_add_rnn() or elman_add_recurrent().
 pub const ELMAN_LAYER_RNN: u32 = 0;
@@ -264,18 +263,6 @@ pub extern "C" fn elman_set_trainable(
         let trainable = flag("trainable", trainable)?;
         Ok(network.0.set_trainable(layer, trainable)?)
     })
-}
-
-/// The layer of that number.
-pub(crate) fn layer_of(network: &Network, index: usize) -> Result<elman_engine::LayerInfo<'_>> {
-    let mut layers = network.0.layers();
-    let count = layers.len();
-    let layer = layers.nth(index).ok_or(Error::IndexOutOfRange {
-        name: "layer",
-        index,
-        count,
-    })?;
-    Ok(layer)
 }
 
 /// [`TensorRole::name`] with a 0 behind it.

@@ -17,8 +17,7 @@ use elman_engine::dataset::Standardization;
 use elman_engine::init::Initializer;
 use elman_engine::{Activation, Error, Output};
 
-use crate::border::{self, call, copied, get, require};
-use crate::optimizer::flag;
+use crate::border::{self, call, copied, flag, get, require};
 use crate::status::{Result, Status, renamed};
 
 /// A recurrent neural network.
@@ -681,4 +680,16 @@ fn initializer_named(value: u32, scale: f64) -> Result<Initializer> {
         }
         .into()),
     }
+}
+
+/// The layer of that number.
+pub(crate) fn layer_of(network: &Network, index: usize) -> Result<elman_engine::LayerInfo<'_>> {
+    let mut layers = network.0.layers();
+    let count = layers.len();
+    let layer = layers.nth(index).ok_or(Error::IndexOutOfRange {
+        name: "layer",
+        index,
+        count,
+    })?;
+    Ok(layer)
 }

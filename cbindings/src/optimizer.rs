@@ -7,10 +7,9 @@
 
 use std::ffi::c_char;
 
-use elman_engine::Error;
 use elman_engine::optimizer::Rule;
 
-use crate::border::{self, call, get, require};
+use crate::border::{self, call, flag, get, require};
 use crate::status::{Result, Status};
 
 /// An update rule, its settings, and what it remembers of the parameters that it has updated.
@@ -349,18 +348,4 @@ unsafe fn create(
         out.write(border::handle(Optimizer(optimizer)));
         Ok(())
     })
-}
-
-/// A yes or no.
-pub(crate) fn flag(name: &'static str, value: u32) -> Result<bool> {
-    match value {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Error::UnknownConstant {
-            name,
-            value,
-            known: "0 and 1",
-        }
-        .into()),
-    }
 }

@@ -54,12 +54,11 @@ use elman_engine::{
     RecurrentOptions as EngineOptions, Reset,
 };
 
-use crate::border::{Caller, Versioned, call, require};
-use crate::layer::layer_of;
+use crate::border::{Caller, Versioned, call, flag, require};
+use crate::network::layer_of;
 use crate::network::{
     Network, activation_named, activation_number, activation_parameters, activation_with,
 };
-use crate::optimizer::flag;
 use crate::status::{Result, Status};
 
 /// Direction: from the first step to the last. The default.

@@ -20,11 +20,11 @@ use elman_engine::optimizer::clip_by_value;
 use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Watch};
 use elman_engine::{Error, Output};
 
-use crate::border::{self, Caller, Versioned, call, require};
+use crate::border::{self, Caller, Versioned, call, flag, require};
 use crate::dataset::Dataset;
 use crate::loss::ELMAN_NO_LABEL;
 use crate::network::Network;
-use crate::optimizer::{Optimizer, flag};
+use crate::optimizer::Optimizer;
 use crate::status::{Result, Status, renamed};
 
 /// Loss: elman_softmax_cross_entropy(), for classes.

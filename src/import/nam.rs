@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::arrays::numbers;
 use super::description::Description;
-use super::json::numbers;
 use super::{Found, FoundLayer};
 use crate::activation::Activation;
 use crate::init::TensorRole;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::arrays::numbers;
 use super::description::Description;
-use super::json::{add_skip, numbers};
 use super::{Found, FoundLayer};
 use crate::activation::Activation;
 use crate::init::TensorRole;
@@ -63,7 +63,7 @@ pub fn read<E: Element>(
     }
     match object.get("in_skip").and_then(Value::as_i64) {
         None | Some(0) => {}
-        Some(1) => add_skip(file, &mut found, input)?,
+        Some(1) => found.add_skip(file, input)?,
         Some(skip) => return Err(fault(file, &format!("in_skip is {skip}, expected 0 or 1"))),
     }
     if let Some(gain) = gain("out_gain") {
