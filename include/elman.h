@@ -1402,6 +1402,28 @@ elman_status elman_save_state_dict(const elman_network *network,
                                    size_t count);
 
 /**
+ * Writes a network to an ONNX file, which ONNX Runtime and others run to the same numbers, but for rounding errors.
+ *
+ *   path        of the file, ends with 0; UTF-8 on Windows
+ *
+ * The graph has the input x, [batch][steps][input], and the output y, [batch][steps][output] or, where the output is that of the
+ * last step, [batch][output]. What may be given beside x has a default, as an initializer of the same name: lengths [batch]
+ * (int32), by default as many as there are steps, and state [batch][state_size], by default what the network starts from. The
+ * output state_out, [batch][state_size], goes on from there. They lie as those of elman_predict(). Outputs of steps beyond a
+ * sequence's length mean nothing; lengths are at least 1 where the output is that of the last step.
+ *
+ * Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are those
+ * of version 17. elman_import() reads the file again: the parameters are the same, bit for bit, but for initial states of
+ * zeros, which the network then has not. The file is replaced as by elman_save().
+ *
+ * Errors: NULL, IO, OUT_OF_MEMORY; MISMATCH for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh
+ * within a cell; OUT_OF_RANGE for more than 2 GiB; FORMAT as with elman_save().
+ * Threads: any number on one network. Since 0.1.
+ */
+elman_status elman_save_onnx(const elman_network *network,
+                             const char *path);
+
+/**
  * Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
  * belongs to the caller, who gives it back with elman_destroy().
  *
@@ -1502,6 +1524,8 @@ elman_status elman_import_options_init(elman_import_options *options, size_t siz
  *   rounded to float; and as JSON text, alone or in a model of GuitarML's, whose skip is taken, too;
  * - RTNeural's JSON of Keras models with dense layers, LSTM, GRU and activations; that of AIDA-X, with its skip and gains;
  * - Neural Amp Modeler's .nam of the architecture LSTM, with the state that it starts from;
+ * - ONNX: graphs of RNN, GRU and LSTM with all of their options, Gemm, MatMul, activations, layer norms, embeddings, sums and
+ *   parts of features, in any order of their axes; states that go in and out are the business of elman's own;
  * - the files of elman_save().
  *
  * A recurrent layer gets one bias, the sum of its two; the candidate of a GRU keeps both. The order of modules is found out

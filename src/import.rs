@@ -4,6 +4,7 @@ mod arrays;
 mod description;
 mod json;
 mod nam;
+mod onnx;
 mod pytorch;
 mod rtneural;
 
@@ -52,6 +53,10 @@ impl<E: Element> Network<E> {
     /// - RTNeural's JSON of Keras models with layers `dense`, `time-distributed-dense`, `lstm`, `gru` and `activation`, and that of
     ///   AIDA-X with `in_skip`, `in_gain` and `out_gain`;
     /// - Neural Amp Modeler's `.nam` of the architecture LSTM, with the state that it starts from;
+    /// - ONNX files, by PyTorch's exporters, tf2onnx and others: RNN, GRU and LSTM with all of their options, Gemm, MatMul,
+    ///   activations, layer norms, embeddings, sums and parts of features, and what puts axes in another order or carries states.
+    ///   The first node that is something else is named. Inputs and outputs of the graph that are states are left out: a session,
+    ///   or `state_in`, has them;
     /// - the files of [`Self::save`], as [`Self::load`] reads them.
     ///
     /// The two biases of a recurrent layer become one, their sum; the candidate of a GRU keeps both. In what order modules
@@ -92,6 +97,9 @@ impl<E: Element> Network<E> {
         if let Some(text) = json::object(bytes) {
             return Self::of_found(name, || json::read(name, text, description));
         }
+        if crate::onnx::is_onnx(bytes) {
+            return Self::of_found(name, || onnx::read(name, bytes, description));
+        }
         let contents = Contents::parse(bytes, name, TAKEN)?;
         if contents.is_ours() {
             return Self::from_bytes(bytes, name);
@@ -113,8 +121,8 @@ impl<E: Element> Network<E> {
 }
 
 /// What is taken, for the message about a file that is something else.
-const TAKEN: &str = "a state dict of PyTorch as safetensors or JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler \
-                     as JSON, or a file that elman has saved";
+const TAKEN: &str = "a state dict of PyTorch as safetensors or JSON, an ONNX graph, a model of RTNeural, AIDA-X, GuitarML or Neural \
+                     Amp Modeler as JSON, or a file that elman has saved";
 
 /// The description in the file beside that of a network, if there is one and the options have none.
 fn beside(path: &Path, options: &ImportOptions) -> Result<Option<Description>> {

@@ -73,6 +73,7 @@ mod layer;
 mod layout;
 mod model;
 mod network;
+mod onnx;
 #[allow(unsafe_code)] // work on the stack of a thread that waits for it
 mod parallel;
 mod pass;

@@ -1,6 +1,7 @@
 //! Networks and optimizers in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
 
 mod foreign;
+mod onnx;
 mod optimizer;
 mod read;
 mod state_dict;

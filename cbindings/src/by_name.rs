@@ -215,6 +215,7 @@ const ENTRIES: &[Entry] = entries! {
     elman_rprop_unbounded_create(learning_rate, eta_minus, eta_plus, out);
     elman_save(network, path);
     elman_save_memory(network, bytes, capacity, size);
+    elman_save_onnx(network, path);
     elman_save_state_dict(network, path, modules, count);
     elman_session_clone(session, out);
     elman_session_create(network, out);

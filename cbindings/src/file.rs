@@ -69,6 +69,36 @@ pub unsafe extern "C" fn elman_save_state_dict(
     })
 }
 
+/// Writes a network to an ONNX file, which ONNX Runtime and others run to the same numbers, but for rounding errors.
+///
+///   path        of the file, ends with 0; UTF-8 on Windows
+///
+/// The graph has the input x, [batch][steps][input], and the output y, [batch][steps][output] or, where the output is that of the
+/// last step, [batch][output]. What may be given beside x has a default, as an initializer of the same name: lengths [batch]
+/// (int32), by default as many as there are steps, and state [batch][state_size], by default what the network starts from. The
+/// output state_out, [batch][state_size], goes on from there. They lie as those of elman_predict(). Outputs of steps beyond a
+/// sequence's length mean nothing; lengths are at least 1 where the output is that of the last step.
+///
+/// Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are those
+/// of version 17. elman_import() reads the file again: the parameters are the same, bit for bit, but for initial states of
+/// zeros, which the network then has not. The file is replaced as by elman_save().
+///
+/// Errors: NULL, IO, OUT_OF_MEMORY; MISMATCH for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh
+/// within a cell; OUT_OF_RANGE for more than 2 GiB; FORMAT as with elman_save().
+/// Threads: any number on one network. Since 0.1.
+///
+/// # Safety
+///
+/// - `path` is NULL or ends with 0, and nobody writes to it during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn elman_save_onnx(network: Option<&Network>, path: *const c_char) -> Status {
+    call(|caller| {
+        let network = require("network", network)?;
+        let path = caller.path("path", path)?;
+        Ok(network.0.save_onnx(path)?)
+    })
+}
+
 /// Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It
 /// belongs to the caller, who gives it back with elman_destroy().
 ///

@@ -73,6 +73,8 @@ pub unsafe extern "C" fn elman_import_options_init(
 ///   rounded to float; and as JSON text, alone or in a model of GuitarML's, whose skip is taken, too;
 /// - RTNeural's JSON of Keras models with dense layers, LSTM, GRU and activations; that of AIDA-X, with its skip and gains;
 /// - Neural Amp Modeler's .nam of the architecture LSTM, with the state that it starts from;
+/// - ONNX: graphs of RNN, GRU and LSTM with all of their options, Gemm, MatMul, activations, layer norms, embeddings, sums and
+///   parts of features, in any order of their axes; states that go in and out are the business of elman's own;
 /// - the files of elman_save().
 ///
 /// A recurrent layer gets one bias, the sum of its two; the candidate of a GRU keeps both. The order of modules is found out

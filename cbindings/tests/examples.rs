@@ -159,6 +159,16 @@ fn a_network_of_pytorch_learns_about_another_motor() {
 }
 
 #[test]
+fn denoiser_gives_the_same_mask_at_once_and_block_by_block() {
+    let program = compile(&example("denoiser.c"), Language::C11, Linkage::Static);
+    let network = package().join("../tests/data/import/denoiser.onnx");
+    let output = run(&program, &[network.to_str().unwrap()]);
+    let [before, behind] = ["magnitudes: ", "before, "].map(|label| number_after(&output, label));
+    assert!(behind < 0.5 * before, "{output}");
+    assert!(output.ends_with("have the same bits\n"), "{output}");
+}
+
+#[test]
 fn stream_goes_on_with_the_wave() {
     let output = run(
         &compile(&example("stream.cpp"), Language::Cpp17, Linkage::Shared),

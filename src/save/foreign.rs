@@ -1,5 +1,7 @@
 //! Files of other software, told by how they begin: people give them to a loader, and are to hear what they have given it.
 
+use crate::onnx::is_onnx;
+
 /// What a file that is no safetensors file is, as far as its bytes tell.
 pub(super) fn kind(bytes: &[u8]) -> Option<&'static str> {
     let begins = |with: &[u8]| bytes.starts_with(with);
@@ -43,20 +45,6 @@ fn zip(bytes: &[u8]) -> &'static str {
         "NumPy arrays (.npz, a zip file)"
     } else {
         "a zip file"
-    }
-}
-
-/// An ONNX model is a protobuf message: field 1, the version of the format, then the name of the producer, the graph or
-/// the like, which have a length.
-fn is_onnx(bytes: &[u8]) -> bool {
-    match *bytes {
-        // The producer's name.
-        [0x08, 1..=32, 0x12, length, ref rest @ ..] => {
-            let name = rest.get(..usize::from(length));
-            name.is_some_and(|name| name.iter().all(|byte| (b' '..=b'~').contains(byte)))
-        }
-        [0x08, 1..=32, 0x3a | 0x42, ..] => true,
-        _ => false,
     }
 }
 

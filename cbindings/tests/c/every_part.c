@@ -388,6 +388,14 @@ static void same_bits(void) {
     OK(elman_predict(stack, x, BATCH, STEPS, lengths, NULL, stack_y[0], NULL));
     OK(elman_predict(back, x, BATCH, STEPS, lengths, NULL, stack_y[1], NULL));
     SAME(stack_y[0], stack_y[1], BATCH * STEPS * 2);
+    elman_destroy(back);
+
+    /* And to ONNX. */
+    OK(elman_save_onnx(stack, "every_part.onnx"));
+    OK(elman_import("every_part.onnx", NULL, &back));
+    remove("every_part.onnx");
+    OK(elman_predict(back, x, BATCH, STEPS, lengths, NULL, stack_y[1], NULL));
+    SAME(stack_y[0], stack_y[1], BATCH * STEPS * 2);
     elman_destroy(stack);
     elman_destroy(back);
 

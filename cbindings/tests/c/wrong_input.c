@@ -956,6 +956,9 @@ static void files(void) {
     FAILS(elman_save(network, NULL), NULL, "path is NULL");
     FAILS(elman_save(network, "missing/x"), IO, "missing/x: No such file or directory (os error 2)");
     FAILS(elman_save(network, "."), FORMAT, ".: not a regular file, expected one");
+    FAILS(elman_save_onnx(NULL, "x"), NULL, "network is NULL");
+    FAILS(elman_save_onnx(network, NULL), NULL, "path is NULL");
+    FAILS(elman_save_onnx(network, "missing/x"), IO, "missing/x: No such file or directory (os error 2)");
     FAILS(elman_load(NULL, &out), NULL, "path is NULL");
     FAILS(elman_load("x", NULL), NULL, "out is NULL");
     FAILS(elman_load("missing.safetensors", &out), IO,

@@ -235,6 +235,19 @@ fn check_import(network: &Network, files: &Files, index: usize, record: &mut Rec
         }
         fs::remove_file(files.directory.join("state")).expect("a file that was written");
     }
+    let onnx = path(Path::new("onnx"));
+    let status = c!(elman_save_onnx(Some(network), onnx.as_ptr()));
+    record.push(("elman_save_onnx", status));
+    assert!([ELMAN_OK, ELMAN_ERROR_MISMATCH].contains(&status));
+    if status == ELMAN_OK {
+        let mut back = ptr::null_mut();
+        must(
+            "elman_import",
+            c!(elman_import(onnx.as_ptr(), ptr::null(), &raw mut back)),
+        );
+        elman_destroy(Some(adopt(back)));
+        fs::remove_file(files.directory.join("onnx")).expect("a file that was written");
+    }
     let nothing = ptr::null_mut();
     record.extend([
         ("elman_import_options_init", ELMAN_OK),
@@ -252,6 +265,7 @@ fn check_import(network: &Network, files: &Files, index: usize, record: &mut Rec
             "elman_import",
             c!(elman_import(ptr::null(), ptr::null(), nothing)),
         ),
+        ("elman_save_onnx", c!(elman_save_onnx(None, ptr::null()))),
         (
             "elman_save_state_dict",
             c!(elman_save_state_dict(None, ptr::null(), ptr::null(), 0)),

@@ -16,6 +16,7 @@ const MEMORY: usize = 64 << 20;
 /// - `s`: a safetensors file.
 /// - `j`: JSON text of another system.
 /// - `d`: the description of a state dict, which is always the same.
+/// - `o`: an ONNX file.
 /// - anything else: the header of a safetensors file up to a byte 0, and its data behind it, which is repeated or cut to
 ///   the length that the header gives it. So a fuzzer need not count bytes.
 ///
@@ -26,7 +27,7 @@ pub fn loaders(bytes: &[u8]) -> bool {
         None => false,
         Some((b't', file)) => text(file),
         Some((b's', file)) => tensors(file),
-        Some((b'j', file)) => [imported::<f32>(file), imported::<f64>(file)].contains(&true),
+        Some((b'j' | b'o', file)) => [imported::<f32>(file), imported::<f64>(file)].contains(&true),
         Some((b'd', json)) => described(json),
         Some((_, parts)) => tensors(&assembled(parts)),
     }
