@@ -1021,6 +1021,11 @@ template <typename Self> class NetworkCalls {
         return finish(outcome, std::move(bytes));
     }
 
+    /// An ONNX file, which ONNX Runtime runs to the same numbers.
+    Return<void> save_onnx(CString path) const {
+        return finish(elman_save_onnx(object(), path.c_str()));
+    }
+
     /// A state dict for PyTorch: a module's name for each layer that has parameters.
     Return<void> save_state_dict(CString path, span<const char *const> modules) const {
         return finish(elman_save_state_dict(object(), path.c_str(), address(modules), modules.size()));

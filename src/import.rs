@@ -121,8 +121,8 @@ impl<E: Element> Network<E> {
 }
 
 /// What is taken, for the message about a file that is something else.
-const TAKEN: &str = "a state dict of PyTorch as safetensors or JSON, an ONNX graph, a model of RTNeural, AIDA-X, GuitarML or Neural \
-                     Amp Modeler as JSON, or a file that elman has saved";
+const TAKEN: &str = "a state dict of PyTorch as safetensors or JSON, an ONNX graph, a model of RTNeural, AIDA-X, GuitarML \
+                     or Neural Amp Modeler as JSON, or a file that elman has saved";
 
 /// The description in the file beside that of a network, if there is one and the options have none.
 fn beside(path: &Path, options: &ImportOptions) -> Result<Option<Description>> {

@@ -463,8 +463,8 @@ fn a_long_name_has_nothing_beside_it() -> Result<()> {
 
 #[test]
 fn what_is_none_of_the_formats_is_told_which_there_are() {
-    let taken = "expected a state dict of PyTorch as safetensors or JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp \
-                 Modeler as JSON, or a file that elman has saved";
+    let taken = "expected a state dict of PyTorch as safetensors or JSON, an ONNX graph, a model of RTNeural, AIDA-X, GuitarML \
+                 or Neural Amp Modeler as JSON, or a file that elman has saved";
     let files: [(&[u8], &str); 7] = [
         (b"", "it: 0 bytes, "),
         (

@@ -471,6 +471,9 @@ def test_files_and_copies(tmp_path, random):
     assert np.array_equal(state.parameters, net.parameters)
     with pytest.raises(ValueError):
         net.save_state_dict(tmp_path / "state.safetensors", ["gru"])
+    net.save_onnx(tmp_path / "network.onnx")
+    graph = elman.Network.import_file(tmp_path / "network.onnx")
+    np.testing.assert_allclose(graph.predict(x), net.predict(x), rtol=0, atol=1e-6)
 
 
 def test_training_goes_on_from_files(tmp_path, random):

@@ -1026,7 +1026,8 @@ static void files(void) {
           "of a header, expected a safetensors file that elman has saved");
     FAILS(elman_import_memory((const unsigned char *)zip, sizeof zip, NULL, &out), FORMAT,
           "the bytes: a PyTorch checkpoint (a zip file of torch.save), expected a state dict of PyTorch as safetensors or "
-          "JSON, a model of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler as JSON, or a file that elman has saved");
+          "JSON, an ONNX graph, a model of RTNeural, AIDA-X, GuitarML or Neural Amp Modeler as JSON, or a file that elman has "
+          "saved");
     /* As another system's file it is a vector that belongs to nothing. */
     const unsigned char *const vector = (const unsigned char *)other;
     const size_t vector_size = sizeof other - 1;

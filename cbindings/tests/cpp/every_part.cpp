@@ -415,6 +415,9 @@ void data_sets(const std::string &vowels) {
     CHECK(elman::Network::load_memory(bytes).parameters() == network.parameters());
     fails(ELMAN_ERROR_FORMAT, "", [&] { elman::Network::load_memory(elman::span<const std::uint8_t>(bytes.data(), 9)); });
     fails(ELMAN_ERROR_IO, "nowhere", [] { elman::Network::load("nowhere"); });
+    network.save_onnx("cpp-network.onnx");
+    CHECK(elman::Network::import("cpp-network.onnx").input_size() == network.input_size());
+    fails(ELMAN_ERROR_IO, "nowhere", [&] { network.save_onnx("nowhere/x"); });
     network.save_state_dict("cpp-network.safetensors", std::vector<std::string>{"gru", "head"});
     elman::ImportOptions as;
     as.description = "{\"output\": \"last\"}";

@@ -718,6 +718,11 @@ class Network:
         with self._guard.shared:
             check(lib.elman_save_state_dict(self._handle, path_bytes(path), ffi.new("char *[]", names), len(names)))
 
+    def save_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes the network as an ONNX file, which ONNX Runtime runs to the same numbers."""
+        with self._guard.shared:
+            check(lib.elman_save_onnx(self._handle, path_bytes(path)))
+
     def copy(self) -> Self:
         """A copy that goes on as the network would, bit for bit."""
         with self._guard.shared:
