@@ -297,9 +297,12 @@ impl<E: Element> Chain<E> {
     ) -> Result<Vec<Piece>> {
         let last = self.last();
         let mut own = Vec::new();
+        // The vector of a step's index is that step of all vectors.
+        let moment = pieces.first().map_or(Moment::All, |piece| piece.moment);
         for &piece in pieces {
             let passed = self.passed(piece);
-            if passed.value != last || piece.moment != Moment::All {
+            let is_step = matches!(moment, Moment::All | Moment::Last) && piece.moment == moment;
+            if passed.value != last || !is_step {
                 return Err("its indices are no columns of the network's input".to_owned());
             }
             own.extend(passed.start..passed.start + passed.len);
@@ -318,7 +321,7 @@ impl<E: Element> Chain<E> {
         let vectors = own.iter().map(|&column| {
             let before = sorted.iter().filter(|&&other| other < column).count();
             let start = column - before + before * size;
-            Piece::new(value, start, size, Moment::All)
+            Piece::new(value, start, size, moment)
         });
         Ok(vectors.collect())
     }
