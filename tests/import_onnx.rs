@@ -547,6 +547,13 @@ fn what_onnx_has_not_does_not_go_out() {
         ),
         (
             RecurrentOptions {
+                projection: 9,
+                ..plain.clone()
+            },
+            "an LSTM with a projection",
+        ),
+        (
+            RecurrentOptions {
                 clip_state: 1.0,
                 ..plain.clone()
             },

@@ -102,6 +102,11 @@ impl<'a> Graph<'a> {
     /// All of the file.
     fn bytes(mut self) -> Result<Vec<u8>> {
         let model = self.model;
+        model
+            .places
+            .iter()
+            .filter_map(|place| options(&place.spec))
+            .try_for_each(check)?;
         self.inputs();
         for index in 0..model.places.len() {
             self.layer(index)?;
@@ -552,7 +557,6 @@ impl<'a> Graph<'a> {
         let Some((units, op)) = recurrent(&place.spec) else {
             unreachable!("it is recurrent");
         };
-        check(options)?;
         let both = options.direction == Direction::Bidirectional;
         let directions = 1 + usize::from(both);
         // For each gate in ONNX, that in elman: none where a coupled one has no weights.
