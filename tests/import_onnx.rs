@@ -394,6 +394,10 @@ fn networks() -> Vec<(&'static str, Network<f32>)> {
         network.add_dense(5, Activation::LEAKY_RELU)?;
         network.add_dense(2, Activation::Linear)
     });
+    add("the last index, one feature", 1, Output::Last, &|network| {
+        network.add_embedding(&[0], 5, 1)?;
+        network.add_dense(2, Activation::Tanh)
+    });
     add("the last index", 1, Output::Last, &|network| {
         network.add_embedding(&[0], 5, 3)?;
         network.add_dense(2, Activation::Tanh)

@@ -231,11 +231,7 @@ fn fits(
         return atoms.is_empty();
     };
     // One at a time, then none, then several.
-    let counts = (0..=atoms.len()).map(|count| match count {
-        0 => 1,
-        1 => 0,
-        count => count,
-    });
+    let counts = [1, 0].into_iter().chain(2..=atoms.len());
     for count in counts.filter(|&count| count <= atoms.len()) {
         let group = &atoms[..count];
         let is_it = match first {
