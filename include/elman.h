@@ -1414,7 +1414,8 @@ elman_status elman_save_state_dict(const elman_network *network,
  *
  * Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are those
  * of version 17. elman_import() reads the file again: the parameters are the same, bit for bit, but for initial states of
- * zeros, which the network then has not. The file is replaced as by elman_save().
+ * zeros, which the network then has not, and for standardised inputs, which become two dense layers; so a network that has
+ * an embedding besides may be refused. The file is replaced as by elman_save().
  *
  * Errors: NULL, IO, OUT_OF_MEMORY; MISMATCH for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh
  * within a cell; OUT_OF_RANGE for more than 2 GiB; FORMAT as with elman_save().

@@ -33,7 +33,8 @@ impl Network<f32> {
     ///
     /// Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are
     /// those of version 17. The file is replaced as with [`Self::save`], and [`Self::import`] reads it again: the parameters are the
-    /// same, bit for bit, but for initial states of zeros, which the network then has not.
+    /// same, bit for bit, but for initial states of zeros, which the network then has not, and for standardised inputs, which become
+    /// two dense layers; so a network that has an embedding besides may be refused.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh within a cell;
