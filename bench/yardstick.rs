@@ -92,6 +92,11 @@ struct Loops {
 }
 
 impl Loops {
+    /// Operations of [`Self::chains`] over [`ROUNDS`].
+    fn chains_flops(&self) -> f64 {
+        (2 * 12 * self.lanes * ROUNDS) as f64
+    }
+
     fn of(tier: Tier) -> Self {
         match tier.name() {
             #[cfg(target_arch = "x86_64")]
@@ -132,15 +137,13 @@ const READ_BLOCK: usize = 512;
 
 fn fma_peak(tier: Tier) -> f64 {
     let loops = Loops::of(tier);
-    let flops = (2 * 12 * loops.lanes * ROUNDS) as f64;
-    flops / seconds(|| (loops.chains)(black_box(ROUNDS)))
+    loops.chains_flops() / seconds(|| (loops.chains)(black_box(ROUNDS)))
 }
 
 /// Floating-point operations per second of so many threads at once.
 pub fn fma_peak_of(tier: Tier, threads: usize) -> f64 {
     const TIME: Duration = Duration::from_millis(200);
     let loops = Loops::of(tier);
-    let flops = (2 * 12 * loops.lanes * ROUNDS) as f64;
     let (start, rates) = (Barrier::new(threads), Mutex::new(0.0));
     thread::scope(|scope| {
         for _ in 0..threads {
@@ -151,7 +154,7 @@ pub fn fma_peak_of(tier: Tier, threads: usize) -> f64 {
                     (loops.chains)(black_box(ROUNDS));
                     calls += 1.0;
                 }
-                let rate = calls * flops / start.elapsed().as_secs_f64();
+                let rate = calls * loops.chains_flops() / start.elapsed().as_secs_f64();
                 *rates.lock().expect("no thread panics") += rate;
             });
         }

@@ -44,8 +44,7 @@ pub trait Compiled: Sized {
         gradient: &mut BackwardBuffers<Self>,
         flow: BackwardArguments<'_, Self>,
         sums: &mut [Self],
-    ) -> Result<()>
-    where
+    ) where
         Self: Element;
 
     /// [`Part::pack_here`]
@@ -92,7 +91,7 @@ macro_rules! compiled {
                 gradient: &mut BackwardBuffers<Self>,
                 flow: BackwardArguments<'_, Self>,
                 sums: &mut [Self],
-            ) -> Result<()> {
+            ) {
                 workspace.backward(model, crew, training, gradient, flow, sums)
             }
             fn pack(part: Part<'_, Self>, from: &[Self], source: Source) {

@@ -66,7 +66,7 @@ pub fn recur<E: Element, U: Units<E>>(
         blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
         bytes: operations / 2 * size_of::<E>(),
     };
-    let (threads, _) = cost.sharing(recurrence.steps.most_rows(), crew.threads());
+    let (threads, _) = cost.sharing(recurrence.steps.most_rows(), crew.shares().units);
     let crew = crew.at_most(threads);
     let checked = recurrence.check();
     let parts = threads.min(checked.blocks());

@@ -443,8 +443,9 @@ impl<E: Element> Network<E> {
         let gradients = &mut self.gradients[..];
         let cost = workspace.backward_cost(model);
         self.parallel.enter(cost, |crew| {
-            E::backward(workspace, model, crew, training, gradient, flow, gradients)
-        })
+            E::backward(workspace, model, crew, training, gradient, flow, gradients);
+        });
+        Ok(())
     }
 
     /// Lets the optimizer apply the gradients to the parameters, except those of [frozen](Self::set_trainable) layers, then

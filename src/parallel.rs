@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 use team::Team;
 
-use crate::simd::mode::in_engine_mode;
+use crate::simd::mode::{CallersMode, in_engine_mode, with_mode};
 use crate::{Error, Result};
 
 /// The threads of a network.
@@ -43,7 +43,8 @@ pub struct Crew<'a> {
 enum Hands<'a> {
     Nobody,
     Team(&'a Team),
-    Pool(&'a ThreadPool),
+    /// And the mode that the caller's thread came with.
+    Pool(&'a ThreadPool, CallersMode),
 }
 
 /// How many threads may share a call's work.
@@ -53,6 +54,14 @@ pub struct Shares {
     pub threads: usize,
     /// The units of each step.
     pub units: usize,
+}
+
+impl Shares {
+    /// Of so many threads, which may be a host's.
+    fn of(threads: usize, is_hosts: bool) -> Self {
+        let units = if is_hosts { 1 } else { threads };
+        Self { threads, units }
+    }
 }
 
 /// What a call costs.
@@ -155,11 +164,7 @@ impl Parallel {
 
     /// What threads may share, of so many.
     pub fn shares(&self, threads: usize) -> Shares {
-        let units = match self.helpers {
-            Helpers::Pool(_) => 1,
-            _ => threads,
-        };
-        Shares { threads, units }
+        Shares::of(threads, matches!(self.helpers, Helpers::Pool(_)))
     }
 
     /// Number of threads that work is worth.
@@ -180,7 +185,7 @@ impl Parallel {
     /// worth no more, or where the others are at work on another call.
     pub fn enter<R>(&self, cost: CallCost, work: impl FnOnce(Crew<'_>) -> R) -> R {
         let threads = self.threads_for(cost);
-        in_engine_mode(|| match &self.helpers {
+        with_mode(|mode| match &self.helpers {
             Helpers::Team(team) if threads > 1 => team.take(|team| {
                 work(team.map_or(Crew::ALONE, |team| Crew {
                     hands: Hands::Team(team),
@@ -188,7 +193,7 @@ impl Parallel {
                 }))
             }),
             Helpers::Pool(pool) if threads > 1 => work(Crew {
-                hands: Hands::Pool(pool),
+                hands: Hands::Pool(pool, mode.of_caller()),
                 threads,
             }),
             _ => work(Crew::ALONE),
@@ -210,14 +215,7 @@ impl Crew<'_> {
 
     /// What they may share.
     pub fn shares(self) -> Shares {
-        let units = match self.hands {
-            Hands::Pool(_) => 1,
-            _ => self.threads,
-        };
-        Shares {
-            threads: self.threads,
-            units,
-        }
+        Shares::of(self.threads, matches!(self.hands, Hands::Pool(..)))
     }
 
     /// At most so many of them.
@@ -236,7 +234,7 @@ impl Crew<'_> {
     pub fn fork<T: Cut>(self, task: T, run: &(impl Fn(T) + Sync)) {
         match self.hands {
             Hands::Team(team) => team.fork(self.threads, task, run),
-            Hands::Pool(pool) if self.threads > 1 => fork_in(pool, task, run),
+            Hands::Pool(pool, mode) if self.threads > 1 => fork_in(pool, mode, task, run),
             _ => run_each(task, run),
         }
     }
@@ -258,16 +256,20 @@ impl Crew<'_> {
     }
 }
 
-/// Runs the parts of a task on the threads of a pool, in the engine's floating-point mode, and the last on the calling thread.
-fn fork_in<T: Cut>(pool: &ThreadPool, mut task: T, run: &(impl Fn(T) + Sync)) {
-    pool.in_place_scope(|scope| {
-        while task.size() > 1 {
-            let first;
-            (first, task) = task.cut(1);
-            scope.spawn(move |_| in_engine_mode(|| run(first)));
-        }
-        run(task);
-    });
+/// Runs the parts of a task on the threads of a pool, in the engine's floating-point mode, and the last on the calling thread. That
+/// may be one of the pool's, which does other work of the host's while it waits: so it waits in the mode that it came with.
+fn fork_in<T: Cut>(pool: &ThreadPool, mode: CallersMode, mut task: T, run: &(impl Fn(T) + Sync)) {
+    let scope = || {
+        pool.in_place_scope(|scope| {
+            while task.size() > 1 {
+                let first;
+                (first, task) = task.cut(1);
+                scope.spawn(move |_| in_engine_mode(|| run(first)));
+            }
+            in_engine_mode(|| run(task));
+        });
+    };
+    mode.run(scope);
 }
 
 /// Runs the parts of a task on the calling thread.
@@ -375,6 +377,36 @@ mod tests {
         }));
         assert!(panic.is_err() && before == is_denormal());
         assert_eq!(parallel.try_clone().unwrap().threads(), threads);
+    }
+
+    #[test]
+    fn other_work_of_a_host_runs_in_its_own_mode() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        let pool = Arc::new(pool.unwrap());
+        let mut parallel = Parallel::of_pool(Arc::clone(&pool));
+        parallel.set_threshold(0);
+        let is_denormal =
+            || std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5) != 0.0;
+        let before = is_denormal();
+        let (has_begun, has_run) = (AtomicBool::new(false), Arc::new(Mutex::new(None)));
+        // One thread is held in a part until the other one, which waits for it, has run something else.
+        pool.install(|| {
+            parallel.enter(CallCost::default(), |crew| {
+                crew.fork(Parts(0..2), &|Parts(range)| {
+                    if range.start == 0 {
+                        has_begun.store(true, Ordering::SeqCst);
+                        wait_until("nobody runs the host's work", || {
+                            has_run.lock().unwrap().is_some()
+                        });
+                    } else {
+                        wait_until("no thread helps", || has_begun.load(Ordering::SeqCst));
+                        let has_run = Arc::clone(&has_run);
+                        pool.spawn(move || *has_run.lock().unwrap() = Some(is_denormal()));
+                    }
+                });
+            });
+        });
+        assert_eq!(*has_run.lock().unwrap(), Some(before));
     }
 
     #[test]

@@ -11,8 +11,7 @@
 use elman_engine::{Error, LayerKind};
 
 use crate::border::{call, require};
-use crate::network::Network;
-use crate::network::layer_of;
+use crate::network::{Network, layer_of};
 use crate::status::Status;
 
 /// Adds layer normalisation (Ba et al. 2016, as PyTorch's LayerNorm): y = (x - m) / sqrt(v + epsilon) g + b, element by

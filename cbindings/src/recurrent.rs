@@ -55,9 +55,8 @@ use elman_engine::{
 };
 
 use crate::border::{Caller, Versioned, call, flag, require};
-use crate::network::layer_of;
 use crate::network::{
-    Network, activation_named, activation_number, activation_parameters, activation_with,
+    Network, activation_named, activation_number, activation_parameters, activation_with, layer_of,
 };
 use crate::status::{Result, Status};
 

@@ -8,7 +8,7 @@ use crate::{Element, Result, in_engine_mode};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, frozen or not, parameters, gradients, standardisation, output mode,
-    /// seed, what has been drawn from it and how much it has trained, the order of buffers, as many threads (of its own) and
+    /// seed, what has been drawn from it and how much it has trained, the order of buffers, as many threads (of its own, or of the same pool) and
     /// the work from which they are used. What the last forward pass has kept stays behind, so [`backward`](Self::backward) needs a new one.
     ///
     /// # Errors

@@ -193,7 +193,7 @@ impl<E: Element> Workspace<E> {
         gradient: &mut BackwardBuffers<E>,
         mut flow: BackwardArguments<'_, E>,
         sums: &mut [E],
-    ) -> Result<()> {
+    ) {
         let x_strides = self.input_strides(model, flow.order);
         let state_strides = self.state_strides(model);
         for (buffer, strides) in [
@@ -205,7 +205,7 @@ impl<E: Element> Workspace<E> {
             }
         }
         if self.used == 0 {
-            return Ok(());
+            return;
         }
         let shared = BackwardPass {
             model,
@@ -240,7 +240,7 @@ impl<E: Element> Workspace<E> {
             }
         }
         if shared.first >= layers && shared.first > 0 {
-            return Ok(());
+            return;
         }
         let limit = window_limit(model, &self.layout, self.used);
         let all = 0..self.layout.steps();
@@ -268,7 +268,6 @@ impl<E: Element> Workspace<E> {
                 shared.parameters(crew, index, &*sequence, window.clone(), strip, sums);
             }
         }
-        Ok(())
     }
 }
 

@@ -105,6 +105,32 @@ impl Mode {
     }
 }
 
+impl Mode {
+    /// The caller's mode, for [`CallersMode::run`].
+    pub fn of_caller(&self) -> CallersMode {
+        CallersMode(self.caller)
+    }
+}
+
+/// What a thread's mode was before it entered the engine's.
+#[derive(Clone, Copy, Debug)]
+pub struct CallersMode(Register);
+
+impl CallersMode {
+    /// Runs something in it, on the thread whose it was and which is in the engine's since.
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        struct Back;
+        impl Drop for Back {
+            fn drop(&mut self) {
+                set();
+            }
+        }
+        self.0.write();
+        let _back = Back;
+        opaque(work)
+    }
+}
+
 impl Drop for Mode {
     #[inline(always)]
     fn drop(&mut self) {
