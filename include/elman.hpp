@@ -46,10 +46,10 @@
  * sizes of the call before anything is read or written, so a buffer that is too short, or too long, is ELMAN_ERROR_LENGTH.
  * Where C takes NULL for what is not wanted, there is elman::none, most often by default. An empty buffer is not none.
  *
- * Errors. A call that fails throws elman::Error, which has the status of C and its message. Where exceptions are off
- * (-fno-exceptions), or ELMAN_NO_EXCEPTIONS is defined before this header, calls give an elman::Result instead: true where
- * they have succeeded, with value(), or with status() and message(). Compilers warn of one that nobody looks at. Objects are
- * then made by create() and its like, since constructors have no result:
+ * Errors. A call that fails throws elman::Error, which has the status of C and its message; what allocates for C++ may throw
+ * std::bad_alloc, too. Where exceptions are off (-fno-exceptions), or ELMAN_NO_EXCEPTIONS is defined before this header, calls
+ * give an elman::Result instead: true where they have succeeded, with value(), or with status() and message(). Compilers warn
+ * of one that nobody looks at. Objects are then made by create() and its like, since constructors have no result:
  *
  *     elman::Result<elman::Network> network = elman::Network::create(1);
  *     if (!network) return fail(network.message());
@@ -333,8 +333,10 @@ template <typename T> class span {
   public:
     constexpr span() noexcept = default;
     constexpr span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    /// From a container with data() and size(), or an array, whose elements are T but for const.
-    template <typename C, typename = std::enable_if_t<std::is_convertible_v<element_of<C> (*)[], T (*)[]>>>
+    /// From a container with data() and size(), or an array, whose elements are T but for const. One that ends with the call
+    /// is only taken to be read.
+    template <typename C, typename = std::enable_if_t<(std::is_lvalue_reference_v<C> || std::is_const_v<T>) &&
+                                                      std::is_convertible_v<element_of<C> (*)[], T (*)[]>>>
     constexpr span(C &&elements) noexcept : data_(std::data(elements)), size_(std::size(elements)) {}
 
     constexpr T *data() const noexcept { return data_; }
@@ -412,8 +414,11 @@ template <typename T> class [[nodiscard]] Result {
     T &value() & noexcept { return value_; }
     const T &value() const & noexcept { return value_; }
     T &&value() && noexcept { return std::move(value_); }
-    T &operator*() noexcept { return value_; }
+    T &operator*() & noexcept { return value_; }
+    const T &operator*() const & noexcept { return value_; }
+    T &&operator*() && noexcept { return std::move(value_); }
     T *operator->() noexcept { return &value_; }
+    const T *operator->() const noexcept { return &value_; }
 
   private:
     T value_{};
@@ -499,6 +504,12 @@ inline thread_local Complaint complaint{};
 /// Holds lengths of buffers against sizes. The first one that is wrong counts, and the call is not made.
 class Lengths {
   public:
+    Lengths() noexcept = default;
+    /// Of the buffers of a call on an object: where there is none, that is what is wrong, whatever the lengths.
+    Lengths(const void *object, const char *missing) noexcept {
+        if (object == nullptr) refuse(ELMAN_ERROR_NULL, missing);
+    }
+
     /// `buffer` has as many elements as the sizes multiplied.
     template <typename T>
     void expect(const char *name, span<T> buffer, std::initializer_list<std::size_t> sizes) noexcept {
@@ -721,14 +732,14 @@ class Dataset : public detail::Handle<elman_dataset, elman_dataset_destroy> {
         const detail::Outcome outcome = elman_dataset_sequence(get(), index, &x, &length);
         return detail::finish(outcome, span<const float>(x, length * input_size()));
     }
-    /// The classes that are the targets.
+    /// The classes that are the targets: [sequences] or, with one per step, [total_steps].
     Return<span<const std::size_t>> labels() const {
         const std::size_t *labels = nullptr;
         std::size_t count = 0;
         const detail::Outcome outcome = elman_dataset_labels(get(), &labels, &count);
         return detail::finish(outcome, span<const std::size_t>(labels, count));
     }
-    /// The numbers that are the targets.
+    /// The numbers that are the targets: [sequences][size] or, with one vector per step, [total_steps][size].
     Return<span<const float>> values() const {
         const float *values = nullptr;
         std::size_t count = 0;
@@ -842,8 +853,8 @@ class Cancellation : public detail::Handle<elman_cancellation, elman_cancellatio
 };
 
 /// How Network::fit() trains and evaluate() measures: the struct of C and, for its pointers, functions that take objects.
-/// These must outlive the options. The fields `callback`, `batch_callback` and `user` are overwritten where fit() gets
-/// functions.
+/// These must outlive the options; what ends with the call is not taken. The fields `callback`, `batch_callback` and `user` are
+/// overwritten where fit() gets functions.
 struct FitOptions : elman_fit_options {
     FitOptions() : elman_fit_options{} { detail::defaults<elman_fit_options>(this, elman_fit_options_init); }
 
@@ -852,16 +863,20 @@ struct FitOptions : elman_fit_options {
         validation = dataset.get();
         return *this;
     }
+    FitOptions &validate_on(const Dataset &&) = delete;
     /// What the rows of each class count for, [output_size] of the network.
     FitOptions &weigh_classes(span<const float> weights) noexcept {
         class_weights = detail::address(weights);
         class_weight_count_ = weights.size();
         return *this;
     }
+    FitOptions &weigh_classes(std::vector<float> &&) = delete;
+    /// What another thread ends the training by; fit() then fails with ELMAN_ERROR_CANCELLED.
     FitOptions &cancel_by(const Cancellation &cancellation) noexcept {
         cancel = cancellation.get();
         return *this;
     }
+    FitOptions &cancel_by(const Cancellation &&) = delete;
 
     /// Holds the number of class weights, if it is known, against the network's outputs.
     void check(detail::Lengths &ok, std::size_t output_size) const noexcept {
@@ -942,7 +957,7 @@ template <typename Self> class NetworkCalls {
     /// mean and deviation [input_size]
     Return<void> get_standardization(optional_span<float> mean, optional_span<float> deviation) const {
         const std::size_t count = input_size();
-        Lengths ok;
+        Lengths ok(object(), "network is NULL");
         ok.expect("mean", mean, {count});
         ok.expect("deviation", deviation, {count});
         return finish(ok.then([&] {
@@ -973,7 +988,8 @@ template <typename Self> class NetworkCalls {
     /// Runs a data set: y [sequences][output_size] or, with Output::all, [total_steps][output_size].
     Return<void> predict(const Dataset &dataset, span<float> y, std::size_t batch_size = 64) const {
         const std::size_t rows = output() == Output::all ? dataset.total_steps() : dataset.sequence_count();
-        Lengths ok;
+        Lengths ok(object(), "network is NULL");
+        if (!dataset) ok.refuse(ELMAN_ERROR_NULL, "dataset is NULL");
         ok.expect("y", y, {rows, output_size()});
         return finish(
             ok.then([&] { return elman_predict_dataset(object(), dataset.get(), batch_size, address(y)); }));
@@ -984,7 +1000,7 @@ template <typename Self> class NetworkCalls {
                                 optional_span<std::size_t> confusion = none) const {
         const std::size_t outputs = output_size();
         Evaluation result;
-        Lengths ok;
+        Lengths ok(object(), "network is NULL");
         ok.expect("confusion", confusion, {outputs, outputs});
         options.check(ok, outputs);
         const Outcome outcome = ok.then([&] {
@@ -1052,7 +1068,7 @@ template <typename Self> class NetworkCalls {
     /// Holds the buffers of a pass against its shape.
     Lengths pass(span<const float> x, const Shape &shape, optional_span<const float> state_in, optional_span<float> y,
                  optional_span<float> state_out) const noexcept {
-        Lengths ok;
+        Lengths ok(object(), "network is NULL");
         ok.expect("x", x, {shape.batch, shape.steps, input_size()});
         ok.expect("lengths", shape.lengths, {shape.batch});
         ok.expect("y", y, {shape.batch, steps_of_output(shape.steps), output_size()});
@@ -1254,7 +1270,7 @@ class Network : public detail::Handle<elman_network, elman_destroy>, public deta
     /// mean and deviation [input_size]
     Return<void> set_standardization(span<const float> mean, span<const float> deviation) {
         const std::size_t count = input_size();
-        detail::Lengths ok;
+        detail::Lengths ok(get(), "network is NULL");
         ok.expect("mean", mean, {count});
         ok.expect("deviation", deviation, {count});
         return detail::finish(ok.then([&] {
@@ -1294,7 +1310,7 @@ class Network : public detail::Handle<elman_network, elman_destroy>, public deta
     Return<void> fit(const Dataset &dataset, Optimizer &optimizer, const FitOptions &options = FitOptions(),
                      Epoch &&epoch = none, Batch &&batch = none) {
         using Calls = detail::Callbacks<std::remove_reference_t<Epoch>, std::remove_reference_t<Batch>>;
-        detail::Lengths ok;
+        detail::Lengths ok(get(), "network is NULL");
         options.check(ok, output_size());
         Calls calls(epoch, batch);
         const detail::Outcome outcome = ok.then([&] {
@@ -1325,13 +1341,12 @@ class Network : public detail::Handle<elman_network, elman_destroy>, public deta
     }
 
     /// Goes back through the last forward() of this object and adds to the gradients: dy in the shape of its y, dx in that
-    /// of its x, states [batch][state_size].
+    /// of its x, states [batch][state_size]. It does not see an elman_forward() on get(): go back from that with
+    /// elman_backward().
     Return<void> backward(optional_span<const float> dy, optional_span<const float> dstate_out = none,
                           optional_span<float> dx = none, optional_span<float> dstate_in = none) {
-        detail::Lengths ok;
-        if (batch_ == 0) {
-            ok.refuse(ELMAN_ERROR_CALL_ORDER, "backward() comes before forward()");
-        }
+        detail::Lengths ok(get(), "network is NULL");
+        if (batch_ == 0) ok.refuse(ELMAN_ERROR_CALL_ORDER, "backward() comes before forward()");
         ok.expect("dy", dy, {batch_, steps_of_output(steps_), output_size()});
         ok.expect("dstate_out", dstate_out, {batch_, state_size()});
         ok.expect("dx", dx, {batch_, steps_, input_size()});
@@ -1363,7 +1378,7 @@ class Network : public detail::Handle<elman_network, elman_destroy>, public deta
     }
 
   private:
-    // Of the last forward(). Calls of C on get() are not seen here: go back from these with elman_backward().
+    // Of the last forward().
     std::size_t batch_ = 0;
     std::size_t steps_ = 0;
 };
@@ -1392,7 +1407,9 @@ class Session : public detail::Handle<elman_session, elman_session_destroy> {
     }
 
 #ifndef ELMAN_NO_EXCEPTIONS
+    /// From the network's own state, with the parameters that it has now; it may change or end meanwhile.
     explicit Session(NetworkView network) : Session(create(network)) {}
+    /// So many streams in lockstep.
     Session(NetworkView network, std::size_t streams) : Session(create(network, streams)) {}
 #endif
     static Return<Session> create(NetworkView network) {
@@ -1415,7 +1432,7 @@ class Session : public detail::Handle<elman_session, elman_session_destroy> {
 
     /// x [streams][input_size], y [streams][output_size]
     Return<void> step(span<const float> x, span<float> y) {
-        detail::Lengths ok;
+        detail::Lengths ok(get(), "session is NULL");
         ok.expect("x", x, {x_});
         ok.expect("y", y, {y_});
         return detail::finish(ok.then([&] { return elman_session_step(get(), x.data(), y.data()); }));
@@ -1425,13 +1442,14 @@ class Session : public detail::Handle<elman_session, elman_session_destroy> {
     /// one size.
     Return<void> run(span<const float> x, span<float> y) {
         const std::size_t steps = x_ == 0 ? 0 : x.size() / x_;
-        detail::Lengths ok;
+        detail::Lengths ok(get(), "session is NULL");
         ok.expect("x", x, {steps, x_});
         ok.expect("y", y, {steps, y_});
         return detail::finish(
             ok.then([&] { return elman_session_run(get(), detail::address(x), steps, detail::address(y)); }));
     }
 
+    /// Back to the network's own state: all streams, or one.
     Return<void> reset() { return detail::finish(elman_session_reset(get())); }
     Return<void> reset(std::size_t stream) { return detail::finish(elman_session_reset_stream(get(), stream)); }
 
@@ -1449,6 +1467,7 @@ class Session : public detail::Handle<elman_session, elman_session_destroy> {
     Return<void> set_state(std::size_t stream, span<const float> state) {
         return detail::finish(elman_session_set_stream_state(get(), stream, detail::address(state), state.size()));
     }
+    /// The state of all streams, [streams][state_size].
     Return<std::vector<float>> state() const {
         return detail::filled<float>(streams() * state_size(), [&](span<float> values) {
             return elman_session_get_state(get(), detail::address(values), values.size());

@@ -276,6 +276,7 @@ fn install_and_uninstall(libraries: &str, users: &[fn(&Path, &Path)]) {
     let constants = fs::read_to_string(prefix.join("share/elman/elman.json")).unwrap();
     let constants: serde_json::Value = serde_json::from_str(&constants).unwrap();
     assert_eq!(constants["ELMAN_ERROR_LENGTH"], 6);
+    assert!(prefix.join("share/man/man3/elman.3").exists());
 
     fs::rename(&prefix, &installed).unwrap();
     let libraries = installed.join(libraries);

@@ -2,6 +2,7 @@
 // models to import.
 #include "check.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -27,6 +28,19 @@ template <typename Call> void fails(elman_status status, const char *text, Call 
     std::fprintf(stderr, "no error; expected %d, '%s'\n", static_cast<int>(status), text);
     std::exit(1);
 }
+
+// Options keep nothing that ends with the call that gives it.
+template <typename T, typename = void> struct keeps : std::false_type {};
+template <typename T>
+struct keeps<T, std::void_t<decltype(std::declval<elman::FitOptions &>().validate_on(std::declval<T>()))>>
+    : std::true_type {};
+static_assert(keeps<elman::Dataset &>::value && keeps<const elman::Dataset &>::value && !keeps<elman::Dataset>::value);
+
+// Nor is anything written to a buffer that nobody has.
+static_assert(std::is_convertible_v<std::vector<float> &, elman::span<float>>);
+static_assert(std::is_convertible_v<std::vector<float>, elman::span<const float>>);
+static_assert(!std::is_convertible_v<std::vector<float>, elman::span<float>>);
+static_assert(!std::is_convertible_v<const std::vector<float> &, elman::span<float>>);
 
 template <typename T> void only_moves() {
     static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>);
@@ -63,6 +77,15 @@ void objects() {
     elman::Network second = std::move(first);
     CHECK(second.get() == address && !first && second);
     fails(ELMAN_ERROR_NULL, "network is NULL", [&] { first.add_dense(1, elman::Activation::linear); });
+    std::vector<float> x = inputs(), y(2);
+    fails(ELMAN_ERROR_NULL, "network is NULL", [&] { first.predict(x, {batch, steps}, elman::none); });
+    fails(ELMAN_ERROR_NULL, "network is NULL", [&] { first.backward(y); });
+    fails(ELMAN_ERROR_NULL, "network is NULL", [&] { first.set_standardization(y, y); });
+    fails(ELMAN_ERROR_NULL, "dataset is NULL", [&] { second.predict(elman::Dataset(), y); });
+    elman::Session session(second), moved = std::move(session);
+    fails(ELMAN_ERROR_NULL, "session is NULL", [&] { session.step(x, y); });
+    fails(ELMAN_ERROR_NULL, "session is NULL", [&] { elman::Session().run(x, y); });
+    fails(ELMAN_ERROR_LENGTH, "x has 72 elements, expected 3", [&] { moved.step(x, y); });
     first = std::move(second);
     CHECK(first.get() == address && !second);
     first = network_of(elman::Output::last); // frees the other one
@@ -395,6 +418,12 @@ void data_sets(const std::string &vowels) {
     CHECK(network.evaluate(train).accuracy == measured.accuracy);
     std::vector<float> answers(train.sequence_count() * 9);
     network.predict(train, answers);
+    std::size_t right = 0;
+    for (std::size_t index = 0; index < train.sequence_count(); index++) {
+        const float *const row = &answers[index * 9];
+        if (static_cast<std::size_t>(std::max_element(row, row + 9) - row) == train.labels()[index]) right++;
+    }
+    CHECK(right == static_cast<std::size_t>(std::lround(measured.accuracy * 270.0)));
     fails(ELMAN_ERROR_LENGTH, "confusion has 9 elements, expected 81", [&] {
         std::vector<std::size_t> row(9);
         network.evaluate(train, fit, row);
@@ -417,6 +446,7 @@ void data_sets(const std::string &vowels) {
     fails(ELMAN_ERROR_IO, "nowhere", [] { elman::Network::load("nowhere"); });
     network.save_onnx("cpp-network.onnx");
     CHECK(elman::Network::import("cpp-network.onnx").input_size() == network.input_size());
+    std::remove("cpp-network.onnx");
     fails(ELMAN_ERROR_IO, "nowhere", [&] { network.save_onnx("nowhere/x"); });
     network.save_state_dict("cpp-network.safetensors", std::vector<std::string>{"gru", "head"});
     elman::ImportOptions as;

@@ -61,6 +61,8 @@ int main() {
     CHECK(failed(session->step(x, y), ELMAN_ERROR_LENGTH, "x has 9 elements, expected 1"));
     CHECK(elman::tier() && elman::tier().value() == elman_tier());
     elman::Result<elman::Network> clone = network.clone();
+    const elman::Result<elman::LayerInfo> info = network.layer(0);
+    CHECK(info && info->units == 4 && (*info).units == (*network.layer(0)).units);
     CHECK(clone && clone->parameters().value() == network.parameters().value());
     CHECK(elman::softmax_cross_entropy(answer, std::vector<std::size_t>{1}, 2).value() < 0.7);
     std::puts("ok");
