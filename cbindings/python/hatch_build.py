@@ -122,12 +122,14 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         package = Path(self.root) / "src" / "elman"
         write_declarations(root / "include" / "elman.h", package / "_declarations.py")
         library = Path(os.environ["ELMAN_LIBRARY"]) if "ELMAN_LIBRARY" in os.environ else build_library(root)
-        target = package / library.name
+        # Under the name that the package looks for, whatever ELMAN_LIBRARY's file is called.
+        name = {".dylib": "libelman.dylib", ".dll": "elman.dll"}.get(library.suffix, "libelman.so")
+        target = package / name
         shutil.copy(library, target)
         strip = shutil.which(os.environ.get("STRIP", "strip"))
-        if strip and library.suffix == ".so":
+        if strip and target.suffix == ".so":
             subprocess.run([strip, "--strip-unneeded", str(target)], check=True)
-        build_data["artifacts"] += ["src/elman/_declarations.py", f"src/elman/{library.name}"]
+        build_data["artifacts"] += ["src/elman/_declarations.py", f"src/elman/{name}"]
         build_data["pure_python"] = False
         platform = os.environ.get("_PYTHON_HOST_PLATFORM", sysconfig.get_platform())
         build_data["tag"] = "py3-none-" + re.sub(r"[-.]", "_", platform)

@@ -45,12 +45,14 @@ def collections(random):
     nested = pd.DataFrame({f"f{k}": [pd.Series(case[:, k]) for case in x] for k in range(2)})
     index = pd.MultiIndex.from_product([range(6), range(5)], names=["case", "time"])
     long = pd.DataFrame(x.reshape(-1, 2), index=index)
+    ragged = np.empty(6, dtype=object)
+    ragged[:] = list(x)
     return x, {
         "array": (x, "steps_features"),
         "float64": (x.astype(np.float64), "steps_features"),
         "list": (list(x), "steps_features"),
         "list of lists": (x.tolist(), "steps_features"),
-        "array of arrays": (np.array([*[None] * 6], dtype=object), "steps_features"),
+        "array of arrays": (ragged, "steps_features"),
         "frames": ([pd.DataFrame(case) for case in x], "channels_steps"),
         "aeon's numpy3D": (channels, "channels_steps"),
         "aeon's np-list": (list(channels), "channels_steps"),
@@ -65,9 +67,6 @@ def collections(random):
 
 def test_collections_of_all_forms_are_the_same_sequences(random):
     x, forms = collections(random)
-    ragged = np.empty(6, dtype=object)
-    ragged[:] = list(x)
-    forms["array of arrays"] = (ragged, "steps_features")
     y = np.arange(6) % 2
     expected = quick(elman.SequenceClassifier).fit(x, y).predict_proba(x)
     for name, (collection, layout) in forms.items():
@@ -228,6 +227,11 @@ def test_forecasters_go_on():
     assert quick(elman.Forecaster, horizon=3).fit(np.stack([wave(30)] * 4)).predict().shape == (4, 3)
     with pytest.raises(ValueError, match="2 or more"):
         quick(elman.Forecaster).fit([[1.0]])
+    for nothing in ([], pd.Series([], dtype=float), np.zeros((0, 4))):
+        with pytest.raises(ValueError, match=r"0 sequences|0 sample|minimum of 1"):
+            quick(elman.Forecaster).fit(nothing)
+    with pytest.raises(ValueError, match="horizon is 0"):
+        forecaster.predict(horizon=0)
     with pytest.raises(ValueError, match="more than the horizon"):
         several.score([one[:3] for one in two])
 

@@ -81,6 +81,22 @@ def test_a_library_that_is_not_there_says_so():
     assert "ELMAN_LIBRARY names /nowhere/libelman.so, which can't be loaded" in result.stderr
 
 
+def test_the_hook_names_the_library_as_the_package_looks_for_it(tmp_path, monkeypatch):
+    given = tmp_path / "another_name.so"
+    given.write_bytes(b"a library")
+    monkeypatch.setenv("ELMAN_LIBRARY", str(given))
+    monkeypatch.setenv("STRIP", "/nowhere/strip")
+    project = tmp_path / "project"
+    (project / "src" / "elman").mkdir(parents=True)
+    (project / "engine" / "include").mkdir(parents=True)
+    (project / "engine" / "Cargo.toml").touch()
+    (project / "engine" / "include" / "elman.h").write_text(HEADER, encoding="utf-8")
+    data = {"artifacts": []}
+    hook().CustomBuildHook(str(project), {}, None, None, str(tmp_path), "wheel").initialize("standard", data)
+    assert (project / "src" / "elman" / "libelman.so").read_bytes() == b"a library"
+    assert data["artifacts"] == ["src/elman/_declarations.py", "src/elman/libelman.so"]
+
+
 def test_the_core_needs_numpy_and_cffi_alone():
     code = """
 import sys

@@ -449,6 +449,27 @@ def test_a_change_waits_for_the_end_of_a_read():
     assert not thread.is_alive()
 
 
+def test_ctrl_c_of_a_change_that_waits_lets_reads_go_on():
+    net, holding, release = network(), threading.Event(), threading.Event()
+
+    def hold():
+        with net._guard.shared:
+            holding.set()
+            release.wait(10)
+
+    holder, reader = threading.Thread(target=hold), threading.Thread(target=lambda: net.parameter_count, daemon=True)
+    holder.start()
+    assert holding.wait(10)
+    threading.Timer(0.1, reader.start).start()
+    threading.Timer(0.4, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        net.initialize(seed=2)
+    release.set()
+    holder.join(10)
+    reader.join(5)
+    assert not reader.is_alive()
+
+
 # Files and copies
 
 
@@ -540,6 +561,11 @@ def test_datasets_of_all_forms(random):
         dataset[0][0] = 1
     values = elman.Dataset.with_values([x[0], x[1, :2]], [np.ones((4, 2)), np.zeros((2, 2))], per_step=True)
     assert values.values.shape == (6, 2) and values.values[3].tolist() == [1, 1]
+    sequences = elman.as_sequences(x)
+    assert elman.Dataset(sequences, lengths=[4, 2, 1]).lengths == [4, 2, 1], "lengths count for Sequences too"
+    assert np.array_equal(sequences[-1], x[2]) and len(list(sequences)) == 3
+    with pytest.raises(IndexError):
+        sequences[-4]
     view = elman.Dataset(x)[0]
     gc.collect()
     assert np.array_equal(view, x[0])

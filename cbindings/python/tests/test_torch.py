@@ -47,7 +47,7 @@ def test_embeddings_go_to_torch(random):
     assert np.allclose(elman.to_torch(network)(torch.tensor(x)).detach().numpy(), network.predict(x), atol=1e-6)
 
 
-@pytest.mark.parametrize(("options", "message"), [({"zoneout": 0.1}, "options"), ({"direction": "reverse"}, "reverse")])
+@pytest.mark.parametrize(("options", "message"), [({"zoneout": 0.1}, "zoneout"), ({"direction": "reverse"}, "reverse")])
 def test_what_torch_has_not_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         elman.to_torch(elman.Network(1).add_lstm(2, **options))

@@ -59,6 +59,10 @@ class _Exclusive(AbstractContextManager[None]):
             try:
                 while guard.writer is not None or guard.readers:
                     guard.condition.wait()
+            except BaseException:
+                # Ctrl-C: readers that have let this one go first must look again.
+                guard.condition.notify_all()
+                raise
             finally:
                 guard.waiting -= 1
             guard.writer = threading.get_ident()

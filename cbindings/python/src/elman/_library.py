@@ -93,6 +93,15 @@ def text(pointer: Any) -> str:
     return str(ffi.string(pointer).decode("utf-8", "replace"))
 
 
+def texts(count: int, function: Callable[..., int], handle: Any) -> list[str]:
+    """The strings that a function of (handle, index, char **) gives for each index."""
+    strings, string = [], ffi.new("char **")
+    for index in range(count):
+        check(function(handle, index, string))
+        strings.append(text(string[0]))
+    return strings
+
+
 def check(status: int) -> None:
     """Raises what the status of a call on this thread says. The call and this must follow each other."""
     if status != lib.ELMAN_OK:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elman import _names
 from elman._arrays import Floats, check_shape, floats, pointer, sizes, view
-from elman._library import ArgumentError, check, create, ffi, lib, options, path_bytes, text
+from elman._library import ArgumentError, check, create, ffi, lib, options, path_bytes, texts
 from elman._names import Missing, Targets
 from elman.sequences import Layout, Sequences, as_sequences
 
@@ -150,20 +150,12 @@ class Dataset:
     @property
     def class_names(self) -> list[str]:
         """The names of the classes: numbers where they have none; empty where the targets are no classes."""
-        names, name = [], ffi.new("char **")
-        for index in range(lib.elman_dataset_class_count(self._handle)):
-            check(lib.elman_dataset_class_name(self._handle, index, name))
-            names.append(text(name[0]))
-        return names
+        return texts(lib.elman_dataset_class_count(self._handle), lib.elman_dataset_class_name, self._handle)
 
     @property
     def notes(self) -> list[str]:
         """What the file that it was read from says of itself that is not so."""
-        notes, note = [], ffi.new("char **")
-        for index in range(lib.elman_dataset_get_note_count(self._handle)):
-            check(lib.elman_dataset_get_note(self._handle, index, note))
-            notes.append(text(note[0]))
-        return notes
+        return texts(lib.elman_dataset_get_note_count(self._handle), lib.elman_dataset_get_note, self._handle)
 
     def __getitem__(self, index: int) -> Floats:
         """A sequence itself, [length, input_size], to read."""

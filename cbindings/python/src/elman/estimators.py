@@ -226,6 +226,23 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = len(self.history_["loss"])
         self.best_epoch_ = self.history_.best_epoch or self.n_iter_
 
+    def _train_on(
+        self,
+        network: Network,
+        dataset: Callable[[NDArray[np.intp]], Dataset],
+        parts: tuple[NDArray[np.intp], NDArray[np.intp] | None],
+        seed: int,
+        **options: Any,
+    ) -> None:
+        """Trains on the parts that _split() gives, of which `dataset` makes data sets."""
+        train, held = parts
+        self._train(network, dataset(train), None if held is None else dataset(held), seed, **options)
+
+    def _need(self, y: Any) -> None:
+        """Raises where there are no targets, in scikit-learn's words."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+
     def _outputs(self, sequences: Sequences) -> Floats:
         return self.network_.predict_dataset(Dataset(sequences))
 
@@ -292,6 +309,25 @@ class _ClassEstimator(_SequenceEstimator):
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
         return {"class_weights": weights.astype(np.float32)}
 
+    def _fit_classes(self, sequences: Sequences, labels: NDArray[Any], *, per_step: bool) -> Self:
+        """Trains a network on the labels of the sequences, or of all their steps one after the other."""
+        check_classification_targets(labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        start, shuffle, split = self._seeds()
+        parts = self._split(sequences, split, None if per_step else numbers)
+        network = self._build(sequences.features, len(self.classes_), "all" if per_step else "last", start)
+        names = [str(label) for label in self.classes_]
+        # For files of the network, unless two are the same as text.
+        if len(set(names)) == len(names) and not any("\0" in name for name in names):
+            network.class_names = names
+
+        def dataset(indices: NDArray[np.intp]) -> Dataset:
+            rows = sequences.steps_of(indices) if per_step else indices
+            return Dataset.with_classes(sequences.take(indices), numbers[rows], len(names), per_step=per_step)
+
+        self._train_on(network, dataset, parts, shuffle, **self._class_weights(labels))
+        return self
+
 
 class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc]
     """Tells the class of each sequence.
@@ -355,27 +391,10 @@ class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc
         """Trains a network on the sequences X and their classes y."""
         self._validate_params()
         sequences = self._sequences(X, reset=True)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        self._need(y)
         labels = column_or_1d(y, warn=True)
         check_consistent_length(sequences, labels)
-        check_classification_targets(labels)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        start, shuffle, split = self._seeds()
-        train, held = self._split(sequences, split, numbers)
-        network = self._build(sequences.features, len(self.classes_), "last", start)
-        _name_classes(network, self.classes_)
-        self._train(
-            network,
-            self._dataset(sequences, numbers, train),
-            None if held is None else self._dataset(sequences, numbers, held),
-            shuffle,
-            **self._class_weights(labels),
-        )
-        return self
-
-    def _dataset(self, sequences: Sequences, numbers: NDArray[np.intp], indices: NDArray[np.intp]) -> Dataset:
-        return Dataset.with_classes(sequences.take(indices), numbers[indices], len(self.classes_))
+        return self._fit_classes(sequences, labels, per_step=False)
 
     def predict_proba(self, X: Any) -> Floats:
         """The probabilities of the classes, [n, classes], in the order of classes_."""
@@ -408,8 +427,7 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
         """Trains a network on the sequences X and their numbers y."""
         self._validate_params()
         sequences = self._sequences(X, reset=True)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        self._need(y)
         targets = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
         if targets.ndim > 2:
             raise ValueError(f"y has {targets.ndim} dimensions; expected [n] or [n, numbers]")
@@ -419,15 +437,11 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
         self._single = targets.ndim == 1
         values = targets.astype(np.float64).reshape(len(targets), -1)
         start, shuffle, split = self._seeds()
-        train, held = self._split(sequences, split, None)
-        self.target_mean_, self.target_deviation_ = _moments(values[train], self.standardize)
+        parts = self._split(sequences, split, None)
+        self.target_mean_, self.target_deviation_ = _moments(values[parts[0]], self.standardize)
         scaled = ((values - self.target_mean_) / self.target_deviation_).astype(np.float32)
-        datasets = [
-            None if indices is None else Dataset.with_values(sequences.take(indices), scaled[indices])
-            for indices in (train, held)
-        ]
-        assert datasets[0] is not None
-        self._train(self._build(sequences.features, values.shape[1], "last", start), datasets[0], datasets[1], shuffle)
+        network = self._build(sequences.features, values.shape[1], "last", start)
+        self._train_on(network, lambda some: Dataset.with_values(sequences.take(some), scaled[some]), parts, shuffle)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -444,13 +458,6 @@ def _moments(values: NDArray[np.float64], standardize: bool) -> tuple[NDArray[np
         return np.zeros(values.shape[1]), np.ones(values.shape[1])
     deviation = values.std(axis=0)
     return values.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
-
-
-def _name_classes(network: Network, classes: NDArray[Any]) -> None:
-    """Gives the labels to the network as names, for files of it, unless two are the same as text."""
-    names = [str(label) for label in classes]
-    if len(set(names)) == len(names) and not any("\0" in name for name in names):
-        network.class_names = names
 
 
 class SequenceTagger(_ClassEstimator):
@@ -513,8 +520,7 @@ class SequenceTagger(_ClassEstimator):
 
     def _labels(self, y: Any, sequences: Sequences) -> NDArray[Any]:
         """The labels of the steps of all sequences, one after the other."""
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        self._need(y)
         check_consistent_length(sequences, y)
         rows = y if isinstance(y, np.ndarray) and y.dtype != object else list(y.to_numpy() if hasattr(y, "to_numpy") else y)
         if np.ndim(rows[0]) == 0:
@@ -525,24 +531,7 @@ class SequenceTagger(_ClassEstimator):
         """Trains a network on the sequences X and the classes of their steps, y."""
         self._validate_params()
         sequences = self._sequences(X, reset=True)
-        labels = self._labels(y, sequences)
-        check_classification_targets(labels)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        start, shuffle, split = self._seeds()
-        train, held = self._split(sequences, split, None)
-        network = self._build(sequences.features, len(self.classes_), "all", start)
-        _name_classes(network, self.classes_)
-        datasets = [
-            None
-            if indices is None
-            else Dataset.with_classes(
-                sequences.take(indices), numbers[sequences.steps_of(indices)], len(self.classes_), per_step=True
-            )
-            for indices in (train, held)
-        ]
-        assert datasets[0] is not None
-        self._train(network, datasets[0], datasets[1], shuffle, **self._class_weights(labels))
-        return self
+        return self._fit_classes(sequences, self._labels(y, sequences), per_step=True)
 
     def predict_proba(self, X: Any) -> Any:
         """The probabilities of the classes of each step: [n, steps, classes], of a list [steps, classes] for each sequence."""
@@ -641,13 +630,14 @@ class Forecaster(_SequenceEstimator):
 
     def _series(self, x: Any, *, reset: bool) -> tuple[Sequences, Literal["series", "table", "sequences"]]:
         """The sequences, and the form that they came in."""
-        if hasattr(x, "to_numpy") and getattr(x, "ndim", 0) == 1 and np.ndim(x.iloc[0]) == 0:
+        if hasattr(x, "to_numpy") and getattr(x, "ndim", 0) == 1 and len(x) and np.ndim(x.iloc[0]) == 0:
             x = x.to_numpy()
         if isinstance(x, np.ndarray | list) and len(x) and all(np.ndim(value) == 0 for value in x):
             x = [check_array(x, ensure_2d=False, dtype="numeric", input_name="X")]
             return self._sequences(x, reset=reset), "series"
+        sequences = self._sequences(x, reset=reset)
         univariate = self._is_table(x) or (isinstance(x, list) and np.ndim(x[0]) == 1)
-        return self._sequences(x, reset=reset), "table" if univariate else "sequences"
+        return sequences, "table" if univariate else "sequences"
 
     def _cut(self, values: Floats, offset: int, first: int, parts: list[Any]) -> None:
         """Adds the parts of one sequence: where each begins, its steps, and the first step whose next one is a target."""
@@ -724,6 +714,8 @@ class Forecaster(_SequenceEstimator):
         else [n, horizon, features].
         """
         check_is_fitted(self)
+        if horizon is not None and horizon < 1:
+            raise ValueError(f"horizon is {horizon}; expected at least 1")
         sequences, form = (self._seen, self._form) if X is None else self._series(X, reset=False)
         forecasts = self._forecast(sequences, self.horizon if horizon is None else horizon)
         if form == "series":

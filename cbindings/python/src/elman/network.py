@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman import _names, training
-from elman._arrays import Floats, floats, pointer, result, sizes, view
+from elman._arrays import Floats, Sizes, floats, pointer, result, sizes, view
 from elman._guard import Guard
 from elman._library import (
     ArgumentError,
@@ -26,6 +26,7 @@ from elman._library import (
     path_bytes,
     text,
     text_bytes,
+    texts,
 )
 from elman._names import Activation, ActivationName, AnyActivation, LayerKind, Output, RecurrentOptions, Scheme
 
@@ -134,7 +135,8 @@ class Network:
     Layers are added from the input on; each draws its parameters from `seed`, so a network is ready to be trained. Methods that
     add return the network, so that calls may follow each other. Arrays are float32; see the guide for what others become.
 
-    Any number of threads may use one network; calls that change it wait for the others, and the others for them.
+    Any number of threads may use one network; calls that change it wait for the others, and the others for them. What the
+    library refuses is an ElmanError, most often ArgumentError; an argument of a wrong type is a TypeError.
     """
 
     def __init__(self, input_size: int, *, output: Output = "last", seed: int = 0, threads: int = 1) -> None:
@@ -334,11 +336,7 @@ class Network:
     def class_names(self) -> list[str]:
         """The names of the classes that the outputs stand for; empty where they have none."""
         with self._guard.shared:
-            names, name = [], ffi.new("char **")
-            for index in range(lib.elman_get_class_name_count(self._handle)):
-                check(lib.elman_get_class_name(self._handle, index, name))
-                names.append(text(name[0]))
-        return names
+            return texts(lib.elman_get_class_name_count(self._handle), lib.elman_get_class_name, self._handle)
 
     @class_names.setter
     def class_names(self, names: Sequence[str] | None) -> None:
@@ -416,16 +414,26 @@ class Network:
 
     # Running it
 
-    def _sizes(self, x: Floats) -> tuple[int, int]:
-        first, second = x.shape[:2]
-        return (second, first) if self._raw("get_time_major") else (first, second)
+    def _order(self, batch: Any, steps: Any) -> tuple[Any, Any]:
+        """Sizes, or their names, in the order in which arrays of steps have them."""
+        return (steps, batch) if self._raw("get_time_major") else (batch, steps)
 
     def _y_shape(self, batch: int, steps: int) -> tuple[int, ...]:
-        if self._raw("output") == lib.ELMAN_OUTPUT_LAST:
-            return (batch, self._raw("output_size"))
-        return (
-            (steps, batch, self._raw("output_size")) if self._raw("get_time_major") else (batch, steps, self._raw("output_size"))
-        )
+        size = self._raw("output_size")
+        return (batch, size) if self._raw("output") == lib.ELMAN_OUTPUT_LAST else (*self._order(batch, steps), size)
+
+    def _states(self, state: ArrayLike | None, name: str, batch: int) -> Floats | None:
+        """States, or their gradients, [batch, state_size]."""
+        return None if state is None else floats(state, name, [batch, self._raw("state_size")])
+
+    def _inputs(
+        self, x: ArrayLike, lengths: ArrayLike | None, state: ArrayLike | None
+    ) -> tuple[int, int, Floats, Sizes | None, Floats | None]:
+        """Batch and steps of x, and what a pass reads: x, lengths and the first states."""
+        inputs = floats(x, "x", [*self._order("batch", "steps"), self._raw("input_size")])
+        batch, steps = self._order(*inputs.shape[:2])
+        counts = None if lengths is None else sizes(lengths, "lengths", [batch])
+        return batch, steps, inputs, counts, self._states(state, "state", batch)
 
     def _run(
         self,
@@ -436,12 +444,8 @@ class Network:
         out: Floats | None,
         return_state: bool,
     ) -> tuple[Floats, Floats | None, tuple[int, int]]:
-        first, second = ("steps", "batch") if self._raw("get_time_major") else ("batch", "steps")
-        inputs = floats(x, "x", [first, second, self._raw("input_size")])
-        batch, steps = self._sizes(inputs)
+        batch, steps, inputs, counts, start = self._inputs(x, lengths, state)
         y = result(out, "out", self._y_shape(batch, steps))
-        counts = None if lengths is None else sizes(lengths, "lengths", [batch])
-        start = None if state is None else floats(state, "state", [batch, self._raw("state_size")])
         final = result(None, "state", (batch, self._raw("state_size"))) if return_state else None
         arguments = pointer(inputs), batch, steps, pointer(counts), pointer(start), pointer(y), pointer(final)
         check(function(self._handle, *arguments))
@@ -578,17 +582,17 @@ class Network:
     ) -> tuple[Floats | None, Floats | None]:
         """Goes back through the last forward() and adds to the gradients.
 
-        dy is the gradient of the outputs, dstate that of the final states. Gives the gradients of x and of the first states
-        where `inputs` and `state` ask for them, else None.
+        dy is the gradient of the outputs, in their shape, dstate that of the final states, [batch, state_size]; None stands for
+        zeros. Gives the gradients of x, in its shape, and of the first states, [batch, state_size], where `inputs` and `state`
+        ask for them, else None. Without a forward pass, or where the network was changed since, it is a CallOrderError.
         """
         with self._guard.exclusive:
             if self._pass is None:
                 raise CallOrderError("backward needs a forward pass of the network as it is", lib.ELMAN_ERROR_CALL_ORDER)
             batch, steps = self._pass
             gradient = None if dy is None else floats(dy, "dy", self._y_shape(batch, steps))
-            final = None if dstate is None else floats(dstate, "dstate", [batch, self._raw("state_size")])
-            first = (steps, batch) if self._raw("get_time_major") else (batch, steps)
-            dx = result(None, "dx", (*first, self._raw("input_size"))) if inputs else None
+            final = self._states(dstate, "dstate", batch)
+            dx = result(None, "dx", (*self._order(batch, steps), self._raw("input_size"))) if inputs else None
             dstart = result(None, "dstate_in", (batch, self._raw("state_size"))) if state else None
             check(lib.elman_backward(self._handle, pointer(gradient), pointer(final), pointer(dx), pointer(dstart)))
         return dx, dstart
@@ -660,15 +664,15 @@ class Network:
         dy: ArrayLike | None = None,
         dstate: ArrayLike | None = None,
     ) -> float:
-        """Compares all gradients with difference quotients; below some 1e-6 the backward pass is right."""
+        """Compares all gradients with difference quotients; below some 1e-6 the backward pass is right.
+
+        x, lengths and state are as with predict(), dy and dstate as with backward(): the loss is the sum of the outputs times
+        dy and of the final states times dstate.
+        """
         with self._guard.shared:
-            first, second = ("steps", "batch") if self._raw("get_time_major") else ("batch", "steps")
-            inputs = floats(x, "x", [first, second, self._raw("input_size")])
-            batch, steps = self._sizes(inputs)
-            counts = None if lengths is None else sizes(lengths, "lengths", [batch])
-            start = None if state is None else floats(state, "state", [batch, self._raw("state_size")])
+            batch, steps, inputs, counts, start = self._inputs(x, lengths, state)
             gradient = None if dy is None else floats(dy, "dy", self._y_shape(batch, steps))
-            final = None if dstate is None else floats(dstate, "dstate", [batch, self._raw("state_size")])
+            final = self._states(dstate, "dstate", batch)
             error = ffi.new("double *")
             arrays = pointer(counts), pointer(start), pointer(gradient), pointer(final)
             check(lib.elman_gradient_check(self._handle, pointer(inputs), batch, steps, *arrays, error))

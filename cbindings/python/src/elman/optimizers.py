@@ -10,7 +10,10 @@ from elman._library import check, create, lib, path_bytes
 
 
 class Optimizer:
-    """An update rule, its settings, and what it remembers of the parameters that it has updated."""
+    """An update rule, its settings, and what it remembers of the parameters that it has updated.
+
+    Its subclasses and load() make one. Any number of threads may use one; a call that changes it waits for the others.
+    """
 
     _handle: Any
 

@@ -43,6 +43,10 @@ class Sequences:
 
     def __getitem__(self, index: int) -> Floats:
         """One sequence, [length, features], a view."""
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"there is no sequence {index}: there are {count}")
+        index %= count
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def steps_of(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -142,8 +146,8 @@ def as_sequences(x: Any, layout: Layout = "steps_features", lengths: ArrayLike |
     if layout not in ("steps_features", "channels_steps"):
         raise ArgumentError(f"layout is {layout!r}; expected 'steps_features' or 'channels_steps'")
     if isinstance(x, Sequences):
-        return x
-    if pandas := _pandas(x):
+        sequences = x
+    elif pandas := _pandas(x):
         sequences = _list(list(x), layout) if isinstance(x, pandas.Series) else _frame(x, pandas)
     elif isinstance(x, np.ndarray) and not (x.dtype == object and x.ndim == 1):
         if x.ndim not in (2, 3):
