@@ -161,6 +161,16 @@ impl LayerSpec {
         }
     }
 
+    /// The options of a recurrent layer.
+    pub fn recurrent_options(&self) -> Option<&RecurrentOptions> {
+        match self {
+            Self::Rnn { options, .. } | Self::Gru { options, .. } | Self::Lstm { options, .. } => {
+                Some(options)
+            }
+            _ => None,
+        }
+    }
+
     /// What the biases of forget gates start at, if that was chosen.
     pub fn forget_bias(&self) -> Option<f64> {
         match self {

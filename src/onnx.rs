@@ -7,7 +7,7 @@ use half::{bf16, f16};
 
 use crate::Element;
 use crate::buffer::try_vec;
-use wire::{Fields, Result, Wire};
+use wire::{Fields, Result, Wire, chunks};
 
 /// Types of elements.
 pub mod data_type {
@@ -57,7 +57,7 @@ pub struct Model<'a> {
 pub struct Graph<'a> {
     pub nodes: Vec<Node<'a>>,
     pub initializers: Vec<Tensor<'a>>,
-    /// Names of constants in a sparse form.
+    /// Whether it has constants in a sparse form.
     pub has_sparse: bool,
     pub inputs: Vec<ValueInfo<'a>>,
     pub outputs: Vec<ValueInfo<'a>>,
@@ -434,10 +434,7 @@ impl<'a> Tensor<'a> {
                 _ => {}
             }
         }
-        match values.len() == count {
-            true => Ok(values),
-            false => Err(FEWER),
-        }
+        whole(values, count)
     }
 
     /// The elements that are integers.
@@ -472,10 +469,7 @@ impl<'a> Tensor<'a> {
                 _ => {}
             }
         }
-        match values.len() == count {
-            true => Ok(values),
-            false => Err(FEWER),
-        }
+        whole(values, count)
     }
 
     /// Room for the elements, and their number. Each takes a byte of the file at least.
@@ -495,10 +489,11 @@ fn put<T>(values: &mut Vec<T>, count: usize, value: T) -> Result<()> {
     Ok(())
 }
 
-fn chunks<const N: usize>(raw: &[u8]) -> Result<&[[u8; N]]> {
-    match raw.as_chunks() {
-        (numbers, []) => Ok(numbers),
-        _ => Err(FEWER),
+/// The elements, if they are as many as the shape says.
+fn whole<T>(values: Vec<T>, count: usize) -> Result<Vec<T>> {
+    match values.len() == count {
+        true => Ok(values),
+        false => Err(FEWER),
     }
 }
 

@@ -65,6 +65,7 @@ fn difference<E: Element>(case: &Case) -> f64 {
     let most = pairs()
         .map(|(expected, _)| expected.abs())
         .fold(0.0, f64::max);
+    assert!(y.iter().all(|y| y.to_f64().is_finite()), "{}", case.name);
     let worst = pairs().map(|(expected, y)| (y.to_f64() - expected).abs());
     worst.fold(0.0, f64::max) / most
 }
@@ -365,6 +366,32 @@ fn files_that_nest_or_claim_much_are_refused() {
     }
     nodes.push(node("Tanh", &["a60"], &["y"]));
     assert!(message(&model(&nodes, &[])).contains("(Concat)"));
+    // The same integers in one tensor after the other.
+    let axis = Message::default().bytes(1, b"axis").integer(3, 0);
+    let sizes = Message::default()
+        .bytes(1, &[0x80, 0x20])
+        .integer(2, 3)
+        .bytes(8, b"sizes")
+        .bytes(9, &[1; 4096]);
+    let copies =
+        (0..100).map(|index| node("Concat", &["sizes"], &[&format!("c{index}")]).bytes(5, &axis.0));
+    let names: Vec<String> = (0..100).map(|index| format!("c{index}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut nodes: Vec<Message> = copies.collect();
+    nodes.push(node("Concat", &names, &["all"]).bytes(5, &axis.0));
+    nodes.push(node("Reshape", &["x", "all"], &["y"]));
+    let text = message(&model(&nodes, &[sizes]));
+    assert!(
+        text.contains("(Concat): it makes values that are much larger than the file"),
+        "{text}"
+    );
+    // Sizes of which no computer has as many elements, beside none at all.
+    let empty = (0..2).fold(Message::default().integer(1, 0), |tensor, _| {
+        tensor.bytes(1, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40])
+    });
+    let empty = empty.integer(2, 1).bytes(8, b"w");
+    let text = message(&model(&[node("MatMul", &["x", "w"], &["y"])], &[empty]));
+    assert!(text.contains("constant \"w\": no elements"), "{text}");
 }
 
 /// Networks of every layer and option that ONNX has.
@@ -468,6 +495,41 @@ fn networks() -> Vec<(&'static str, Network<f32>)> {
         network.add_activation(Activation::HardTanh)?;
         network.add_activation(Activation::Softplus)
     });
+    add(
+        "indices between others, last",
+        5,
+        Output::Last,
+        &|network| {
+            network.add_embedding(&[3, 1], 5, 2)?;
+            network.add_dense(3, Activation::Tanh)
+        },
+    );
+    add("dense, last", 2, Output::Last, &|network| {
+        network.add_dense(3, Activation::Tanh)
+    });
+    add("dropout, last", 2, Output::Last, &|network| {
+        network.add_dropout(0.5)
+    });
+    for last in [LastOutput::FinalState, LastOutput::LastStep] {
+        for direction in [Direction::Reverse, Direction::Bidirectional] {
+            add("merged, last", 2, Output::Last, &|network| {
+                network.add_gru(
+                    3,
+                    &RecurrentOptions {
+                        direction,
+                        last,
+                        merge: match direction {
+                            Direction::Bidirectional => Merge::Mean,
+                            _ => Merge::Concat,
+                        },
+                        initial_state: InitialState::Trainable,
+                        ..plain.clone()
+                    },
+                )?;
+                network.add_concat(&[1, 0])
+            });
+        }
+    }
     add("dense", 4, Output::All, &|network| {
         network.add_dense(4, Activation::Sigmoid)?;
         network.add_residual(0)?;

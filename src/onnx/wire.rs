@@ -60,12 +60,8 @@ impl<'a> Wire<'a> {
         match self {
             Self::Four(bytes) => put(f32::from_le_bytes(bytes)),
             Self::Bytes(bytes) => {
-                let (numbers, []) = bytes.as_chunks() else {
-                    return Err(CUT);
-                };
-                numbers
-                    .iter()
-                    .try_for_each(|&bytes| put(f32::from_le_bytes(bytes)))
+                let mut numbers = chunks(bytes)?.iter();
+                numbers.try_for_each(|&bytes| put(f32::from_le_bytes(bytes)))
             }
             _ => Err("no numbers of four bytes where such should be"),
         }
@@ -76,15 +72,19 @@ impl<'a> Wire<'a> {
         match self {
             Self::Eight(bytes) => put(f64::from_le_bytes(bytes)),
             Self::Bytes(bytes) => {
-                let (numbers, []) = bytes.as_chunks() else {
-                    return Err(CUT);
-                };
-                numbers
-                    .iter()
-                    .try_for_each(|&bytes| put(f64::from_le_bytes(bytes)))
+                let mut numbers = chunks(bytes)?.iter();
+                numbers.try_for_each(|&bytes| put(f64::from_le_bytes(bytes)))
             }
             _ => Err("no numbers of eight bytes where such should be"),
         }
+    }
+}
+
+/// Packed numbers of `N` bytes each.
+pub fn chunks<const N: usize>(bytes: &[u8]) -> Result<&[[u8; N]]> {
+    match bytes.as_chunks() {
+        (numbers, []) => Ok(numbers),
+        _ => Err(CUT),
     }
 }
 

@@ -87,6 +87,7 @@ impl<'a> Graph<'a> {
     fn new(model: &'a Model<f32>) -> Result<Self> {
         // The constants are the parameters and what says how they are put together.
         let room = model.parameters.len().saturating_mul(size_of::<f32>());
+        check_size(room)?;
         let graph = Self {
             model,
             nodes: Message::default(),
@@ -106,7 +107,7 @@ impl<'a> Graph<'a> {
         model
             .places
             .iter()
-            .filter_map(|place| options(&place.spec))
+            .filter_map(|place| place.spec.recurrent_options())
             .try_for_each(check)?;
         self.inputs();
         for index in 0..model.places.len() {
@@ -164,13 +165,7 @@ impl<'a> Graph<'a> {
         let len = graph.0.len() + self.constants.0.len();
         file.head(7, len);
         let total = file.0.len() + len;
-        if total > MOST_BYTES {
-            return Err(Error::OutOfRange {
-                name: "the size of the file",
-                value: total as f64,
-                expected: "at most 2 GiB, as messages of Protocol Buffers have",
-            });
-        }
+        check_size(total)?;
         let mut bytes = try_vec(WHAT, total)?;
         for part in [&file.0, &graph.0, &self.constants.0] {
             bytes.extend_from_slice(part);
@@ -178,7 +173,7 @@ impl<'a> Graph<'a> {
         Ok(bytes)
     }
 
-    /// Adds a node; returns its outputs' names, which are made up where `outputs` is empty.
+    /// Adds a node; returns the name of its first output, which is made up where `outputs` is empty.
     fn node(
         &mut self,
         op: &str,
@@ -718,13 +713,7 @@ impl<'a> Graph<'a> {
                 .extend(finals.iter().map(|state| state[direction].clone()));
         }
         self.finals[index] = finals.swap_remove(0);
-        if index + 1
-            == model
-                .places
-                .iter()
-                .rposition(has_state)
-                .map_or(0, |last| last + 1)
-        {
+        if model.places.iter().rposition(has_state) == Some(index) {
             let states = std::mem::take(&mut self.states);
             let states: Vec<&str> = states.iter().map(String::as_str).collect();
             self.node(
@@ -800,7 +789,7 @@ impl<'a> Graph<'a> {
         let spec = value
             .checked_sub(1)
             .map(|layer| &self.model.places[layer].spec);
-        let options = spec.and_then(options);
+        let options = spec.and_then(LayerSpec::recurrent_options);
         let name = match options {
             // Where the last step is the final state of all directions, or is to be it.
             Some(options)
@@ -843,15 +832,6 @@ fn recurrent(spec: &LayerSpec) -> Option<(usize, &'static str)> {
     }
 }
 
-fn options(spec: &LayerSpec) -> Option<&RecurrentOptions> {
-    match spec {
-        LayerSpec::Rnn { options, .. }
-        | LayerSpec::Gru { options, .. }
-        | LayerSpec::Lstm { options, .. } => Some(options),
-        _ => None,
-    }
-}
-
 fn has_state(place: &LayerSlot<f32>) -> bool {
     !place.state.is_empty()
 }
@@ -877,6 +857,18 @@ fn check(options: &RecurrentOptions) -> Result<()> {
         _ => return Ok(()),
     };
     Err(mismatch(what))
+}
+
+/// Makes sure that a file of so many bytes can be a message.
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(Error::OutOfRange {
+        name: "the size of the file",
+        value: bytes as f64,
+        expected: "at most 2 GiB, as messages of Protocol Buffers have",
+    })
 }
 
 fn mismatch(what: &str) -> Error {

@@ -79,7 +79,7 @@ fn entries<E: Element, S: AsRef<str>>(model: &Model<E>, modules: &[S]) -> Result
             _ => 0,
         };
         used.push(name);
-        open = options_of(spec).map(|_| (name, spec, layer + 1));
+        open = spec.recurrent_options().map(|_| (name, spec, layer + 1));
         let is_candidate = |role| role == TensorRole::CandidateBias;
         let two = place.tensors.iter().any(|tensor| is_candidate(tensor.role));
         for tensor in &place.tensors {
@@ -98,15 +98,6 @@ fn joined(module: &str, tensor: &str) -> String {
     match module {
         "" => own.to_owned(),
         module => format!("{module}.{own}"),
-    }
-}
-
-fn options_of(spec: &LayerSpec) -> Option<&RecurrentOptions> {
-    match spec {
-        LayerSpec::Rnn { options, .. }
-        | LayerSpec::Gru { options, .. }
-        | LayerSpec::Lstm { options, .. } => Some(options),
-        _ => None,
     }
 }
 
@@ -129,7 +120,7 @@ fn check(number: usize, spec: &LayerSpec) -> Result<()> {
 
 /// What a layer has that PyTorch's modules have not.
 fn own(spec: &LayerSpec) -> Option<&'static str> {
-    let options = options_of(spec)?;
+    let options = spec.recurrent_options()?;
     if let LayerSpec::Rnn { activation, .. } = spec
         && ![Activation::Tanh, Activation::Relu].contains(activation)
     {

@@ -228,6 +228,16 @@ impl<'a, E: Element> Reader<'a, E> {
                 "its output {other:?} is used, expected none but the first"
             ));
         }
+        self.put(name, value)
+    }
+
+    /// Takes note of what a node gives. Values are copies, which may be many and long in a small file.
+    fn put(&mut self, name: &'a str, value: Value<E>) -> Result<()> {
+        self.make_room(match &value {
+            Value::Integers { values, .. } => values.len(),
+            Value::Sequence(sequence) => sequence.pieces(),
+            _ => 0,
+        })?;
         self.values.insert(name, value);
         Ok(())
     }
@@ -301,13 +311,13 @@ impl<'a, E: Element> Reader<'a, E> {
             .transpose()?)
     }
 
-    /// Makes sure that constants that are computed from others stay small.
+    /// Makes sure that what is computed from constants and sizes stays small.
     fn make_room(&mut self, count: usize) -> Result<()> {
         self.chain.room = self
             .chain
             .room
             .checked_sub(count)
-            .ok_or("it makes constants that are much larger than the file")?;
+            .ok_or("it makes values that are much larger than the file")?;
         Ok(())
     }
 

@@ -301,12 +301,8 @@ impl<E: Element> Recurrent<E> {
     }
 
     pub fn options(&self) -> &RecurrentOptions {
-        match &self.spec {
-            LayerSpec::Rnn { options, .. }
-            | LayerSpec::Gru { options, .. }
-            | LayerSpec::Lstm { options, .. } => options,
-            other => unreachable!("{other:?} is no recurrent layer"),
-        }
+        let options = self.spec.recurrent_options();
+        options.expect("it is a recurrent layer")
     }
 
     pub fn options_mut(&mut self) -> &mut RecurrentOptions {

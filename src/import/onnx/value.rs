@@ -74,7 +74,7 @@ pub struct Sequence {
     pub is_alone: bool,
 }
 
-/// A constant of numbers with a fraction. Where it has one element along an axis, it may stand for several.
+/// A constant of numbers with a fraction, one at least. Where it has one element along an axis, it may stand for several.
 #[derive(Clone, Debug)]
 pub struct Floats<E> {
     pub dims: Vec<usize>,
@@ -338,11 +338,9 @@ impl<E: Copy> Floats<E> {
         let inner: usize = self.dims[axis + 1..].iter().product();
         let size = self.dims[axis];
         let mut values = Vec::new();
-        if inner * size > 0 {
-            for outer in self.values.chunks(inner * size) {
-                for &index in indices {
-                    values.extend_from_slice(&outer[index * inner..][..inner]);
-                }
+        for outer in self.values.chunks(inner * size) {
+            for &index in indices {
+                values.extend_from_slice(&outer[index * inner..][..inner]);
             }
         }
         let mut dims = self.dims.clone();

@@ -229,7 +229,7 @@ impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn is_affordable(&self, count: usize) -> Result<()> {
         match count <= self.chain.room {
             true => Ok(()),
-            false => Err("it makes constants that are much larger than the file".to_owned()),
+            false => Err("it makes values that are much larger than the file".to_owned()),
         }
     }
 }

@@ -36,6 +36,10 @@ pub fn constant<E: Element>(tensor: &Tensor<'_>) -> Result<Value<E>> {
         return Ok(Value::Integers { dims, values });
     }
     use crate::onnx::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
+    // Sizes beside a 0 may be any.
+    if dims.contains(&0) {
+        return Err(wrong("no elements"));
+    }
     match tensor.data_type {
         FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => {
             let values = Rc::new(tensor.floats().map_err(wrong)?);
@@ -66,6 +70,9 @@ pub fn constant_node<E: Element>(node: &Node<'_>) -> Result<Value<E>> {
         "value_float" => floats(Vec::new(), vec![attribute.float().unwrap_or(0.0)]),
         "value_floats" => {
             let numbers = attribute.floats()?;
+            if numbers.is_empty() {
+                return Err("it has no value".to_owned());
+            }
             floats(vec![numbers.len()], numbers)
         }
         other => return Err(format!("attribute {other}, expected numbers")),

@@ -296,9 +296,6 @@ impl<'a, E: Element> Reader<'a, E> {
         let is_bias = constant.values.len() == units
             && constant.dims.last().is_none_or(|&size| size == units);
         let is_plain = |number: f64| (op, number) == ("Add", 0.0) || (op, number) == ("Mul", 1.0);
-        if one.is_some_and(is_plain) {
-            return Ok(Value::Sequence(sequence));
-        }
         if op == "Add"
             && is_bias
             && sequence.is_alone
@@ -309,6 +306,9 @@ impl<'a, E: Element> Reader<'a, E> {
             && dense.activation == Activation::Linear
         {
             dense.bias = Some(Rc::clone(&constant.values));
+            return Ok(Value::Sequence(sequence));
+        }
+        if one.is_some_and(is_plain) {
             return Ok(Value::Sequence(sequence));
         }
         // The mean of two directions.
@@ -388,26 +388,28 @@ impl<'a, E: Element> Reader<'a, E> {
             self.make_room(weights.values.len())?;
             weights = weights.transposed(&[1, 0]);
         }
+        let bias = self.optional(node, 2).map(numbers).transpose()?;
         let factor = |name| {
             attribute(node, name)
                 .and_then(|attribute| attribute.float())
                 .unwrap_or(1.0)
         };
-        let scaled = |floats: Floats<E>, factor: f32| match factor {
-            1.0 => floats,
-            factor => {
-                let factor = E::from_f64(factor.into());
-                let values = floats.values.iter().map(|&value| value * factor);
-                Floats {
-                    dims: floats.dims,
-                    values: Rc::new(values.collect()),
-                }
+        let mut scaled = |floats: Floats<E>, factor: f32| -> Result<Floats<E>> {
+            if factor == 1.0 {
+                return Ok(floats);
             }
+            self.make_room(floats.values.len())?;
+            let factor = E::from_f64(factor.into());
+            let values = floats.values.iter().map(|&value| value * factor);
+            Ok(Floats {
+                dims: floats.dims,
+                values: Rc::new(values.collect()),
+            })
         };
-        let weights = scaled(weights, factor("alpha"));
-        let bias = match self.optional(node, 2) {
+        let weights = scaled(weights, factor("alpha"))?;
+        let bias = match bias {
             None => None,
-            Some(value) => Some(scaled(numbers(value)?, factor("beta"))),
+            Some(bias) => Some(scaled(bias, factor("beta"))?),
         };
         self.dense(sequence, &weights, bias)
     }

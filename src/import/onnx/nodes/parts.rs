@@ -92,6 +92,9 @@ impl<'a, E: Element> Reader<'a, E> {
             Value::Floats(floats) => {
                 let axis = place(axis, floats.dims.len())?;
                 let picked = indices(floats.dims[axis])?;
+                if picked.is_empty() {
+                    return Err(NOTHING.to_owned());
+                }
                 self.make_room(floats.values.len())?;
                 Value::Floats(floats.of(axis, &picked))
             }
@@ -162,7 +165,7 @@ impl<'a, E: Element> Reader<'a, E> {
         }
         let len = pick.len();
         if len == 0 {
-            return Err("it takes nothing of an axis".to_owned());
+            return Err(NOTHING.to_owned());
         }
         match atoms[..] {
             [] if pick.is_whole(1) => {}
@@ -275,7 +278,10 @@ impl<'a, E: Element> Reader<'a, E> {
             Value::Floats(floats) => {
                 let axis = place(axis, floats.dims.len())?;
                 let picked = of(floats.dims[axis])?;
-                let inner: usize = floats.values.len() / floats.dims[axis].max(1);
+                if picked.is_empty() {
+                    return Err(NOTHING.to_owned());
+                }
+                let inner = floats.values.len() / floats.dims[axis];
                 self.make_room(inner.saturating_mul(picked.len()))?;
                 let mut floats = floats.of(axis, &picked);
                 if is_scalar {
@@ -331,7 +337,7 @@ impl<'a, E: Element> Reader<'a, E> {
             Some(parts) if parts.len() == outputs.len() => parts,
             None if count > 0 => {
                 // Equal ones, but for the last.
-                let each = (size + count - 1) / count;
+                let each = size / count + i64::from(size % count != 0);
                 (0..count)
                     .map(|part| each.min(size - part * each))
                     .collect()
@@ -348,7 +354,7 @@ impl<'a, E: Element> Reader<'a, E> {
                 if let Value::Sequence(sequence) = &mut part {
                     sequence.is_alone = false;
                 }
-                self.values.insert(output, part);
+                self.put(output, part)?;
             }
             start = end;
         }
@@ -454,6 +460,7 @@ impl<'a, E: Element> Reader<'a, E> {
 }
 
 const SOME_STEPS: &str = "it takes some of the steps or sequences";
+const NOTHING: &str = "it takes nothing of an axis";
 const MANY_PIECES: &str = "its features come from more places than elman can put together";
 
 /// Elements along an axis.
