@@ -1,0 +1,3 @@
+module elman
+
+go 1.19
