@@ -22,7 +22,7 @@ pub struct Segment<'a, E> {
     pub origin: usize,
     /// From one row to the next.
     pub row_stride: usize,
-    /// From one k to the next; may be negative.
+    /// From one k to the next; may be negative. Where there are several rows, it or `row_stride` is 1.
     pub depth_stride: isize,
     /// Number of k.
     pub depth: usize,
@@ -40,11 +40,12 @@ impl<'a, E: Element> Segment<'a, E> {
         }
     }
 
-    /// Panics unless all of `rows` x `depth` elements lie inside `data`.
+    /// Panics unless all of `rows` x `depth` elements lie inside `data`, and those of a row or of a k side by side.
     pub(super) fn check(&self, rows: usize) {
         if rows == 0 || self.depth == 0 {
             return;
         }
+        assert!(rows == 1 || self.row_stride == 1 || self.depth_stride == 1);
         // What saturates is beyond any data.
         let last_row = (rows - 1).saturating_mul(self.row_stride);
         let last_row = last_row.saturating_add(self.origin);
@@ -69,7 +70,7 @@ impl<'a, E: Element> Segment<'a, E> {
     }
 }
 
-/// Some consecutive k of the rows of a tile.
+/// Some consecutive k of the rows of a tile. Those of a row lie side by side, or all rows of a k do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left<E> {
     /// Element (0, 0).
@@ -319,44 +320,114 @@ pub(super) unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C:
     right: *const E,
     panel: usize,
 ) -> [[S::Vector; C]; R] {
+    let unrolled = const { unrolled::<E>(R * C) };
     let mut b = right;
     for segment in segments {
-        let stride = segment.row_stride;
-        let mut rows = [segment.data; GROUPS];
-        for (group, row) in rows.iter_mut().enumerate().skip(1) {
-            *row = apart(row.wrapping_add(group * GROUP * stride));
-        }
-        for _ in 0..segment.depth {
-            // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
-            unsafe {
-                let left = |i: usize| token.splat(*rows[i / GROUP].add(i % GROUP * stride));
-                let right = |j: usize| {
-                    let (next_panel, vector) = (j / S::TILE_VECTORS, j % S::TILE_VECTORS);
-                    token.load(b.add(next_panel * panel + vector * S::LANES))
-                };
-                // The operand that has fewer vectors waits in registers.
-                if R < C {
-                    let lefts: [_; R] = from_fn(left);
-                    for j in 0..C {
-                        let right = right(j);
-                        for (sums, &left) in sums.iter_mut().zip(&lefts) {
-                            sums[j] = token.mul_add(left, right, sums[j]);
-                        }
+        let (stride, next) = (segment.row_stride, segment.depth_stride);
+        let mut rest = segment.depth;
+        // SAFETY: the caller's obligations; the pointers only leave their data behind the last k.
+        unsafe {
+            if next == 1 {
+                let mut rows: [_; GROUPS] =
+                    from_fn(|group| apart(segment.data.wrapping_add(group * GROUP * stride)));
+                while rest > 0 {
+                    let steps = if rest >= unrolled { unrolled } else { 1 };
+                    let left = |row: usize, k| rows[row / GROUP].add(row % GROUP * stride + k);
+                    sums = add(token, sums, steps, left, &mut b, panel);
+                    for row in rows.iter_mut().take(R.div_ceil(GROUP)) {
+                        *row = apart(row.wrapping_add(steps));
                     }
-                } else {
-                    let rights: [_; C] = from_fn(right);
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let left = left(i);
-                        for (sum, &right) in sums.iter_mut().zip(&rights) {
-                            *sum = token.mul_add(left, right, *sum);
-                        }
-                    }
+                    rest -= steps;
+                }
+            } else {
+                let mut first = segment.data;
+                while rest > 0 {
+                    let steps = if rest >= unrolled { unrolled } else { 1 };
+                    let left = |row, k: usize| first.wrapping_offset(k as isize * next).add(row);
+                    sums = add(token, sums, steps, left, &mut b, panel);
+                    first = first.wrapping_offset(steps as isize * next);
+                    rest -= steps;
                 }
             }
-            for row in rows.iter_mut().take(R.div_ceil(GROUP)) {
-                *row = row.wrapping_offset(segment.depth_stride);
+        }
+    }
+    sums
+}
+
+/// How many k a tile of so many sums takes at a time, without arithmetic between their products. Four gain 3 to 5 % of whole
+/// passes on an Intel Xeon with AVX-512, where additions of addresses take the place of multiply-adds, and cost 90 KB of code.
+const fn unrolled<E>(sums: usize) -> usize {
+    if size_of::<E>() == 4 && sums >= 12 {
+        4
+    } else {
+        1
+    }
+}
+
+/// Adds the products of one k, or of as many as are [`unrolled`]. `left` is where the element of a row and a k is.
+///
+/// # Safety
+/// - As for [`accumulate`].
+#[inline(always)]
+unsafe fn add<E: Element, S: Math<E>, const R: usize, const C: usize>(
+    token: S,
+    mut sums: [[S::Vector; C]; R],
+    steps: usize,
+    left: impl Fn(usize, usize) -> *const E,
+    b: &mut *const E,
+    panel: usize,
+) -> [[S::Vector; C]; R] {
+    let unrolled = const { unrolled::<E>(R * C) };
+    if unrolled > 1 && steps == unrolled {
+        for k in 0..unrolled {
+            // SAFETY: the caller's obligations.
+            sums = unsafe { add_one(token, sums, |row| left(row, k), *b, panel) };
+            *b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
+        }
+    } else {
+        // SAFETY: the caller's obligations.
+        sums = unsafe { add_one(token, sums, |row| left(row, 0), *b, panel) };
+        *b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
+    }
+    sums
+}
+
+/// Adds the products of one k.
+///
+/// # Safety
+/// - As for [`accumulate`].
+#[inline(always)]
+unsafe fn add_one<E: Element, S: Math<E>, const R: usize, const C: usize>(
+    token: S,
+    mut sums: [[S::Vector; C]; R],
+    left: impl Fn(usize) -> *const E,
+    b: *const E,
+    panel: usize,
+) -> [[S::Vector; C]; R] {
+    // SAFETY: the caller's obligations.
+    unsafe {
+        let left = |row: usize| token.splat(*left(row));
+        let right = |j: usize| {
+            let (next_panel, vector) = (j / S::TILE_VECTORS, j % S::TILE_VECTORS);
+            token.load(b.add(next_panel * panel + vector * S::LANES))
+        };
+        // The operand that has fewer vectors waits in registers.
+        if R < C {
+            let lefts: [_; R] = from_fn(left);
+            for j in 0..C {
+                let right = right(j);
+                for (sums, &left) in sums.iter_mut().zip(&lefts) {
+                    sums[j] = token.mul_add(left, right, sums[j]);
+                }
             }
-            b = b.wrapping_add(S::LANES * S::TILE_VECTORS);
+        } else {
+            let rights: [_; C] = from_fn(right);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let left = left(i);
+                for (sum, &right) in sums.iter_mut().zip(&rights) {
+                    *sum = token.mul_add(left, right, *sum);
+                }
+            }
         }
     }
     sums
