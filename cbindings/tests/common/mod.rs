@@ -150,6 +150,8 @@ pub enum Compiler {
     System,
     Gcc,
     Clang,
+    /// With MPI.
+    Mpi,
 }
 
 impl Compiler {
@@ -174,6 +176,8 @@ impl Compiler {
             (Self::Gcc, Language::Cpp17) => "g++".into(),
             (Self::Clang, Language::C11) => "clang".into(),
             (Self::Clang, Language::Cpp17) => "clang++".into(),
+            (Self::Mpi, Language::C11) => "mpicc".into(),
+            (Self::Mpi, Language::Cpp17) => "mpicxx".into(),
         }
     }
 }
