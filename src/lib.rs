@@ -57,6 +57,11 @@
 //! same bits.
 #![deny(unsafe_code)]
 
+// The programs of the documents are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/start.md")]
+struct Documents;
+
 mod activation;
 #[allow(unsafe_code)] // the one cast from lines to elements
 mod buffer;

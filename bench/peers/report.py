@@ -1,4 +1,4 @@
-"""The Markdown that run.py prints, or writes into the README."""
+"""The Markdown that run.py prints, or writes into docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ NAMES = {
     (500, 16, 32, 64): "half long",
     (1000, 16, 32, 64): "long",
 }
-# What is between them in the README comes from here.
+# What is between them in docs/benchmarks.md comes from here.
 BEGIN, END = "<!-- bench/peers/run.py writes from here -->", "<!-- to here -->"
 
 

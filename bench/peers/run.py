@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures elman's RNN, LSTM and GRU, through its C ABI, beside torch, ONNX Runtime, oneDNN and, for the RNN, NumPy.
 
-    python3 bench/peers/run.py [--quick] [--cells rnn,lstm,gru] [--shapes 28x128x28x128 ...] [--threads 1,2] [--readme]
+    python3 bench/peers/run.py [--quick] [--cells rnn,lstm,gru] [--shapes 28x128x28x128 ...] [--threads 1,2] [--write]
         [--plot docs/speed.svg]
 
-It gives Markdown, on standard output or, with --readme, in README.md; --plot also draws the speed of the RNN over the
+It gives Markdown, on standard output or, with --write, in docs/benchmarks.md; --plot also draws the speed of the RNN over the
 number of units, on one thread, beside the FMA peak of a core. Everything else goes to standard error.
 
 The peers are installed into a virtual environment of their own, which is made at the first run and used again (--venv
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", type=shape, metavar="TxBxIxH", help="instead of the built-in ones")
     parser.add_argument("--threads", type=numbers, default=[1, 2], metavar="N,N")
     parser.add_argument("--quick", action="store_true", help="few shapes and rounds")
-    parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the speed over the units")
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "elman-peers")
     options = parser.parse_args()
@@ -184,8 +184,8 @@ def main() -> None:
     job = {"built": {"elman": build_elman(), "onednn": build_onednn(venv)}, "rounds": rounds, "floor": floor}
     cases = [(cell, shape) for cell in options.cells for shape in options.shapes or built_in_shapes(cell, options.quick)]
     text = tables(python, options.threads, {**job, "cases": list(dict.fromkeys(cases))})
-    if options.readme:
-        report.write_between_marks(ROOT / "README.md", text)
+    if options.write:
+        report.write_between_marks(ROOT / "docs" / "benchmarks.md", text)
     else:
         print(text)
     if options.plot:

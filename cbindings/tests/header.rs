@@ -1,5 +1,6 @@
-//! `include/elman.h` is what the sources say, and `include/elman.json` has its constants, for languages that read no headers.
-//! `ELMAN_BLESS=1 cargo test -p elman-c --test header` writes both anew.
+//! `include/elman.h` is what the sources say, `include/elman.json` has its constants, for languages that read no headers, and
+//! `docs/c-manual.md` says at which lines of it the sections of the manual begin.
+//! `ELMAN_BLESS=1 cargo test -p elman-c --test header` writes all three anew.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -129,9 +130,33 @@ fn constants(header: &str) -> String {
     format!("{{\n{}\n}}\n", members.collect::<Vec<_>>().join(",\n"))
 }
 
+/// The page of the book that has the header, section by section: mdBook puts the lines in place of their numbers.
+fn manual(header: &str) -> String {
+    let lines: Vec<_> = header.lines().collect();
+    let title = |pair: &[&str]| match pair {
+        ["/*", title] => title.strip_prefix(" * ").map(str::to_string),
+        _ => None,
+    };
+    let mut starts: Vec<_> = (1..)
+        .zip(lines.windows(2))
+        .filter_map(|(number, pair)| Some((number, title(pair)?)))
+        .collect();
+    starts[0].1 = "Introduction".to_string();
+    let ends = starts.iter().skip(1).map(|(number, _)| number - 1);
+    let ends: Vec<_> = ends.chain([lines.len()]).collect();
+    let mut page = "# The C manual\n\nThis is `include/elman.h`, section by section. Without mdBook, read the header itself: here \
+                    stand the numbers of\nits lines. `man elman` shows the way to it where it is installed.\n"
+        .to_string();
+    for ((start, title), end) in starts.iter().zip(ends) {
+        let lines = format!("{{{{#include ../include/elman.h:{start}:{end}}}}}");
+        write!(page, "\n## {title}\n\n```c\n{lines}\n```\n").unwrap();
+    }
+    page
+}
+
 /// Holds a file against what it must be, line by line.
 fn expect_file(name: &str, expected: &str) {
-    let path = package().join("../include").join(name);
+    let path = package().join("..").join(name);
     if std::env::var_os("ELMAN_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, expected).unwrap();
@@ -146,6 +171,7 @@ fn expect_file(name: &str, expected: &str) {
 #[test]
 fn the_committed_header_is_what_the_sources_say() {
     let header = header();
-    expect_file("elman.h", &header);
-    expect_file("elman.json", &constants(&header));
+    expect_file("include/elman.h", &header);
+    expect_file("include/elman.json", &constants(&header));
+    expect_file("docs/c-manual.md", &manual(&header));
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{Compiler, Language, build, package};
+use common::{Compiler, Language, make};
 
 /// A directory outside of the repository, deleted at the end.
 struct Directory(PathBuf);
@@ -45,23 +45,6 @@ fn text(command: &mut Command) -> String {
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_string).collect()
-}
-
-/// `make` for the library in the profile of this test.
-fn make(goal: &str, variables: &[String]) -> Command {
-    let build = build();
-    let mut make = Command::new("make");
-    make.arg("-C")
-        .arg(package())
-        .arg(goal)
-        .arg(format!("PROFILE={}", build.profile))
-        .arg("SELECT=--workspace --lib --tests")
-        .arg(format!("CARGO_TARGET_DIR={}", build.target_dir.display()))
-        .args(variables);
-    if let Some(triple) = build.triple {
-        make.arg(format!("CARGO_BUILD_TARGET={triple}"));
-    }
-    make
 }
 
 /// Everything under a directory that is no directory.

@@ -112,6 +112,23 @@ pub fn library() -> &'static Library {
     })
 }
 
+/// `make` for the library in the profile of this test.
+pub fn make(goal: &str, variables: &[String]) -> Command {
+    let build = build();
+    let mut make = Command::new("make");
+    make.arg("-C")
+        .arg(package())
+        .arg(goal)
+        .arg(format!("PROFILE={}", build.profile))
+        .arg("SELECT=--workspace --lib --tests")
+        .arg(format!("CARGO_TARGET_DIR={}", build.target_dir.display()))
+        .args(variables);
+    if let Some(triple) = build.triple {
+        make.arg(format!("CARGO_BUILD_TARGET={triple}"));
+    }
+    make
+}
+
 /// Libraries of the system that an archive needs: those of the standard library.
 fn native_libraries(triple: Option<&str>) -> Vec<String> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
