@@ -60,6 +60,7 @@
 // The programs of the documents are tests, too.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/start.md")]
+#[doc = include_str!("../docs/languages.md")]
 struct Documents;
 
 mod activation;

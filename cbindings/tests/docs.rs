@@ -35,7 +35,18 @@ use common::{Language, Linkage, compile, make, package, run};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// Commands that are not run here: their page, how their block begins, and why. A page's own test may run all of them ("").
-const NOT_RUN: [(&str, &str, &str); 13] = [
+const NOT_RUN: [(&str, &str, &str); 16] = [
+    ("docs/cli.md", "", "src/cli/tests runs such commands"),
+    (
+        "docs/distributed.md",
+        "",
+        "they need MPI; tests/distributed.rs runs such commands",
+    ),
+    (
+        "docs/languages.md",
+        "",
+        "they need the languages; cbindings/languages/run runs such commands",
+    ),
     ("README.md", "make -C cbindings demo", ".ci/run does"),
     (
         "README.md",
@@ -100,7 +111,14 @@ const NOT_RUN: [(&str, &str, &str); 13] = [
 ];
 
 /// Languages of blocks that are tested elsewhere or are no programs.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("go", "cbindings/languages/run"),
+    ("js", "cbindings/languages/run"),
+    ("java", "cbindings/languages/run"),
+    ("csharp", "cbindings/languages/run"),
+    ("r", "cbindings/languages/run"),
+    ("lua", "cbindings/languages/run"),
+    ("ruby", "cbindings/languages/run"),
     ("cmake", "tests/install.rs builds such a project"),
     ("text", "what a program prints, or a drawing"),
 ];
