@@ -80,6 +80,10 @@
  * its bits. x86 flushes a result after it has been rounded, 64-bit Arm before: one that rounds up to the smallest normal
  * number is that number on x86 and 0 on Arm. Other processors, and valgrind, keep denormal numbers.
  *
+ * Parts. All of them are there unless the library was built with fewer, for the sake of its size: AVX-512, data sets, double
+ * and networks of other systems, as docs/install.md says. The functions of a part that was left out return UNSUPPORTED; those
+ * that give a number give 0.
+ *
  * ABI. Constants keep their values. Structs grow at the end, and carry their size where the caller makes them.
  */
 #ifndef ELMAN_H
@@ -145,6 +149,8 @@ typedef int32_t elman_status;
 #define ELMAN_ERROR_INTERNAL 18
 /** Another thread has asked for the end of the call. */
 #define ELMAN_ERROR_CANCELLED 19
+/** The function belongs to a part that was left out when the library was built; the message names it. By default no part is. */
+#define ELMAN_ERROR_UNSUPPORTED 20
 
 /**
  * What a status means, in a few words; "unknown status" for a number that is none. The string is the library's and
@@ -1415,7 +1421,7 @@ elman_status elman_save_state_dict(const elman_network *network,
  * Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are those
  * of version 17. elman_import() reads the file again: the parameters are the same, bit for bit, but for initial states of
  * zeros, which the network then has not, and for standardised inputs, which become two dense layers; so a network that has
- * an embedding besides may be refused. The file is replaced as by elman_save().
+ * an embedding besides may be refused. The file is replaced as by elman_save(). The function belongs to the part "import".
  *
  * Errors: NULL, IO, OUT_OF_MEMORY; MISMATCH for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh
  * within a cell; OUT_OF_RANGE for more than 2 GiB; FORMAT as with elman_save().
@@ -1476,6 +1482,8 @@ elman_status elman_load_memory(const uint8_t *bytes, size_t size, elman_network 
  *
  * What PyTorch has trained, and amp models of several makers, go on in elman: docs/import.md says what is taken, and how to export
  * it there.
+ *
+ * These functions are the part "import" of the library.
  */
 
 /**
@@ -1766,6 +1774,8 @@ elman_status elman_optimizer_load(const char *path,
  * Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
  * and never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
  * elman_dataset_destroy().
+ *
+ * These functions are the part "datasets" of the library.
  */
 
 /** Targets: nothing. The sequences are only run. */
@@ -2093,6 +2103,8 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
  * and the number of the pass: ten calls of one epoch give the bits of one call of ten. The counts and the seed are saved
  * with the network, and elman_optimizer_save() saves the rest, so that training goes on in another process with the bits
  * that it would have had without the stop.
+ *
+ * These functions, but for cancellations, are the part "datasets" of the library.
  */
 
 /** Loss: elman_softmax_cross_entropy(), for classes. */
@@ -2868,6 +2880,8 @@ elman_status elman_clip_gradients_by_value(elman_network *network, double limit)
 /*
  * 18. Checking gradients
  * ----------------------
+ *
+ * This is the part "f64" of the library.
  */
 
 /**

@@ -154,6 +154,7 @@ struct Status {
         format = ELMAN_ERROR_FORMAT,
         internal = ELMAN_ERROR_INTERNAL,
         cancelled = ELMAN_ERROR_CANCELLED,
+        unsupported = ELMAN_ERROR_UNSUPPORTED,
     };
 };
 

@@ -3,13 +3,14 @@
 use std::ffi::CStr;
 
 use crate::buffer::try_vec;
-use crate::dataset::quote;
+use crate::error::quote;
 use crate::{Error, Result, shape};
 
 /// What memory is wanted for.
 const WHAT: &str = "class names";
 
 /// Most names of a message.
+#[cfg(feature = "datasets")]
 const SHOWN: usize = 8;
 
 /// The names of the classes that the outputs of a network stand for, in the order of the outputs; none where the network
@@ -21,6 +22,10 @@ pub struct ClassNames {
     /// Where the byte 0 of each is.
     ends: Vec<usize>,
     /// The classes in the order of their names.
+    #[cfg_attr(
+        not(feature = "datasets"),
+        expect(dead_code, reason = "data sets find classes by it")
+    )]
     sorted: Vec<usize>,
 }
 
@@ -104,6 +109,7 @@ impl ClassNames {
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a name that is none of these, [`Error::OutOfMemory`].
+    #[cfg(feature = "datasets")]
     pub(crate) fn classes_of(&self, names: &[String]) -> Result<Option<Vec<usize>>> {
         if self.iter().zip(names).all(|(own, name)| own == name) && names.len() <= self.len() {
             return Ok(None);
@@ -128,6 +134,7 @@ impl ClassNames {
     }
 
     /// The names in a message: the first ones, where there are many.
+    #[cfg(feature = "datasets")]
     fn list(&self) -> String {
         let mut list = String::new();
         for (index, name) in self.iter().take(SHOWN).enumerate() {

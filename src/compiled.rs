@@ -19,6 +19,9 @@ use crate::{Element, Result};
 
 /// See the module's documentation. The part of [`Element`] that is implemented type by type.
 pub trait Compiled: Sized {
+    /// Whether speed counts so much that the cells and sizes that most networks have are worth code of their own.
+    const IS_FOR_SPEED: bool;
+
     /// [`LayerSpec::build_here`]: the layer and all that it computes.
     fn layer(spec: &LayerSpec, inputs: &[usize]) -> Box<dyn Layer<Self>>
     where
@@ -69,8 +72,10 @@ pub trait Compiled: Sized {
 }
 
 macro_rules! compiled {
-    ($($element:ident)*) => {$(
+    ($element:ident, $is_for_speed:literal) => {
         impl Compiled for $element {
+            const IS_FOR_SPEED: bool = $is_for_speed;
+
             fn layer(spec: &LayerSpec, inputs: &[usize]) -> Box<dyn Layer<Self>> {
                 spec.build_here(inputs)
             }
@@ -112,7 +117,9 @@ macro_rules! compiled {
                 math::map_here(function, tier, values);
             }
         }
-    )*};
+    };
 }
 
-compiled!(f32 f64);
+compiled!(f32, true);
+#[cfg(feature = "f64")]
+compiled!(f64, false);

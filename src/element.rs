@@ -7,7 +7,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 use crate::compiled::Compiled;
 use crate::simd::OnTier;
 
-/// `f32` or `f64`.
+/// `f32` or, with the feature `f64`, `f64`.
 ///
 /// `f32` is the fast one and the one of the C ABI. `f64` runs through the same drivers and layers and serves gradient
 /// checks and exact reproduction.
@@ -25,6 +25,7 @@ pub trait Element:
     + 'static
     + Add<Output = Self>
     + AddAssign
+    + Into<f64>
     + Div<Output = Self>
     + Mul<Output = Self>
     + MulAssign
@@ -96,4 +97,5 @@ macro_rules! element {
 }
 
 element!(f32, u32);
+#[cfg(feature = "f64")]
 element!(f64, u64);

@@ -1,5 +1,6 @@
 //! What can go wrong: one variant per broken precondition.
 
+use std::fmt::{self, Display, Write};
 use std::path::PathBuf;
 
 /// Result of every fallible function of the crate.
@@ -208,6 +209,12 @@ pub enum Error {
         /// What is wrong, and what was expected.
         message: String,
     },
+    /// The call needs a part of the library that was left out when it was built.
+    #[error("the library was built without the feature '{feature}'")]
+    Unsupported {
+        /// The feature of the crate that the part belongs to.
+        feature: &'static str,
+    },
     /// A value that must be finite is not.
     #[error("{what} is not finite")]
     NotFinite {
@@ -264,6 +271,7 @@ impl Error {
             Self::Io { .. } => ErrorKind::Io,
             Self::Parse { .. } => ErrorKind::Parse,
             Self::Format { .. } => ErrorKind::Format,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
         }
     }
 }
@@ -303,4 +311,29 @@ pub enum ErrorKind {
     Parse,
     /// A saved network is damaged, or is none.
     Format,
+    /// A part of the library that was left out when it was built.
+    Unsupported,
+}
+
+/// A piece of a file or a name in a message: in quotes, and short, whatever it is.
+pub(crate) fn quote(token: &str) -> impl Display {
+    Quoted(token)
+}
+
+struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        let mut characters = self.0.chars();
+        f.write_char('\'')?;
+        for character in characters.by_ref().take(SHOWN) {
+            write!(f, "{}", character.escape_debug())?;
+        }
+        f.write_str(if characters.next().is_some() {
+            "'..."
+        } else {
+            "'"
+        })
+    }
 }

@@ -55,6 +55,15 @@
 //! use correctly rounded operations only. So results never depend on the number of
 //! threads, on the other rows of a batch, or on how a sequence is cut; and all tiers with fused multiply-add give the
 //! same bits.
+//!
+//! # Features
+//!
+//! All are there by default, and each costs size; docs/install.md has the numbers.
+//!
+//! - `avx512`: the tier of that name; without it such CPUs run that of AVX2, to the same bits.
+//! - `f64`: networks in `f64`, and [`gradient_check`], which runs on them.
+//! - `import`: networks of other systems, [`Network::import`], and ONNX files, [`Network::save_onnx`].
+//! - `datasets`: [`dataset::Dataset`], `.ts` files, and [`train`], which works on them.
 #![deny(unsafe_code)]
 
 // The programs of the documents are tests, too.
@@ -74,6 +83,7 @@ mod element;
 mod error;
 #[allow(unsafe_code)] // threads that write the same matrix
 mod gemm;
+#[cfg(feature = "import")]
 mod import;
 mod layer;
 mod layout;
@@ -95,18 +105,21 @@ mod kernels;
 mod simd;
 
 pub mod dataset;
+#[cfg(feature = "f64")]
 pub mod gradient_check;
 pub mod init;
 pub mod loss;
 pub mod math;
 pub mod optimizer;
 pub mod shape;
+#[cfg(feature = "datasets")]
 pub mod train;
 
 pub use activation::Activation;
 pub use class_names::ClassNames;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "import")]
 pub use import::ImportOptions;
 pub use layer::options::{
     CellActivations, Direction, InitialState, LastOutput, Merge, RecurrentOptions, Reset,

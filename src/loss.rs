@@ -37,11 +37,14 @@ use crate::layout::Layout;
 use crate::{Element, Result, shape};
 
 pub use ctc::{CtcLabels, CtcOptions, CtcReduction, CtcWorkspace, ctc, ctc_greedy_decode};
+#[cfg(feature = "datasets")]
 pub(crate) use elementwise::{
     binary_cross_entropy_total, expect_probabilities, squared_error_total,
 };
 pub use elementwise::{binary_cross_entropy_with_logits, mean_squared_error};
+#[cfg(feature = "datasets")]
 pub(crate) use softmax::{Classes, expect_weights};
+#[cfg(feature = "datasets")]
 pub(crate) use softmax::{cross_entropy_total, largest};
 pub use softmax::{softmax, softmax_cross_entropy, softmax_cross_entropy_weighted};
 
@@ -65,6 +68,7 @@ pub enum Loss {
 
 impl Loss {
     /// Its name in messages.
+    #[cfg(feature = "datasets")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SoftmaxCrossEntropy { .. } => "softmax cross-entropy",

@@ -587,6 +587,7 @@ impl<E: Element> Model<E> {
     }
 
     /// The same model in `f64`.
+    #[cfg(feature = "f64")]
     pub fn to_f64(&self) -> Result<Model<f64>> {
         let mut copy = Model::new(self.tier, self.input_size)?;
         for place in &self.places {

@@ -272,6 +272,7 @@ impl<E: Element> Network<E> {
     }
 
     /// Takes note that an epoch has ended.
+    #[cfg(feature = "datasets")]
     pub(crate) fn end_epoch(&mut self) {
         self.position.epochs += 1;
     }
@@ -317,6 +318,7 @@ impl<E: Element> Network<E> {
 
     /// Makes room for training on batches that are no larger than this one, whose `x` is not read: of no more sequences
     /// and, sorted by length, none longer. Their passes then allocate nothing.
+    #[cfg(feature = "datasets")]
     pub(crate) fn reserve(&mut self, batch: &Batch<'_, E>) -> Result<()> {
         self.forget_pass();
         let model = &*self.model;
@@ -328,6 +330,7 @@ impl<E: Element> Network<E> {
     }
 
     /// Drops what the last forward pass has kept: it was one of `fit`'s.
+    #[cfg(feature = "datasets")]
     pub(crate) fn forget_pass(&mut self) {
         self.state = State::Void("fit keeps no forward pass to go back through");
     }

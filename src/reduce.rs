@@ -1,7 +1,5 @@
 //! Sums over slices in one fixed order.
 
-use crate::Element;
-
 /// Independent partial sums: enough to fill the vector registers of any tier, so that the compiler can use them
 /// without changing the order.
 const LANES: usize = 8;
@@ -10,33 +8,33 @@ const LANES: usize = 8;
 /// first to the last: the order depends on the length alone.
 ///
 /// The slices are equally long.
-pub(crate) fn dot<E: Element>(a: &[E], b: &[E]) -> f64 {
+pub(crate) fn dot<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a.to_f64() * b.to_f64();
+            *sum += (*a).into() * (*b).into();
         }
     }
     for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-        *sum += a.to_f64() * b.to_f64();
+        *sum += (*a).into() * (*b).into();
     }
     sums.into_iter().fold(0.0, |total, sum| total + sum)
 }
 
 /// Σ a_i, in the order of [`dot`].
-pub(crate) fn sum<E: Element>(a: &[E]) -> f64 {
+pub(crate) fn sum<T: Copy + Into<f64>>(a: &[T]) -> f64 {
     let (a, rest) = a.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for a in a {
         for (sum, a) in sums.iter_mut().zip(a) {
-            *sum += a.to_f64();
+            *sum += (*a).into();
         }
     }
     for (sum, a) in sums.iter_mut().zip(rest) {
-        *sum += a.to_f64();
+        *sum += (*a).into();
     }
     sums.into_iter().fold(0.0, |total, sum| total + sum)
 }

@@ -1,6 +1,7 @@
 //! Networks and optimizers in files: the safetensors format, with the names and shapes that PyTorch gives such layers.
 
 mod foreign;
+#[cfg(feature = "import")]
 mod onnx;
 mod optimizer;
 mod read;
@@ -21,7 +22,9 @@ use crate::model::{Model, Output};
 use crate::network::Position;
 use crate::simd::Tier;
 use crate::{Element, Error, Network, Result, in_engine_mode, shape};
-pub(crate) use read::{Contents, Numbers};
+pub(crate) use read::Contents;
+#[cfg(feature = "import")]
+pub(crate) use read::Numbers;
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {

@@ -3,10 +3,13 @@
 //! Sequences of feature vectors, each of its own length, and what a network should answer. A data set is filled once
 //! and never changes; it owns copies of all that it was given. It belongs to the caller, who gives it back with
 //! elman_dataset_destroy().
+//!
+//! These functions are the part "datasets" of the library.
 
 use std::ffi::c_char;
 use std::ptr;
 
+#[cfg(feature = "datasets")]
 use elman_engine::dataset::{MissingValues, Targets};
 use elman_engine::{Error, shape};
 
@@ -17,6 +20,7 @@ use crate::status::{Result, Status};
 /// Sequences and their targets.
 #[derive(Debug)]
 pub struct Dataset {
+    #[cfg(feature = "datasets")]
     pub(crate) data: elman_engine::dataset::Dataset<f32>,
     /// The names of the classes, each with a 0 behind it.
     names: Vec<u8>,
@@ -62,9 +66,12 @@ pub unsafe extern "C" fn elman_dataset_create(
     sequences: usize,
     out: *mut *mut Dataset,
 ) -> Status {
-    create(input_size, x, lengths, sequences, out, |_, _| {
-        Ok(Targets::None)
-    })
+    part!(
+        "datasets",
+        create(input_size, x, lengths, sequences, out, |_, _| {
+            Ok(Targets::None)
+        })
+    )
 }
 
 /// Makes a data set with classes as targets. They have their numbers for names: a label is the number of the network's
@@ -97,24 +104,27 @@ pub unsafe extern "C" fn elman_dataset_create_classes(
     per_step: u32,
     out: *mut *mut Dataset,
 ) -> Status {
-    create(
-        input_size,
-        x,
-        lengths,
-        sequences,
-        out,
-        |caller, total_steps| {
-            let per_step = flag("per_step", per_step)?;
-            let count = if per_step { total_steps } else { sequences };
-            let labels = copied("labels", caller.read("labels", labels, &[count])?)?;
-            let numbered = Targets::numbered_classes(labels, classes)?;
-            Ok(match numbered {
-                Targets::Classes { labels, names } if per_step => {
-                    Targets::StepClasses { labels, names }
-                }
-                other => other,
-            })
-        },
+    part!(
+        "datasets",
+        create(
+            input_size,
+            x,
+            lengths,
+            sequences,
+            out,
+            |caller, total_steps| {
+                let per_step = flag("per_step", per_step)?;
+                let count = if per_step { total_steps } else { sequences };
+                let labels = copied("labels", caller.read("labels", labels, &[count])?)?;
+                let numbered = Targets::numbered_classes(labels, classes)?;
+                Ok(match numbered {
+                    Targets::Classes { labels, names } if per_step => {
+                        Targets::StepClasses { labels, names }
+                    }
+                    other => other,
+                })
+            },
+        )
     )
 }
 
@@ -145,21 +155,24 @@ pub unsafe extern "C" fn elman_dataset_create_values(
     per_step: u32,
     out: *mut *mut Dataset,
 ) -> Status {
-    create(
-        input_size,
-        x,
-        lengths,
-        sequences,
-        out,
-        |caller, total_steps| {
-            let per_step = flag("per_step", per_step)?;
-            let rows = if per_step { total_steps } else { sequences };
-            Ok(Targets::Values {
-                size,
-                per_step,
-                values: copied("values", caller.read("values", values, &[rows, size])?)?,
-            })
-        },
+    part!(
+        "datasets",
+        create(
+            input_size,
+            x,
+            lengths,
+            sequences,
+            out,
+            |caller, total_steps| {
+                let per_step = flag("per_step", per_step)?;
+                let rows = if per_step { total_steps } else { sequences };
+                Ok(Targets::Values {
+                    size,
+                    per_step,
+                    values: copied("values", caller.read("values", values, &[rows, size])?)?,
+                })
+            },
+        )
     )
 }
 
@@ -209,14 +222,17 @@ impl Versioned for TsOptions {
 /// - `options` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_ts_options_init(options: *mut TsOptions, size: usize) -> Status {
-    call(|caller| {
-        let options = caller.versioned_result("options", options, size)?;
-        options.write(TsOptions {
-            size,
-            ..TsOptions::default()
-        });
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let options = caller.versioned_result("options", options, size)?;
+            options.write(TsOptions {
+                size,
+                ..TsOptions::default()
+            });
+            Ok(())
+        })
+    )
 }
 
 /// Reads a file in the .ts format of the UCR and UEA time-series archive as elman_dataset_read_ts_with() does, with the
@@ -237,7 +253,10 @@ pub unsafe extern "C" fn elman_dataset_read_ts(
     path: *const c_char,
     out: *mut *mut Dataset,
 ) -> Status {
-    call(|caller| read_ts(caller, path, ptr::null(), out))
+    part!(
+        "datasets",
+        call(|caller| read_ts(caller, path, ptr::null(), out))
+    )
 }
 
 /// Reads a file in the .ts format of the UCR and UEA time-series archive, as aeon and sktime read and write it: one
@@ -292,7 +311,10 @@ pub unsafe extern "C" fn elman_dataset_read_ts_with(
     options: *const TsOptions,
     out: *mut *mut Dataset,
 ) -> Status {
-    call(|caller| read_ts(caller, path, options, out))
+    part!(
+        "datasets",
+        call(|caller| read_ts(caller, path, options, out))
+    )
 }
 
 /// Frees a data set; of NULL, does nothing. Pointers into it end.
@@ -308,7 +330,11 @@ pub extern "C" fn elman_dataset_destroy(dataset: Option<Box<Dataset>>) {
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_sequence_count(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.data.len())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.data.len()),
+        0
+    )
 }
 
 /// Features of a step; 0 for NULL.
@@ -316,7 +342,11 @@ pub extern "C" fn elman_dataset_sequence_count(dataset: Option<&Dataset>) -> usi
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_input_size(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.data.input_size())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.data.input_size()),
+        0
+    )
 }
 
 /// Steps of all sequences together; 0 for NULL.
@@ -324,7 +354,11 @@ pub extern "C" fn elman_dataset_input_size(dataset: Option<&Dataset>) -> usize {
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_total_steps(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.data.total_steps())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.data.total_steps()),
+        0
+    )
 }
 
 /// Steps of the longest sequence; 0 for NULL.
@@ -332,7 +366,11 @@ pub extern "C" fn elman_dataset_total_steps(dataset: Option<&Dataset>) -> usize 
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_max_length(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.data.max_length())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.data.max_length()),
+        0
+    )
 }
 
 /// What the targets are, an ELMAN_TARGETS_ constant; ELMAN_TARGETS_NONE for NULL.
@@ -340,19 +378,23 @@ pub extern "C" fn elman_dataset_max_length(dataset: Option<&Dataset>) -> usize {
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_targets(dataset: Option<&Dataset>) -> u32 {
-    get(
-        "dataset",
-        dataset,
-        ELMAN_TARGETS_NONE,
-        |dataset| match dataset.data.targets() {
-            Targets::Classes { .. } => ELMAN_TARGETS_CLASSES,
-            Targets::StepClasses { .. } => ELMAN_TARGETS_STEP_CLASSES,
-            Targets::Values {
-                per_step: false, ..
-            } => ELMAN_TARGETS_VALUES,
-            Targets::Values { per_step: true, .. } => ELMAN_TARGETS_STEP_VALUES,
-            _ => ELMAN_TARGETS_NONE,
-        },
+    part!(
+        "datasets",
+        get(
+            "dataset",
+            dataset,
+            ELMAN_TARGETS_NONE,
+            |dataset| match dataset.data.targets() {
+                Targets::Classes { .. } => ELMAN_TARGETS_CLASSES,
+                Targets::StepClasses { .. } => ELMAN_TARGETS_STEP_CLASSES,
+                Targets::Values {
+                    per_step: false, ..
+                } => ELMAN_TARGETS_VALUES,
+                Targets::Values { per_step: true, .. } => ELMAN_TARGETS_STEP_VALUES,
+                _ => ELMAN_TARGETS_NONE,
+            },
+        ),
+        ELMAN_TARGETS_NONE
     )
 }
 
@@ -361,7 +403,11 @@ pub extern "C" fn elman_dataset_targets(dataset: Option<&Dataset>) -> u32 {
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_class_count(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.data.class_count())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.data.class_count()),
+        0
+    )
 }
 
 /// Gives the name of a class.
@@ -381,12 +427,15 @@ pub unsafe extern "C" fn elman_dataset_class_name(
     index: usize,
     name: *mut *const c_char,
 ) -> Status {
-    call(|caller| {
-        let dataset = require("dataset", dataset)?;
-        let name = caller.result("name", name)?;
-        name.write(text_at(&dataset.names, &dataset.name_starts, index)?);
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let dataset = require("dataset", dataset)?;
+            let name = caller.result("name", name)?;
+            name.write(text_at(&dataset.names, &dataset.name_starts, index)?);
+            Ok(())
+        })
+    )
 }
 
 /// Number of notes on the file that the data set was read from; 0 without a file, and for NULL.
@@ -394,7 +443,11 @@ pub unsafe extern "C" fn elman_dataset_class_name(
 /// Threads: any number on one data set. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn elman_dataset_get_note_count(dataset: Option<&Dataset>) -> usize {
-    get("dataset", dataset, 0, |dataset| dataset.note_starts.len())
+    part!(
+        "datasets",
+        get("dataset", dataset, 0, |dataset| dataset.note_starts.len()),
+        0
+    )
 }
 
 /// Gives a note on the file: what it says of itself that is not so, and how it has been read, with the line, as "line 5:
@@ -415,12 +468,15 @@ pub unsafe extern "C" fn elman_dataset_get_note(
     index: usize,
     note: *mut *const c_char,
 ) -> Status {
-    call(|caller| {
-        let dataset = require("dataset", dataset)?;
-        let note = caller.result("note", note)?;
-        note.write(text_at(&dataset.notes, &dataset.note_starts, index)?);
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let dataset = require("dataset", dataset)?;
+            let note = caller.result("note", note)?;
+            note.write(text_at(&dataset.notes, &dataset.note_starts, index)?);
+            Ok(())
+        })
+    )
 }
 
 /// Gives a sequence itself.
@@ -443,26 +499,29 @@ pub unsafe extern "C" fn elman_dataset_sequence(
     x: *mut *const f32,
     length: *mut usize,
 ) -> Status {
-    call(|caller| {
-        let data = &require("dataset", dataset)?.data;
-        let x = caller.result_optional("x", x)?;
-        let length = caller.result_optional("length", length)?;
-        if index >= data.len() {
-            return Err(Error::IndexOutOfRange {
-                name: "index",
-                index,
-                count: data.len(),
+    part!(
+        "datasets",
+        call(|caller| {
+            let data = &require("dataset", dataset)?.data;
+            let x = caller.result_optional("x", x)?;
+            let length = caller.result_optional("length", length)?;
+            if index >= data.len() {
+                return Err(Error::IndexOutOfRange {
+                    name: "index",
+                    index,
+                    count: data.len(),
+                }
+                .into());
             }
-            .into());
-        }
-        if let Some(x) = x {
-            x.write(data.sequence(index).as_ptr());
-        }
-        if let Some(length) = length {
-            length.write(data.length(index));
-        }
-        Ok(())
-    })
+            if let Some(x) = x {
+                x.write(data.sequence(index).as_ptr());
+            }
+            if let Some(length) = length {
+                length.write(data.length(index));
+            }
+            Ok(())
+        })
+    )
 }
 
 /// Gives the classes that are the targets, themselves: [sequences], or [total_steps] where there is one per step;
@@ -483,16 +542,20 @@ pub unsafe extern "C" fn elman_dataset_labels(
     labels: *mut *const usize,
     count: *mut usize,
 ) -> Status {
-    give_targets(
-        "labels",
-        "classes",
-        dataset,
-        labels,
-        count,
-        |targets| match targets {
-            Targets::Classes { labels, .. } | Targets::StepClasses { labels, .. } => Some(labels),
-            _ => None,
-        },
+    part!(
+        "datasets",
+        give_targets(
+            "labels",
+            "classes",
+            dataset,
+            labels,
+            count,
+            |targets| match targets {
+                Targets::Classes { labels, .. } | Targets::StepClasses { labels, .. } =>
+                    Some(labels),
+                _ => None,
+            },
+        )
     )
 }
 
@@ -514,16 +577,19 @@ pub unsafe extern "C" fn elman_dataset_values(
     values: *mut *const f32,
     count: *mut usize,
 ) -> Status {
-    give_targets(
-        "values",
-        "vectors of numbers",
-        dataset,
-        values,
-        count,
-        |targets| match targets {
-            Targets::Values { values, .. } => Some(values),
-            _ => None,
-        },
+    part!(
+        "datasets",
+        give_targets(
+            "values",
+            "vectors of numbers",
+            dataset,
+            values,
+            count,
+            |targets| match targets {
+                Targets::Values { values, .. } => Some(values),
+                _ => None,
+            },
+        )
     )
 }
 
@@ -537,12 +603,15 @@ pub extern "C" fn elman_standardize(
     network: Option<&mut Network>,
     dataset: Option<&Dataset>,
 ) -> Status {
-    call(|_| {
-        let network = require("network", network)?;
-        let dataset = require("dataset", dataset)?;
-        let standardization = dataset.data.standardization()?;
-        Ok(network.0.set_standardization(Some(standardization))?)
-    })
+    part!(
+        "datasets",
+        call(|_| {
+            let network = require("network", network)?;
+            let dataset = require("dataset", dataset)?;
+            let standardization = dataset.data.standardization()?;
+            Ok(network.0.set_standardization(Some(standardization))?)
+        })
+    )
 }
 
 /// Makes a data set.
@@ -550,6 +619,7 @@ pub extern "C" fn elman_standardize(
 /// # Safety
 ///
 /// As with [`Caller::read`] and [`Caller::result`].
+#[cfg(feature = "datasets")]
 unsafe fn create(
     input_size: usize,
     x: *const f32,
@@ -576,6 +646,7 @@ unsafe fn create(
 /// # Safety
 ///
 /// As with [`Caller::result`].
+#[cfg(feature = "datasets")]
 unsafe fn give_targets<T: Copy + 'static>(
     name: &'static str,
     kind: &'static str,
@@ -609,6 +680,7 @@ unsafe fn give_targets<T: Copy + 'static>(
 /// # Safety
 ///
 /// As with [`Caller::path`], [`Caller::versioned`] and [`Caller::result`].
+#[cfg(feature = "datasets")]
 unsafe fn read_ts(
     caller: &mut Caller<'_>,
     path: *const c_char,
@@ -636,6 +708,7 @@ impl Default for TsOptions {
     }
 }
 
+#[cfg(feature = "datasets")]
 impl TsOptions {
     fn engine(&self) -> Result<elman_engine::dataset::TsOptions> {
         let mut options = elman_engine::dataset::TsOptions::default();
@@ -690,6 +763,7 @@ fn c_texts(what: &'static str, texts: &[String]) -> Result<(Vec<u8>, Vec<usize>)
     Ok((all, starts))
 }
 
+#[cfg(feature = "datasets")]
 impl Dataset {
     fn new(data: elman_engine::dataset::Dataset<f32>) -> Result<Self> {
         let (names, name_starts) = c_texts("the names of the classes", data.class_names())?;

@@ -82,7 +82,7 @@ pub unsafe extern "C" fn elman_save_state_dict(
 /// Dropout stays in the graph, where it does nothing; recurrent dropout and class names are left out. The operators are those
 /// of version 17. elman_import() reads the file again: the parameters are the same, bit for bit, but for initial states of
 /// zeros, which the network then has not, and for standardised inputs, which become two dense layers; so a network that has
-/// an embedding besides may be refused. The file is replaced as by elman_save().
+/// an embedding besides may be refused. The file is replaced as by elman_save(). The function belongs to the part "import".
 ///
 /// Errors: NULL, IO, OUT_OF_MEMORY; MISMATCH for what ONNX has not: projections, clipped cell states, zoneout, and hard tanh
 /// within a cell; OUT_OF_RANGE for more than 2 GiB; FORMAT as with elman_save().
@@ -93,11 +93,14 @@ pub unsafe extern "C" fn elman_save_state_dict(
 /// - `path` is NULL or ends with 0, and nobody writes to it during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_save_onnx(network: Option<&Network>, path: *const c_char) -> Status {
-    call(|caller| {
-        let network = require("network", network)?;
-        let path = caller.path("path", path)?;
-        Ok(network.0.save_onnx(path)?)
-    })
+    part!(
+        "import",
+        call(|caller| {
+            let network = require("network", network)?;
+            let path = caller.path("path", path)?;
+            Ok(network.0.save_onnx(path)?)
+        })
+    )
 }
 
 /// Reads a network from a file that elman_save() has written, or whose tensors other software has changed since. It

@@ -1,5 +1,8 @@
 //! Checking gradients
+//!
+//! This is the part "f64" of the library.
 
+#[cfg(feature = "f64")]
 use elman_engine::gradient_check::check_gradients;
 
 use crate::border::{call, require, reserved};
@@ -39,29 +42,33 @@ pub unsafe extern "C" fn elman_gradient_check(
     dstate_out: *const f32,
     relative_error: *mut f64,
 ) -> Status {
-    call(|caller| {
-        let network = &require("network", network)?.0;
-        let narrow = batch_of(caller, network, x, batch, steps, lengths)?;
-        let state = [batch, network.state_size()];
-        let state_in = caller.read_optional("state_in", state_in, &state)?;
-        let dy = caller.read_optional("dy", dy, &[network.output_len(batch, steps)?])?;
-        let dstate_out = caller.read_optional("dstate_out", dstate_out, &state)?;
-        let relative_error = caller.result("relative_error", relative_error)?;
+    part!(
+        "f64",
+        call(|caller| {
+            let network = &require("network", network)?.0;
+            let narrow = batch_of(caller, network, x, batch, steps, lengths)?;
+            let state = [batch, network.state_size()];
+            let state_in = caller.read_optional("state_in", state_in, &state)?;
+            let dy = caller.read_optional("dy", dy, &[network.output_len(batch, steps)?])?;
+            let dstate_out = caller.read_optional("dstate_out", dstate_out, &state)?;
+            let relative_error = caller.result("relative_error", relative_error)?;
 
-        let x = widened(narrow.x)?;
-        let state_in = state_in.map(widened).transpose()?;
-        let wide = elman_engine::Batch {
-            x: &x,
-            batch,
-            steps,
-            lengths: narrow.lengths,
-        };
-        let report = check_gradients(network, wide, state_in.as_deref(), |outputs| {
-            Ok(weigh(dy, outputs.y, outputs.dy) + weigh(dstate_out, outputs.state, outputs.dstate))
-        })?;
-        relative_error.write(report.relative_error);
-        Ok(())
-    })
+            let x = widened(narrow.x)?;
+            let state_in = state_in.map(widened).transpose()?;
+            let wide = elman_engine::Batch {
+                x: &x,
+                batch,
+                steps,
+                lengths: narrow.lengths,
+            };
+            let report = check_gradients(network, wide, state_in.as_deref(), |outputs| {
+                Ok(weigh(dy, outputs.y, outputs.dy)
+                    + weigh(dstate_out, outputs.state, outputs.dstate))
+            })?;
+            relative_error.write(report.relative_error);
+            Ok(())
+        })
+    )
 }
 
 /// The sum of `values` times `weights`, whose gradient are the weights.

@@ -2,11 +2,14 @@
 //!
 //! What PyTorch has trained, and amp models of several makers, go on in elman: docs/import.md says what is taken, and how to export
 //! it there.
+//!
+//! These functions are the part "import" of the library.
 
 use std::ffi::c_char;
 use std::path::Path;
 use std::ptr;
 
+#[cfg(feature = "import")]
 use elman_engine::ImportOptions as EngineOptions;
 
 use crate::border::{self, Caller, Versioned, call};
@@ -53,11 +56,14 @@ pub unsafe extern "C" fn elman_import_options_init(
     options: *mut ImportOptions,
     size: usize,
 ) -> Status {
-    call(|caller| {
-        let options = caller.versioned_result("options", options, size)?;
-        options.write(defaults(size));
-        Ok(())
-    })
+    part!(
+        "import",
+        call(|caller| {
+            let options = caller.versioned_result("options", options, size)?;
+            options.write(defaults(size));
+            Ok(())
+        })
+    )
 }
 
 /// Reads a network that another system has trained. It belongs to the caller, who gives it back with elman_destroy(), and is one
@@ -98,14 +104,17 @@ pub unsafe extern "C" fn elman_import(
     options: *const ImportOptions,
     out: *mut *mut Network,
 ) -> Status {
-    call(|caller| {
-        let path = caller.path("path", path)?;
-        let options = options_of(caller, options)?;
-        let out = caller.result("out", out)?;
-        let network = elman_engine::Network::import(path, &options)?;
-        out.write(border::handle(Network(network)));
-        Ok(())
-    })
+    part!(
+        "import",
+        call(|caller| {
+            let path = caller.path("path", path)?;
+            let options = options_of(caller, options)?;
+            let out = caller.result("out", out)?;
+            let network = elman_engine::Network::import(path, &options)?;
+            out.write(border::handle(Network(network)));
+            Ok(())
+        })
+    )
 }
 
 /// Reads a network from the contents of a file, as elman_import() does; no description lies beside it.
@@ -130,14 +139,18 @@ pub unsafe extern "C" fn elman_import_memory(
     options: *const ImportOptions,
     out: *mut *mut Network,
 ) -> Status {
-    call(|caller| {
-        let bytes = caller.read("bytes", bytes, &[size])?;
-        let options = options_of(caller, options)?;
-        let out = caller.result("out", out)?;
-        let network = elman_engine::Network::import_bytes(bytes, Path::new("the bytes"), &options)?;
-        out.write(border::handle(Network(network)));
-        Ok(())
-    })
+    part!(
+        "import",
+        call(|caller| {
+            let bytes = caller.read("bytes", bytes, &[size])?;
+            let options = options_of(caller, options)?;
+            let out = caller.result("out", out)?;
+            let network =
+                elman_engine::Network::import_bytes(bytes, Path::new("the bytes"), &options)?;
+            out.write(border::handle(Network(network)));
+            Ok(())
+        })
+    )
 }
 
 fn defaults(size: usize) -> ImportOptions {
@@ -152,6 +165,7 @@ fn defaults(size: usize) -> ImportOptions {
 /// # Safety
 ///
 /// - As with [`Caller::versioned`]; the description is NULL or ends with 0, and nobody writes to it before the entry ends.
+#[cfg(feature = "import")]
 unsafe fn options_of(
     caller: &mut Caller<'_>,
     options: *const ImportOptions,

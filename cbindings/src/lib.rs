@@ -11,7 +11,16 @@
 #![deny(unsafe_code)]
 // Unsafe functions of other files pass on to the border's what their own callers owe, which is all that they do with it.
 #![allow(unsafe_op_in_unsafe_fn)]
-#![allow(clippy::too_many_arguments)] // a call from C has no other way to pass a batch
+#![allow(clippy::too_many_arguments)]
+// a call from C has no other way to pass a batch
+// Of a part that is left out, what only its bodies use.
+#![cfg_attr(
+    not(all(feature = "datasets", feature = "f64", feature = "import")),
+    allow(dead_code, unused_imports, unused_variables)
+)]
+
+#[macro_use]
+mod part;
 
 #[allow(unsafe_code)] // the caller's pointers
 mod border;

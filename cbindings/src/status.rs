@@ -53,9 +53,11 @@ pub const ELMAN_ERROR_FORMAT: Status = 17;
 pub const ELMAN_ERROR_INTERNAL: Status = 18;
 /// Another thread has asked for the end of the call.
 pub const ELMAN_ERROR_CANCELLED: Status = 19;
+/// The function belongs to a part that was left out when the library was built; the message names it. By default no part is.
+pub const ELMAN_ERROR_UNSUPPORTED: Status = 20;
 
 /// Every status and what it means, in the order of the constants.
-const MEANINGS: [(Status, &CStr); 20] = [
+const MEANINGS: [(Status, &CStr); 21] = [
     (ELMAN_OK, c"success"),
     (ELMAN_ERROR_NULL, c"a pointer is NULL"),
     (ELMAN_ERROR_ALIGNMENT, c"a pointer is misaligned"),
@@ -76,6 +78,7 @@ const MEANINGS: [(Status, &CStr); 20] = [
     (ELMAN_ERROR_FORMAT, c"not a saved network"),
     (ELMAN_ERROR_INTERNAL, c"internal error"),
     (ELMAN_ERROR_CANCELLED, c"cancelled"),
+    (ELMAN_ERROR_UNSUPPORTED, c"left out of this library"),
 ];
 
 /// What a status means, in a few words; "unknown status" for a number that is none. The string is the library's and
@@ -203,6 +206,7 @@ impl Failure {
                 ErrorKind::Io => ELMAN_ERROR_IO,
                 ErrorKind::Parse => ELMAN_ERROR_PARSE,
                 ErrorKind::Format => ELMAN_ERROR_FORMAT,
+                ErrorKind::Unsupported => ELMAN_ERROR_UNSUPPORTED,
             },
         }
     }

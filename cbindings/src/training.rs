@@ -9,6 +9,8 @@
 //! and the number of the pass: ten calls of one epoch give the bits of one call of ten. The counts and the seed are saved
 //! with the network, and elman_optimizer_save() saves the rest, so that training goes on in another process with the bits
 //! that it would have had without the stop.
+//!
+//! These functions, but for cancellations, are the part "datasets" of the library.
 
 use std::ffi::c_void;
 use std::ops::ControlFlow;
@@ -17,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use elman_engine::loss::Loss;
 use elman_engine::optimizer::clip_by_value;
+#[cfg(feature = "datasets")]
 use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Watch};
 use elman_engine::{Error, Output};
 
@@ -192,14 +195,17 @@ pub struct Options {
 /// - `options` is NULL or has room for a result, which nobody else touches during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usize) -> Status {
-    call(|caller| {
-        let options = caller.versioned_result("options", options, size)?;
-        options.write(Options {
-            size,
-            ..Options::default()
-        });
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let options = caller.versioned_result("options", options, size)?;
+            options.write(Options {
+                size,
+                ..Options::default()
+            });
+            Ok(())
+        })
+    )
 }
 
 /// Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
@@ -237,32 +243,36 @@ pub unsafe extern "C" fn elman_fit(
     optimizer: Option<&mut Optimizer>,
     options: *const Options,
 ) -> Status {
-    call(|caller| {
-        let network = require("network", network)?;
-        let dataset = require("dataset", dataset)?;
-        let optimizer = require("optimizer", optimizer)?;
-        let options = options_of(caller, options)?;
-        let fit = FitOptions {
-            epochs: options.epochs,
-            batch_size: options.batch_size,
-            shuffle: flag("shuffle", options.shuffle)?.then_some(options.seed),
-            clip: options.clip()?,
-            truncate: (options.truncate > 0).then_some(options.truncate),
-            validation: caller
-                .object(options.validation)
-                .map(|dataset| &dataset.data),
-            class_weights: options.class_weights(caller, &network.0)?,
-            early_stopping: options.early_stopping()?,
-            cancel: caller.object(options.cancel).map(|cancel| &cancel.0),
-            ..FitOptions::new(options.loss()?)
-        };
-        let (network, optimizer) = (&mut network.0, &mut optimizer.0);
-        train::fit_with(network, &dataset.data, optimizer, &fit, &mut &options)?;
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let network = require("network", network)?;
+            let dataset = require("dataset", dataset)?;
+            let optimizer = require("optimizer", optimizer)?;
+            let options = options_of(caller, options)?;
+            let fit = FitOptions {
+                epochs: options.epochs,
+                batch_size: options.batch_size,
+                shuffle: flag("shuffle", options.shuffle)?.then_some(options.seed),
+                clip: options.clip()?,
+                truncate: (options.truncate > 0).then_some(options.truncate),
+                validation: caller
+                    .object(options.validation)
+                    .map(|dataset| &dataset.data),
+                class_weights: options.class_weights(caller, &network.0)?,
+                early_stopping: options.early_stopping()?,
+                cancel: caller.object(options.cancel).map(|cancel| &cancel.0),
+                ..FitOptions::new(options.loss()?)
+            };
+            let (network, optimizer) = (&mut network.0, &mut optimizer.0);
+            train::fit_with(network, &dataset.data, optimizer, &fit, &mut &options)?;
+            Ok(())
+        })
+    )
 }
 
 /// What the callbacks of the options do.
+#[cfg(feature = "datasets")]
 impl Callbacks<f32> for &Options {
     fn batch(&mut self, from: &mut train::BatchProgress<'_, f32>) -> ControlFlow<()> {
         let Some(callback) = self.batch_callback else {
@@ -393,31 +403,34 @@ pub unsafe extern "C" fn elman_evaluate(
     accuracy: *mut f64,
     confusion: *mut usize,
 ) -> Status {
-    call(|caller| {
-        let network = &require("network", network)?.0;
-        let data = &require("dataset", dataset)?.data;
-        let options = options_of(caller, options)?;
-        let loss = caller.result_optional("loss", loss)?;
-        let accuracy = caller.result_optional("accuracy", accuracy)?;
-        let classes = match data.class_count() {
-            0 => 0,
-            _ => network.output_size(),
-        };
-        let confusion = caller.write_optional("confusion", confusion, &[classes; 2])?;
-        let weights = options.class_weights(caller, network)?;
-        let (of, batch_size) = (options.loss()?, options.batch_size);
-        let found = train::evaluate_weighted(network, data, of, weights, batch_size)?;
-        if let Some(loss) = loss {
-            loss.write(found.score.loss);
-        }
-        if let Some(accuracy) = accuracy {
-            accuracy.write(found.score.accuracy.unwrap_or(f64::NAN));
-        }
-        if let Some(confusion) = confusion {
-            confusion.copy_from_slice(&found.confusion);
-        }
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let network = &require("network", network)?.0;
+            let data = &require("dataset", dataset)?.data;
+            let options = options_of(caller, options)?;
+            let loss = caller.result_optional("loss", loss)?;
+            let accuracy = caller.result_optional("accuracy", accuracy)?;
+            let classes = match data.class_count() {
+                0 => 0,
+                _ => network.output_size(),
+            };
+            let confusion = caller.write_optional("confusion", confusion, &[classes; 2])?;
+            let weights = options.class_weights(caller, network)?;
+            let (of, batch_size) = (options.loss()?, options.batch_size);
+            let found = train::evaluate_weighted(network, data, of, weights, batch_size)?;
+            if let Some(loss) = loss {
+                loss.write(found.score.loss);
+            }
+            if let Some(accuracy) = accuracy {
+                accuracy.write(found.score.accuracy.unwrap_or(f64::NAN));
+            }
+            if let Some(confusion) = confusion {
+                confusion.copy_from_slice(&found.confusion);
+            }
+            Ok(())
+        })
+    )
 }
 
 /// Runs a network over a data set, without dropout.
@@ -441,17 +454,20 @@ pub unsafe extern "C" fn elman_predict_dataset(
     batch_size: usize,
     y: *mut f32,
 ) -> Status {
-    call(|caller| {
-        let network = &require("network", network)?.0;
-        let data = &require("dataset", dataset)?.data;
-        let rows = match network.output() {
-            Output::Last => data.len(),
-            Output::All => data.total_steps(),
-        };
-        let y = caller.write("y", y, &[rows, network.output_size()])?;
-        y.copy_from_slice(&train::predict(network, data, batch_size)?);
-        Ok(())
-    })
+    part!(
+        "datasets",
+        call(|caller| {
+            let network = &require("network", network)?.0;
+            let data = &require("dataset", dataset)?.data;
+            let rows = match network.output() {
+                Output::Last => data.len(),
+                Output::All => data.total_steps(),
+            };
+            let y = caller.write("y", y, &[rows, network.output_size()])?;
+            y.copy_from_slice(&train::predict(network, data, batch_size)?);
+            Ok(())
+        })
+    )
 }
 
 /// The options that a caller gave, or the defaults.
@@ -459,6 +475,7 @@ pub unsafe extern "C" fn elman_predict_dataset(
 /// # Safety
 ///
 /// As with [`Caller::versioned`].
+#[cfg(feature = "datasets")]
 unsafe fn options_of(caller: &mut Caller<'_>, options: *const Options) -> Result<Options> {
     caller.versioned("options", options, Options::default())
 }
@@ -467,6 +484,7 @@ impl Versioned for Options {
     const FIRST: usize = std::mem::offset_of!(Self, class_weights);
 }
 
+#[cfg(feature = "datasets")]
 impl Default for Options {
     fn default() -> Self {
         let fit = FitOptions::<f32>::new(Loss::MeanSquaredError);
@@ -494,6 +512,7 @@ impl Default for Options {
     }
 }
 
+#[cfg(feature = "datasets")]
 impl Options {
     /// The weights of the network's classes.
     ///
@@ -567,6 +586,7 @@ impl Options {
     }
 }
 
+#[cfg(feature = "datasets")]
 impl From<&train::Progress> for Progress {
     fn from(from: &train::Progress) -> Self {
         let validation = from.validation;

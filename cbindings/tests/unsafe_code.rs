@@ -56,6 +56,9 @@ fn unsafe_functions_only_call_each_other() {
             "--force-warn=unsafe_op_in_unsafe_fn",
             "--error-format=short",
         ])
+        .args(
+            ["avx512", "datasets", "f64", "import"].map(|part| format!("--cfg=feature=\"{part}\"")),
+        )
         .arg(format!("--out-dir={}", env!("CARGO_TARGET_TMPDIR")))
         .arg(format!("--extern=elman_engine={}", engine.display()))
         .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"));

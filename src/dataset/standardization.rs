@@ -55,10 +55,12 @@ impl<E: Element> Standardization<E> {
     ///
     /// Welford's recurrence in `f64`, row after row: it loses no digits to a large mean, and the squares of a constant
     /// column sum to exactly 0.
+    #[cfg(feature = "datasets")]
     pub(super) fn measure(rows: &[E], size: usize) -> Result<Self> {
         in_engine_mode(|| Self::of_rows(rows, size))
     }
 
+    #[cfg(feature = "datasets")]
     fn of_rows(rows: &[E], size: usize) -> Result<Self> {
         let what = "a standardization";
         let (mut mean, mut squares) = (Vec::new(), Vec::new());

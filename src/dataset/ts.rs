@@ -23,7 +23,6 @@ mod stamp;
 use cases::Cases;
 use header::Header;
 use lines::Lines;
-pub(crate) use lines::quote;
 use notes::Notes;
 
 use super::Dataset;

@@ -34,6 +34,7 @@ impl Rng {
     }
 
     /// Stream `number` of `seed`, the first of which, 0, is that of [`Self::new`]: one without the numbers of the others.
+    #[cfg(feature = "datasets")]
     pub(crate) fn stream(seed: u64, number: u64) -> Self {
         let mut rng = Self::new(seed);
         rng.generator.set_stream(number);

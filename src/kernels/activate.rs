@@ -175,7 +175,7 @@ fn times_derivative_here<E: Element, S: Math<E>>(
 }
 
 /// Replaces each element by the activation function of it.
-pub(super) struct Activate<'a, E> {
+pub struct Activate<'a, E> {
     pub activation: Activation,
     pub values: &'a mut [E],
 }

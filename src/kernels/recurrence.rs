@@ -445,7 +445,11 @@ impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
             let weights = &recurrence.weights[stage.weights];
             assert_eq!(weights.width(), S::LANES * S::TILE_VECTORS);
         }
-        if !self.steps.is_empty() && recurrence.is_one_sequence() {
+        if S::HAS_SHORT_CUTS
+            && U::IS_FORWARD
+            && !self.steps.is_empty()
+            && recurrence.is_one_sequence()
+        {
             return self.run_one_sequence(token);
         }
         for step in self.steps {
@@ -456,10 +460,10 @@ impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
                 let blocks = weights.blocks_of(self.part, self.parts);
                 for step in parts.iter().filter(|step| step.rows > 0) {
                     let stage = (stage, weights, recurrence.parameters);
-                    let sweep = Sweep::new(stage, recurrence.units, &recurrence.bands, step);
+                    let sweep = Sweep::new(stage, &recurrence.bands, step);
                     // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and all threads
                     // are at this one: nobody touches these units but this thread.
-                    unsafe { sweep.run_blocks(token, number, blocks.clone()) };
+                    unsafe { sweep.run_blocks(token, recurrence.units, number, blocks.clone()) };
                 }
             }
         }
@@ -476,7 +480,7 @@ impl<E: Element, U: Units<E>> Loop<'_, '_, E, U> {
             let stage = recurrence.stages.get(number)?;
             let weights = &recurrence.weights[stage.weights];
             let operands = (stage, weights, recurrence.parameters);
-            let sweep = Sweep::new(operands, recurrence.units, &recurrence.bands, &first);
+            let sweep = Sweep::new(operands, &recurrence.bands, &first);
             let mut strides = Places::none(0);
             strides.set(stage, |slot| match slot.row {
                 RowOf::Sequence => 0,
@@ -495,7 +499,7 @@ impl<E: Element, U: Units<E>> Loop<'_, '_, E, U> {
                 };
                 // SAFETY: as for the steps of many sequences. In a band where a row leads, that of the step before the first one
                 // is there, and the others follow.
-                unsafe { row.run(token, number, blocks.clone()) };
+                unsafe { row.run(token, recurrence.units, number, blocks.clone()) };
                 row.advance(strides);
             }
         }

@@ -106,17 +106,17 @@ impl<E: Element, U: Units<E>, const IS_ONE: bool> Kernel<E> for Step<'_, E, U, I
             // much memory as there is; it is borrowed for this thread alone.
             unsafe {
                 if IS_ONE {
-                    let mut row = OneRow::new(operands, self.units, true);
+                    let mut row = OneRow::new(operands, true);
                     row.point(&plan.rows[number], memory);
-                    row.run(token, number, blocks);
+                    row.run(token, self.units, number, blocks);
                 } else {
                     let bands = plan.bands.map(|place| Rows {
                         data: memory.wrapping_add(place.start),
                         stride: place.stride,
                         lead: place.lead,
                     });
-                    let sweep = Sweep::new(operands, self.units, &bands, &plan.step);
-                    sweep.run_blocks(token, number, blocks);
+                    let sweep = Sweep::new(operands, &bands, &plan.step);
+                    sweep.run_blocks(token, self.units, number, blocks);
                 }
             }
         }

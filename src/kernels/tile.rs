@@ -5,6 +5,7 @@
 //! one. So the result is the one of the plain scalar loop with the tier's `mul_add`, bit for bit.
 
 use std::array::from_fn;
+use std::marker::PhantomData;
 
 use crate::Element;
 use crate::activation::Activation;
@@ -200,44 +201,71 @@ impl<E: Element> Tile<'_, E> {
     ///   operand has, the rows of the start and the values.
     /// - The result must be writable. Nobody else may touch it meanwhile; the rows of the start may be it.
     #[inline(always)]
-    #[expect(
-        clippy::collapsible_match,
-        reason = "patterns without conditions are a jump, others a chain of comparisons"
-    )]
-    pub unsafe fn run<S: Math<E>>(self, token: S, rows: usize, vectors: usize) {
-        macro_rules! choose {
-            ($($rows:literal x $vectors:literal),*) => {
-                match (rows, vectors) {
-                    $(($rows, $vectors) => {
-                        if const { tile_exists::<E, S>($rows, $vectors) } {
-                            return token.vectorize(Sized::<E, $rows, $vectors>(self));
-                        }
-                    })*
-                    _ => {}
-                }
-                unreachable!("no tile of {rows} rows and {vectors} vectors")
-            };
+    pub unsafe fn run<S: Math<E>>(&self, token: S, rows: usize, vectors: usize) {
+        let tiles = Tiles::<E, S>::ALL.get(rows.wrapping_sub(1));
+        match tiles.and_then(|tiles| *tiles.get(vectors.wrapping_sub(1))?) {
+            // SAFETY: the caller's obligations.
+            Some(run) => unsafe { run(token, self) },
+            None => no_tile(rows, vectors),
         }
-        choose!(
-            1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1,
-            1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2, 9 x 2, 10 x 2, 11 x 2, 12 x 2,
-            1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8,
-            2 x 3, 2 x 4, 2 x 5, 2 x 6, 2 x 7, 2 x 8,
-            3 x 3, 3 x 4, 3 x 5, 3 x 6, 3 x 7, 3 x 8,
-            4 x 3, 5 x 3, 6 x 3, 4 x 4, 5 x 4, 6 x 4
-        );
     }
 }
 
-/// Whether a tier has the tile, so that the others are not compiled for it.
+#[cold]
+#[inline(never)]
+fn no_tile(rows: usize, vectors: usize) -> ! {
+    unreachable!("no tile of {rows} rows and {vectors} vectors")
+}
+
+/// Most rows of a tile of any tier, and most vectors.
+const MOST_ROWS: usize = 12;
+const MOST_VECTORS: usize = 8;
+
+/// The tiles of a tier. A call through a table is as fast as one behind a jump, and takes none of the place of a jump to each.
+struct Tiles<E, S>(PhantomData<(E, S)>);
+
+/// Computes a tile of one shape, with the obligations of [`Tile::run`].
+type RunTile<E, S> = unsafe fn(S, &Tile<'_, E>);
+
+impl<E: Element, S: Math<E>> Tiles<E, S> {
+    /// Each by its rows and vectors; None where the tier has no such tile, which is not compiled then.
+    const ALL: &'static [[Option<RunTile<E, S>>; MOST_VECTORS]; MOST_ROWS] = {
+        macro_rules! tiles {
+            ($($rows:literal)*) => {
+                &[$(tiles!(@ $rows: 1 2 3 4 5 6 7 8)),*]
+            };
+            (@ $rows:literal: $($vectors:literal)*) => {
+                [$(if tile_exists::<E, S>($rows, $vectors) {
+                    Some(run_sized::<E, S, $rows, $vectors>)
+                } else {
+                    None
+                }),*]
+            };
+        }
+        tiles!(1 2 3 4 5 6 7 8 9 10 11 12)
+    };
+}
+
+/// Whether a tier has the tile.
 const fn tile_exists<E: Element, S: Math<E>>(rows: usize, vectors: usize) -> bool {
     rows <= S::TILE_ROWS
         && (vectors <= S::TILE_VECTORS
             || rows <= S::LOW_VECTORS.len() && vectors <= S::LOW_VECTORS[rows - 1])
 }
 
+/// Computes a tile of `R` rows and `C` vectors.
+///
+/// # Safety
+/// - Those of [`Tile::run`].
+unsafe fn run_sized<E: Element, S: Math<E>, const R: usize, const C: usize>(
+    token: S,
+    tile: &Tile<'_, E>,
+) {
+    token.vectorize(Sized::<E, R, C>(tile));
+}
+
 /// A tile of `R` rows and `C` vectors, which [`Tile::run`] has been promised.
-struct Sized<'a, E, const R: usize, const C: usize>(Tile<'a, E>);
+struct Sized<'a, E, const R: usize, const C: usize>(&'a Tile<'a, E>);
 
 impl<E: Element, const R: usize, const C: usize> Kernel<E> for Sized<'_, E, R, C> {
     type Output = ();
@@ -253,7 +281,7 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Sized<'_, E, R, C
             c,
             c_stride,
             last,
-        } = self.0;
+        } = *self.0;
         debug_assert!(0 < last && last <= S::LANES);
         // SAFETY: whoever called `Tile::run` has promised these operands.
         unsafe {
@@ -270,36 +298,88 @@ impl<E: Element, const R: usize, const C: usize> Kernel<E> for Sized<'_, E, R, C
             let mut sums = accumulate(token, sums, left, right, panel);
             match end {
                 TileEnd::Activate(Activation::Linear) => {}
-                TileEnd::Activate(Activation::Tanh) => {
+                // The next step of a stream waits for this one.
+                TileEnd::Activate(Activation::Tanh) if R == 1 => {
                     for sum in sums.as_flattened_mut() {
                         *sum = token.tanh(*sum);
                     }
                 }
-                TileEnd::Activate(Activation::Sigmoid) => {
-                    for sum in sums.as_flattened_mut() {
-                        *sum = token.sigmoid(*sum);
-                    }
-                }
-                TileEnd::Activate(activation) => {
-                    for sum in sums.as_flattened_mut() {
-                        *sum = activate(token, activation, *sum);
-                    }
-                }
-                TileEnd::TimesDerivative {
-                    activation,
-                    values,
-                    stride,
-                } => {
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let values = load_row::<E, S, C>(token, values.add(i * stride), last);
-                        for (sum, value) in sums.iter_mut().zip(values) {
-                            *sum = times_derivative(token, activation, *sum, value);
-                        }
-                    }
+                _ => {
+                    let memory = sums;
+                    return token.vectorize(Finish {
+                        tile: self.0,
+                        sums: memory.as_ptr().cast::<E>(),
+                        rows: R,
+                        vectors: C,
+                    });
                 }
             }
             for (i, sums) in sums.iter().enumerate() {
                 store_row::<E, S, C>(token, sums, c.add(i * c_stride), last);
+            }
+        }
+    }
+}
+
+/// The end of a tile whose sums lie in memory, vector by vector and row by row: the same code for tiles of all shapes.
+struct Finish<'a, E> {
+    tile: &'a Tile<'a, E>,
+    sums: *const E,
+    rows: usize,
+    vectors: usize,
+}
+
+impl<E: Element> Kernel<E> for Finish<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        // The functions that most networks have get loops of their own.
+        match self.tile.end {
+            TileEnd::Activate(Activation::Tanh) => self.each(token, |_, _, sum| token.tanh(sum)),
+            TileEnd::Activate(Activation::Sigmoid) => {
+                self.each(token, |_, _, sum| token.sigmoid(sum));
+            }
+            TileEnd::Activate(activation) => {
+                self.each(token, |_, _, sum| activate(token, activation, sum));
+            }
+            TileEnd::TimesDerivative {
+                activation,
+                values,
+                stride,
+            } => self.each(token, |row, (element, count), sum| {
+                // SAFETY: whoever called `Tile::run` has promised the values.
+                let value = unsafe { load(token, values.add(row * stride + element), count) };
+                times_derivative(token, activation, sum, value)
+            }),
+        }
+    }
+}
+
+impl<E: Element> Finish<'_, E> {
+    /// Stores what `function` makes of each vector of sums, given its row, its first element and how many it has.
+    #[inline(always)]
+    fn each<S: Math<E>>(
+        &self,
+        token: S,
+        function: impl Fn(usize, (usize, usize), S::Vector) -> S::Vector,
+    ) {
+        let Tile {
+            c, c_stride, last, ..
+        } = *self.tile;
+        for row in 0..self.rows {
+            for vector in 0..self.vectors {
+                let element = vector * S::LANES;
+                let count = match vector + 1 == self.vectors {
+                    true => last,
+                    false => S::LANES,
+                };
+                // SAFETY: there are as many sums; whoever called `Tile::run` has promised as much room in the result.
+                unsafe {
+                    let sum = token.load(self.sums.add(row * self.vectors * S::LANES + element));
+                    let value = function(row, (element, count), sum);
+                    store(token, value, c.add(row * c_stride + element), count);
+                }
             }
         }
     }

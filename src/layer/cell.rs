@@ -19,12 +19,12 @@ use super::{Pack, PackPart, Tensor};
 use crate::Element;
 use crate::activation::Activation;
 use crate::init::TensorRole;
-use crate::kernels::activate::{activate, times_derivative};
+use crate::kernels::activate::{Activate, activate, times_derivative};
 use crate::kernels::pack::PackedShape;
 use crate::kernels::recurrence::{
     Fused, Input, MAX_SUMS, Piece, RowOf, Slot, Stage, Stages, Start, Unit, Units,
 };
-use crate::simd::{Kernel, Math};
+use crate::simd::Math;
 
 /// A cell, in one direction of a layer.
 pub trait Cell<E: Element>: Debug + Send + Sync + 'static {
@@ -425,8 +425,12 @@ impl<E: Element> Clipped<E> {
             return result;
         };
         // All activations rise or fall from one limit to the other.
-        let ends =
-            [limit, -limit].map(|limit| activate(token, self.activation, token.splat(limit)));
+        let mut ends = [limit, -limit];
+        token.vectorize(Activate {
+            activation: self.activation,
+            values: &mut ends,
+        });
+        let ends = ends.map(|end| token.splat(end));
         let (low, high) = (token.min(ends[0], ends[1]), token.max(ends[0], ends[1]));
         let zero = token.splat(E::ZERO);
         let above = token.select(token.less(value, high), result, zero);
@@ -478,6 +482,9 @@ pub trait Gated<E: Element>: Copy + Debug + Sync {
     /// As [`Units::SUMS`], of PyTorch's cell.
     const SUMS: Option<(usize, usize)> = None;
 
+    /// As [`Units::IS_FORWARD`].
+    const IS_FORWARD: bool;
+
     /// Whether it is PyTorch's cell.
     fn is_usual(&self) -> bool;
 
@@ -508,6 +515,9 @@ pub struct Usual<C>(C);
 
 impl<E: Element, C: Gated<E>> Units<E> for Usual<C> {
     type Usual = Self;
+    const HAS_USUAL: bool = false;
+    const IS_CALL: bool = false;
+    const IS_FORWARD: bool = C::IS_FORWARD;
     const SUMS: Option<(usize, usize)> = C::SUMS;
 
     #[inline(always)]
@@ -529,13 +539,23 @@ impl<E: Element, C: Gated<E>> Units<E> for Usual<C> {
 
 impl<E: Element, C: Gated<E>> Units<E> for AnyOptions<C> {
     type Usual = Usual<C>;
+    const HAS_USUAL: bool = E::IS_FOR_SPEED;
+    const IS_FORWARD: bool = C::IS_FORWARD;
 
     #[inline(always)]
     fn usual(&self) -> Option<Usual<C>> {
         self.0.is_usual().then_some(Usual(self.0))
     }
 
-    /// One function for all options, as there are many.
+    /// Those of PyTorch's cell where that has no code of its own: its sums arrive as their values all the same.
+    #[inline(always)]
+    fn activations(&self, stage: usize) -> [Activation; MAX_SUMS] {
+        match <Self as Units<E>>::HAS_USUAL || !self.0.is_usual() {
+            true => [Activation::Linear; MAX_SUMS],
+            false => self.0.activations(stage),
+        }
+    }
+
     #[inline(always)]
     fn apply<S: Math<E>>(
         &self,
@@ -544,28 +564,6 @@ impl<E: Element, C: Gated<E>> Units<E> for AnyOptions<C> {
         sums: [S::Vector; MAX_SUMS],
         unit: &Unit<'_, E, S>,
     ) {
-        struct OutOfLine<'a, 'b, E: Element, T: Math<E>, C> {
-            cell: &'a C,
-            token: T,
-            stage: usize,
-            sums: &'a [T::Vector; MAX_SUMS],
-            unit: &'a Unit<'b, E, T>,
-        }
-        impl<E: Element, T: Math<E>, C: Gated<E>> Kernel<E> for OutOfLine<'_, '_, E, T, C> {
-            type Output = ();
-
-            #[inline(always)]
-            fn run<S: Math<E>>(self, _: S) {
-                self.cell
-                    .step(self.token, self.stage, *self.sums, self.unit);
-            }
-        }
-        token.vectorize(OutOfLine {
-            cell: &self.0,
-            token,
-            stage,
-            sums: &sums,
-            unit,
-        });
+        self.0.step(token, stage, sums, unit);
     }
 }

@@ -6,9 +6,10 @@
 //! those of its sums, and those of the state that a sequence starts from. A layer of one direction has the first as its
 //! output; a bidirectional one has a region before them, where the two are merged.
 
+use std::fmt::Debug;
 use std::ops::Range;
 
-use super::cell::{Cell, GradientProduct};
+use super::cell::{Cell, CellPlan, GradientProduct};
 use super::gradients::{GradientPart, Gradients, ended_rows};
 use super::options::{Direction, InitialState, LastOutput, Merge, RecurrentOptions};
 use super::{Backward, Forward, Layer, Pack, StatePart, Step, StepRegions, Tensor, arrive};
@@ -27,17 +28,65 @@ use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Recurrent<C> {
-    directions: Vec<Way<C>>,
+pub struct Recurrent<E: Element> {
+    directions: Vec<Way<E>>,
     merge: Option<Merge>,
     last: LastOutput,
     outputs: usize,
 }
 
+/// A cell of any kind: so that the layer is compiled once for all of them.
+trait AnyCell<E: Element>: Debug + Send + Sync {
+    /// [`Cell::plan`]
+    fn plan(&self) -> &CellPlan;
+
+    /// Runs stages forward.
+    fn forward(
+        &self,
+        run: &mut Run<'_, '_, E>,
+        stages: &Stages,
+        steps: &TimeSteps<'_>,
+        is_training: bool,
+    );
+
+    /// Runs the stages backward.
+    fn backward(&self, run: &mut Run<'_, '_, E>, steps: &TimeSteps<'_>);
+
+    /// Runs a step of a stream.
+    fn step(&self, plan: &StepPlan, pass: &Step<'_, E>, parameters: &[E], memory: &mut [E]);
+}
+
+impl<E: Element, C: Cell<E>> AnyCell<E> for C {
+    fn plan(&self) -> &CellPlan {
+        Cell::plan(self)
+    }
+
+    fn forward(
+        &self,
+        run: &mut Run<'_, '_, E>,
+        stages: &Stages,
+        steps: &TimeSteps<'_>,
+        is_training: bool,
+    ) {
+        let units = Cell::forward(self, run.parameters, is_training);
+        run.stages(stages, &units, steps);
+    }
+
+    fn backward(&self, run: &mut Run<'_, '_, E>, steps: &TimeSteps<'_>) {
+        let units = Cell::backward(self, run.parameters);
+        run.stages(&Cell::plan(self).backward, &units, steps);
+    }
+
+    fn step(&self, plan: &StepPlan, pass: &Step<'_, E>, parameters: &[E], memory: &mut [E]) {
+        let units = Cell::forward(self, parameters, false);
+        plan.run(pass.tier, pass.weights, parameters, &units, memory);
+    }
+}
+
 /// A direction of a layer.
 #[derive(Debug)]
-struct Way<C> {
-    cell: C,
+struct Way<E: Element> {
+    cell: Box<dyn AnyCell<E>>,
     is_reverse: bool,
     /// Its states' region, counted from the layer's output region.
     region: usize,
@@ -123,7 +172,7 @@ pub fn build<E: Element, C: Cell<E>>(
     let (mut region, mut first, mut packs, mut first_state) =
         (usize::from(merge.is_some()), 0_usize, [0, 0], 0_usize);
     for &is_reverse in reverses {
-        let cell = cell(inputs, is_reverse);
+        let cell: Box<dyn AnyCell<E>> = Box::new(cell(inputs, is_reverse));
         let plan = cell.plan();
         let mut tensors = plan.tensors.clone();
         let has_own = options.initial_state != InitialState::Zeros;
@@ -183,13 +232,13 @@ pub fn build<E: Element, C: Cell<E>>(
     })
 }
 
-impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
+impl<E: Element> Layer<E> for Recurrent<E> {
     fn outputs(&self) -> usize {
         self.outputs
     }
 
     fn state(&self) -> Vec<StatePart> {
-        let part = |way: &Way<C>| StatePart {
+        let part = |way: &Way<E>| StatePart {
             region: way.region,
             size: way.cell.plan().state,
             own: way.own_state,
@@ -286,8 +335,7 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
     fn step(&self, plan: &StepPlan, pass: &Step<'_, E>, memory: &mut [E]) {
         let way = &self.directions[0];
         let parameters = &pass.parameters[way.parameters.clone()];
-        let units = way.cell.forward(parameters, false);
-        plan.run(pass.tier, pass.weights, parameters, &units, memory);
+        way.cell.step(plan, pass, parameters, memory);
     }
 
     fn gather_last(
@@ -355,7 +403,7 @@ impl<E: Element, C: Cell<E>> Layer<E> for Recurrent<C> {
                     columns: own[0].columns,
                     packed: gradients
                         .clone()
-                        .map(|columns| (way.sums_region::<E>(), columns)),
+                        .map(|columns| (way.sums_region(), columns)),
                 });
             }
         }
@@ -395,16 +443,9 @@ fn merged<E: Element>(merge: Merge, first: E, second: E) -> E {
     }
 }
 
-impl<C> Recurrent<C> {
+impl<E: Element> Recurrent<E> {
     /// Merges the outputs of the two directions.
-    fn merge_outputs<E: Element>(
-        &self,
-        merge: Merge,
-        output: usize,
-        activations: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    fn merge_outputs(&self, merge: Merge, output: usize, activations: &mut RowsMut<'_, E>) {
         let block = activations.block();
         let rows = activations.count(block);
         let units = self.directions[0].cell.plan().outputs;
@@ -430,15 +471,13 @@ impl<C> Recurrent<C> {
     }
 
     /// Gives the two directions the gradients of their outputs.
-    fn split_gradients<E: Element>(
+    fn split_gradients(
         &self,
         merge: Merge,
         output: usize,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    ) {
         let block = deltas.block();
         let rows = deltas.count(block);
         let units = self.directions[0].cell.plan().outputs;
@@ -467,21 +506,19 @@ impl<C> Recurrent<C> {
     }
 
     /// Adds the gradients of the last outputs to those of the rows that they are.
-    fn add_last<E: Element>(
+    fn add_last(
         &self,
         (last, stride): (&[E], usize),
         pass: &Backward<'_, E>,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    ) {
         let layout = deltas.layout();
         let window = deltas.steps();
         let units = self.directions[0].cell.plan().outputs;
-        let from_end = |way: &Way<C>| way.is_reverse && self.last == LastOutput::FinalState;
+        let from_end = |way: &Way<E>| way.is_reverse && self.last == LastOutput::FinalState;
         // The row of a direction that a sequence's last output comes from, if this window has it.
-        let row_of = |way: &Way<C>, sequence: usize| {
+        let row_of = |way: &Way<E>, sequence: usize| {
             let step = if from_end(way) {
                 0
             } else {
@@ -544,28 +581,19 @@ fn split<E: Element>(merge: Merge, given: &[E], [first, second]: [&mut [E]; 2], 
     }
 }
 
-impl<C> Way<C> {
+impl<E: Element> Way<E> {
     /// The regions of its gradients of outputs and of sums, counted from the first one's.
-    fn is_in_place<E: Element>(&self) -> bool
-    where
-        C: Cell<E>,
-    {
+    fn is_in_place(&self) -> bool {
         let plan = self.cell.plan();
         plan.delta == plan.outputs
     }
 
-    fn sums_region<E: Element>(&self) -> usize
-    where
-        C: Cell<E>,
-    {
+    fn sums_region(&self) -> usize {
         self.region + if self.is_in_place() { 0 } else { SUMS }
     }
 
     /// Whether the inputs' part is computed for all steps ahead.
-    fn is_ahead<E: Element>(&self, rows: usize) -> bool
-    where
-        C: Cell<E>,
-    {
+    fn is_ahead(&self, rows: usize) -> bool {
         let plan = self.cell.plan();
         if rows == 1 && plan.inputs < FEW_INPUTS {
             return false;
@@ -579,14 +607,7 @@ impl<C> Way<C> {
     }
 
     /// Draws what a training pass drops and leaves as it was.
-    fn draw_masks<E: Element>(
-        &self,
-        pass: &Forward<'_, E>,
-        key: Key,
-        activations: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    fn draw_masks(&self, pass: &Forward<'_, E>, key: Key, activations: &mut RowsMut<'_, E>) {
         let plan = self.cell.plan();
         let (state, layout) = (pass.output + self.region, activations.layout());
         for (number, mask) in plan.masks.iter().enumerate() {
@@ -630,10 +651,7 @@ impl<C> Way<C> {
         }
     }
 
-    fn forward<E: Element>(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>)
-    where
-        C: Cell<E>,
-    {
+    fn forward(&self, pass: &Forward<'_, E>, activations: &mut RowsMut<'_, E>) {
         let plan = self.cell.plan();
         let (layout, block) = (activations.layout(), activations.block());
         let Range { start, end } = activations.steps();
@@ -651,8 +669,8 @@ impl<C> Way<C> {
         ];
         let weights = &pass.weights[self.packs[0].clone()];
         let parameters = &pass.parameters[self.parameters.clone()];
-        let units = self.cell.forward(parameters, pass.training.is_some());
-        let stages = &plan.forward[usize::from(pass.training.is_some())];
+        let is_training = pass.training.is_some();
+        let stages = &plan.forward[usize::from(is_training)];
         let mut steps = TimeSteps::forward(layout, start..end);
         if self.is_reverse {
             steps = TimeSteps::forward_reverse(layout, start..end);
@@ -663,37 +681,36 @@ impl<C> Way<C> {
             parameters,
             bands: &mut bands,
         };
-        if end - start > 1 && self.is_ahead::<E>(layout.batch()) {
+        if end - start > 1 && self.is_ahead(layout.batch()) {
             let whole = TimeSteps::whole(layout, start..end);
             run.stages(&stages.ahead, &StoreSums, &whole);
-            run.stages(&stages.behind, &units, &steps);
+            self.cell
+                .forward(&mut run, &stages.behind, &steps, is_training);
         } else {
-            run.stages(&stages.direct, &units, &steps);
+            self.cell
+                .forward(&mut run, &stages.direct, &steps, is_training);
         }
     }
 
-    fn backward<E: Element>(
+    fn backward(
         &self,
         pass: &Backward<'_, E>,
         is_second: bool,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    ) {
         let plan = self.cell.plan();
         let (layout, block) = (deltas.layout(), deltas.block());
         let Range { start, end } = deltas.steps();
         self.end_sequences(pass, deltas);
 
         let output = pass.output + self.region;
-        let sums = pass.output + self.sums_region::<E>();
+        let sums = pass.output + self.sums_region();
         let strides = [sums, output].map(|region| deltas.stride(region));
         let (kept, sequence) = (output + KEPT, output + SEQUENCE);
         let (states, lead) = activations.with_previous(output, start..end);
         let parameters = &pass.parameters[self.parameters.clone()];
         let weights = &pass.weights[self.packs[1].clone()];
-        let units = self.cell.backward(parameters);
         let mut steps = TimeSteps::backward(layout, start..end);
         if self.is_reverse {
             steps = TimeSteps::backward_reverse(layout);
@@ -715,13 +732,15 @@ impl<C> Way<C> {
                 0,
             ),
         ];
-        Run {
-            pass: (pass.tier, pass.crew),
-            weights,
-            parameters,
-            bands: &mut bands,
-        }
-        .stages(&plan.backward, &units, &steps);
+        self.cell.backward(
+            &mut Run {
+                pass: (pass.tier, pass.crew),
+                weights,
+                parameters,
+                bands: &mut bands,
+            },
+            &steps,
+        );
 
         if pass.input_gradient {
             let rows = deltas.count(block);
@@ -747,16 +766,10 @@ impl<C> Way<C> {
 
     /// The gradient of the state arrives where a sequence ends: that of the output is added to the output's, the others
     /// are what a step behind would have left.
-    fn end_sequences<E: Element>(&self, pass: &Backward<'_, E>, deltas: &mut RowsMut<'_, E>)
-    where
-        C: Cell<E>,
-    {
+    fn end_sequences(&self, pass: &Backward<'_, E>, deltas: &mut RowsMut<'_, E>) {
         let plan = self.cell.plan();
         let (layout, steps) = (deltas.layout(), deltas.steps());
-        let (output, sums) = (
-            pass.output + self.region,
-            pass.output + self.sums_region::<E>(),
-        );
+        let (output, sums) = (pass.output + self.region, pass.output + self.sums_region());
         let state = pass.state_gradient.map(|state| &state[self.first_state..]);
         let of_row =
             |row: usize| state.map(|state| &state[layout.sequences()[row] * pass.state_stride..]);
@@ -803,7 +816,7 @@ impl<C> Way<C> {
 
     /// Leaves the gradients of the sums where sequences begin, in this direction, in the lead of their region: for the window
     /// before, or for the gradient of the state that they start from.
-    fn hand_over<E: Element>(&self, sums: usize, layout: &Layout, deltas: &mut RowsMut<'_, E>) {
+    fn hand_over(&self, sums: usize, layout: &Layout, deltas: &mut RowsMut<'_, E>) {
         let start = deltas.steps().start;
         if !self.is_reverse {
             let ([first], lead) = deltas.split([(sums, Span::Step(start))], (sums, Span::Lead));
@@ -824,19 +837,17 @@ impl<C> Way<C> {
     }
 
     /// The gradient of the state that the sequences start from: what a step before the first one would find.
-    fn start_gradient<E: Element>(
+    fn start_gradient(
         &self,
         pass: &Backward<'_, E>,
         activations: &Rows<'_, E>,
         deltas: &mut RowsMut<'_, E>,
-    ) where
-        C: Cell<E>,
-    {
+    ) {
         let plan = self.cell.plan();
         let stage = &plan.backward[0];
         let layout = deltas.layout();
         let rows = layout.rows(0);
-        let sums = pass.output + self.sums_region::<E>();
+        let sums = pass.output + self.sums_region();
         let to = pass.output + self.region + START;
         let (stride, to_stride) = (deltas.stride(sums), deltas.stride(to));
         let ([lead], start) = deltas.split([(sums, Span::Lead)], (to, Span::Lead));
@@ -879,18 +890,16 @@ impl<C> Way<C> {
     }
 
     /// Adds the gradients of some rows of some of its tensors, which lie one above the other.
-    fn gradients<E: Element>(
+    fn gradients(
         &self,
         pass: &Gradients<'_, E>,
         (tensors, gradients): &WayPart,
         rows: Range<usize>,
         mut sums: &mut [E],
         strip: &Packed<E>,
-    ) where
-        C: Cell<E>,
-    {
+    ) {
         let plan = self.cell.plan();
-        let delta = self.sums_region::<E>();
+        let delta = self.sums_region();
         let mut above = 0;
         for index in tensors.clone() {
             let tensor = &self.tensors[index];

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Network, State};
+#[cfg(feature = "f64")]
+use crate::in_engine_mode;
 use crate::pass::{BackwardBuffers, Workspace};
-use crate::{Element, Result, in_engine_mode};
+use crate::{Element, Result};
 
 impl<E: Element> Network<E> {
     /// A copy that goes on as this network would, bit for bit: layers, frozen or not, parameters, gradients, standardisation, output mode,
@@ -33,6 +35,7 @@ impl<E: Element> Network<E> {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory)
+    #[cfg(feature = "f64")]
     pub fn to_f64(&self) -> Result<Network<f64>> {
         let mut network = Network::with_model(in_engine_mode(|| self.model.to_f64())?)?;
         network.order = self.order;

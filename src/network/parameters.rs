@@ -62,11 +62,13 @@ impl<E: Element> Network<E> {
     }
 
     /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
+    #[cfg(feature = "f64")]
     pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {
         self.model.parameter_place(index)
     }
 
     /// Whether training changes the parameters of a layer that there is.
+    #[cfg(feature = "f64")]
     pub(crate) fn is_trainable(&self, layer: usize) -> bool {
         self.model.places[layer].trainable
     }

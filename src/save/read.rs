@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "import")]
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde::de::DeserializeOwned;
@@ -29,6 +30,7 @@ pub(crate) struct Contents<'a> {
 }
 
 /// A tensor, row-major.
+#[cfg(feature = "import")]
 pub(crate) struct Numbers<E> {
     pub shape: Vec<usize>,
     pub values: Vec<E>,
@@ -59,12 +61,14 @@ impl<'a> Contents<'a> {
     }
 
     /// Whether it is a network that elman has saved, or one described as they are.
+    #[cfg(feature = "import")]
     pub(crate) fn is_ours(&self) -> bool {
         let entries = self.metadata.metadata().as_ref();
         entries.is_some_and(|entries| entries.contains_key(KEY))
     }
 
     /// All tensors by their names, in the order of their data.
+    #[cfg(feature = "import")]
     pub(crate) fn tensors<E: Element>(&self) -> Result<Vec<(String, Numbers<E>)>> {
         let names = self.metadata.offset_keys().into_iter();
         let tensors = names.map(|name| {
@@ -75,6 +79,7 @@ impl<'a> Contents<'a> {
     }
 
     /// A tensor of any type of floating-point numbers, each rounded to `E`.
+    #[cfg(feature = "import")]
     fn numbers<E: Element>(&self, name: &str) -> Result<Numbers<E>> {
         let Some(info) = self.metadata.info(name) else {
             return Err(self.fault(&format!("no tensor {name}")));

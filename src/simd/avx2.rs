@@ -20,6 +20,7 @@ impl Avx2 {
 /// `MASKS_32[8 - n..]` starts with `n` lanes that are selected, the rest are not.
 static MASKS_32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 /// The same for 64-bit lanes.
+#[cfg(feature = "f64")]
 static MASKS_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 
 macro_rules! tier_256 {
@@ -95,6 +96,7 @@ tier_256! { f32, __m256, 8, 6, MASKS_32;
 _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps
 _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps _mm256_min_ps _mm256_max_ps _mm256_cmp_ps _mm256_blendv_ps
 _mm256_unpacklo_ps _mm256_unpackhi_ps _mm256_permute2f128_ps }
+#[cfg(feature = "f64")]
 tier_256! { f64, __m256d, 4, 4, MASKS_64;
 _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd
 _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd _mm256_min_pd _mm256_max_pd _mm256_cmp_pd _mm256_blendv_pd

@@ -88,10 +88,12 @@ pub use math::Math;
 pub use portable::Portable;
 pub use tier::{OnTier, Tier};
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+pub use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
-#[cfg(target_arch = "x86_64")]
-pub use {avx2::Avx2, avx512::Avx512};
 
 use crate::Element;
 
@@ -129,6 +131,10 @@ pub trait Simd<E: Element>: Copy + Send + Sync + 'static {
 
     /// Multiply-add rounds once.
     const FUSED: bool;
+
+    /// Whether a sequence that is alone has a loop of its own, and its steps have code of their own for the numbers of sums that
+    /// most cells have.
+    const HAS_SHORT_CUTS: bool = E::IS_FOR_SPEED;
 
     /// Runs `kernel` with the instructions of this tier.
     fn vectorize<K: Kernel<E>>(self, kernel: K) -> K::Output;

@@ -92,6 +92,7 @@ pub struct Mode {
 
 impl Mode {
     /// Runs a callback in the caller's mode, with the caller's flags. What it makes of them is the caller's from then on.
+    #[cfg(any(feature = "datasets", feature = "f64"))]
     pub fn callers<R>(&mut self, callback: impl FnOnce() -> R) -> R {
         struct Outside<'a>(&'a mut Mode);
         impl Drop for Outside<'_> {

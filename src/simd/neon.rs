@@ -95,6 +95,7 @@ macro_rules! tier_128 {
 tier_128! { f32, float32x4_t, uint32x4_t, 4;
 splat_32 vld1q_f32 vst1q_f32 vaddq_f32 vsubq_f32 vmulq_f32 vdivq_f32 vfmaq_f32 vcltq_f32 vbslq_f32
 vzip1q_f32 vzip2q_f32 load_partial_32 store_partial_32 }
+#[cfg(feature = "f64")]
 tier_128! { f64, float64x2_t, uint64x2_t, 2;
 vdupq_n_f64 vld1q_f64 vst1q_f64 vaddq_f64 vsubq_f64 vmulq_f64 vdivq_f64 vfmaq_f64 vcltq_f64 vbslq_f64
 vzip1q_f64 vzip2q_f64 load_partial_64 store_partial_64 }
@@ -153,6 +154,7 @@ unsafe fn store_partial_32(value: float32x4_t, to: *mut f32, count: usize) {
 
 /// # Safety
 /// - The CPU must have `neon`; `count` elements at `from` must be readable, `count <= 2`.
+#[cfg(feature = "f64")]
 #[inline(always)]
 unsafe fn load_partial_64(from: *const f64, count: usize) -> float64x2_t {
     // SAFETY: the caller's obligations; no element from `count` on is read.
@@ -168,6 +170,7 @@ unsafe fn load_partial_64(from: *const f64, count: usize) -> float64x2_t {
 
 /// # Safety
 /// - The CPU must have `neon`; `count` elements at `to` must be writable, `count <= 2`.
+#[cfg(feature = "f64")]
 #[inline(always)]
 unsafe fn store_partial_64(value: float64x2_t, to: *mut f64, count: usize) {
     // SAFETY: the caller's obligations; no element from `count` on is written.

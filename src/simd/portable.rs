@@ -2,9 +2,12 @@
 
 use std::ptr;
 
-use wide::{f32x4, f64x2, i32x4};
+#[cfg(feature = "f64")]
+use wide::f64x2;
+use wide::{f32x4, i32x4};
 
 use super::{Kernel, Simd, SimdMath};
+use crate::compiled::Compiled;
 
 /// The tier that is always there.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,9 @@ macro_rules! portable {
                 all(target_feature = "sse2", target_feature = "fma"),
                 all(target_feature = "neon", target_arch = "aarch64")
             ));
+            // Most processors of these kinds have a better tier.
+            const HAS_SHORT_CUTS: bool = <$element as Compiled>::IS_FOR_SPEED
+                && !cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
             #[inline(never)] // a kernel keeps its own registers
             fn vectorize<K: Kernel<$element>>(self, kernel: K) -> K::Output {
@@ -106,6 +112,7 @@ macro_rules! portable {
 }
 
 portable! { f32, f32x4, 4 }
+#[cfg(feature = "f64")]
 portable! { f64, f64x2, 2 }
 
 impl SimdMath for Portable {

@@ -20,7 +20,7 @@ enum Level {
     Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
     Avx512,
 }
 
@@ -45,7 +45,8 @@ impl Tier {
     /// The tier of that name.
     ///
     /// # Errors
-    /// [`Error::UnknownTier`] where there is no such name, [`Error::UnavailableTier`] where this CPU does not have it.
+    /// [`Error::UnknownTier`] where there is no such name, [`Error::UnavailableTier`] where this CPU does not have it,
+    /// [`Error::Unsupported`] where the crate was built without it.
     pub fn named(name: &str) -> Result<Self> {
         let unavailable = |wanted| Error::UnavailableTier {
             wanted,
@@ -55,6 +56,9 @@ impl Tier {
             "portable" => Ok(Self::PORTABLE),
             "neon" => Self::neon().ok_or_else(|| unavailable("neon")),
             "avx2" => Self::avx2().ok_or_else(|| unavailable("avx2")),
+            "avx512" if cfg!(all(target_arch = "x86_64", not(feature = "avx512"))) => {
+                Err(Error::Unsupported { feature: "avx512" })
+            }
             "avx512" => Self::avx512().ok_or_else(|| unavailable("avx512")),
             _ => Err(Error::UnknownTier {
                 value: name.chars().take(32).collect(),
@@ -87,7 +91,7 @@ impl Tier {
             Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
             Level::Avx512 => "avx512",
         }
     }
@@ -132,7 +136,7 @@ impl Tier {
             .then_some(Self(Level::Avx2))
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
     fn avx512() -> Option<Self> {
         (Self::avx2().is_some() && is_x86_feature_detected!("avx512f"))
             .then_some(Self(Level::Avx512))
@@ -148,7 +152,7 @@ impl Tier {
         None
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", feature = "avx512")))]
     fn avx512() -> Option<Self> {
         None
     }
@@ -169,7 +173,7 @@ pub trait OnTier: Sized {
 }
 
 macro_rules! on_tier {
-    ($element:ident) => {
+    ($element:ident, $wide:ident) => {
         impl OnTier for $element {
             #[inline]
             fn on_tier<K: Kernel<Self>>(tier: Tier, kernel: K) -> K::Output {
@@ -185,10 +189,10 @@ macro_rules! on_tier {
                         // SAFETY: a `Tier` of this level is only made where the CPU has the tier.
                         Simd::<Self>::vectorize(unsafe { super::Avx2::new() }, kernel)
                     }
-                    #[cfg(target_arch = "x86_64")]
+                    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
                     Level::Avx512 => {
-                        // SAFETY: as above.
-                        Simd::<Self>::vectorize(unsafe { super::Avx512::new() }, kernel)
+                        // SAFETY: as above. The tier has all that the one below has.
+                        Simd::<Self>::vectorize(unsafe { super::$wide::new() }, kernel)
                     }
                 }
             }
@@ -196,8 +200,10 @@ macro_rules! on_tier {
     };
 }
 
-on_tier!(f32);
-on_tier!(f64);
+on_tier!(f32, Avx512);
+// Vectors of 32 bytes give the same bits, and the kernels are there once less.
+#[cfg(feature = "f64")]
+on_tier!(f64, Avx2);
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use super::classes::Classes;
 use super::gaps;
 use super::header::{Header, Said};
-use super::lines::{Lines, quote};
+use super::lines::Lines;
 use super::notes::Notes;
 use super::stamp::{Kind, Stamp};
 use super::{MissingValues, TsOptions};
 use crate::dataset::{Dataset, Targets, append, reserve};
+use crate::error::quote;
 use crate::{Element, Result};
 
 /// The cases read so far.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::header::Said;
-use super::lines::quote;
 use super::notes::Notes;
 use crate::dataset::{append, reserve};
+use crate::error::quote;
 use crate::loss::NO_LABEL;
 use crate::{Error, Result};
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use super::lines::{self, Lines, quote};
+use super::lines::{self, Lines};
 use super::notes::Notes;
 use crate::Result;
+use crate::error::quote;
 
 /// What the value of a tag is, and in which line.
 #[derive(Clone, Copy)]

@@ -1,9 +1,10 @@
 //! The lines of a file, and what is wrong with them.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::error::quote;
 use crate::{Element, Error, Result};
 
 /// The lines that say something. Faults get the number of the last line that was read.
@@ -105,28 +106,5 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
         Some(false)
     } else {
         None
-    }
-}
-
-/// A piece of the file in a message: in quotes, and short, whatever it is.
-pub(crate) fn quote(token: &str) -> impl Display {
-    Quoted(token)
-}
-
-struct Quoted<'a>(&'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 32;
-        let mut characters = self.0.chars();
-        f.write_char('\'')?;
-        for character in characters.by_ref().take(SHOWN) {
-            write!(f, "{}", character.escape_debug())?;
-        }
-        f.write_str(if characters.next().is_some() {
-            "'..."
-        } else {
-            "'"
-        })
     }
 }

@@ -5,13 +5,13 @@ use std::array::from_fn;
 use std::ops::Range;
 
 use super::stage::{Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
-use super::units::{Unit, Units};
+use super::units::{Apply, ApplyUnits, ByCall, Inline, TakeSums, Unit, Units};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::activate;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, accumulate, load, most_vectors};
-use crate::simd::Math;
+use crate::simd::{Kernel, Math};
 
 /// Most vectors of the sums of a block of units: those of the tier with the widest panels.
 const MAX_VECTORS: usize = 4 * MAX_SUMS;
@@ -52,11 +52,10 @@ impl<T: Copy> Places<T> {
 }
 
 /// A stage, and where its row is in every slot and input.
-pub struct OneRow<'a, E: Element, U> {
+pub struct OneRow<'a, E: Element> {
     stage: &'a Stage,
     weights: &'a Packed<E>,
     parameters: &'a [E],
-    units: &'a U,
     /// They are stored where they are used: a copy of them would wait for each to be written.
     pub places: Places<*mut E>,
     /// Whether there are products of other steps' rows.
@@ -76,19 +75,17 @@ struct Size {
     last: usize,
 }
 
-impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
+impl<'a, E: Element> OneRow<'a, E> {
     /// A stage whose places are yet to be said; without the products of other steps' rows where it says so.
     #[inline(always)]
     pub fn new(
         (stage, weights, parameters): (&'a Stage, &'a Packed<E>, &'a [E]),
-        units: &'a U,
         products: bool,
     ) -> Self {
         Self {
             stage,
             weights,
             parameters,
-            units,
             places: Places::none(std::ptr::null_mut()),
             products,
         }
@@ -129,15 +126,55 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
     /// # Safety
     /// - The slots' and inputs' elements must be readable, and the blocks' units of what is written this thread's.
     #[inline(always)]
-    pub unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
+    pub unsafe fn run<S: Math<E>, U: Units<E>>(
+        &self,
+        token: S,
+        units: &U,
+        number: usize,
+        blocks: Range<usize>,
+    ) {
         // SAFETY: the caller's obligations.
         unsafe {
-            match (self.stage.fused, self.units.usual()) {
-                (Some(fused), _) => self.run_fused(token, fused, blocks),
-                (None, Some(usual)) => self.run_blocks(token, &usual, number, blocks),
-                (None, None) => self.run_blocks(token, self.units, number, blocks),
+            match self.stage.fused {
+                Some(fused) => self.run_fused(token, fused, blocks),
+                None => self.run_sums(token, units, number, blocks),
             }
         }
+    }
+
+    /// Computes some blocks of units whose sums the cell takes.
+    ///
+    /// # Safety
+    /// - As for [`Self::run`].
+    #[inline(always)]
+    unsafe fn run_sums<S: Math<E>, U: Units<E>>(
+        &self,
+        token: S,
+        units: &U,
+        number: usize,
+        blocks: Range<usize>,
+    ) {
+        if U::HAS_USUAL
+            && let Some(usual) = units.usual()
+        {
+            // SAFETY: the caller's obligations.
+            return unsafe { self.run_blocks(token, &usual, number, blocks) };
+        }
+        token.vectorize(AnyBlocks {
+            row: self,
+            token,
+            activations: units.activations(number),
+            apply: &|sums, unit| {
+                token.vectorize(ApplyUnits {
+                    units,
+                    token,
+                    stage: number,
+                    sums,
+                    unit,
+                });
+            },
+            blocks,
+        });
     }
 
     /// The products.
@@ -225,10 +262,24 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
         }
     }
 
-    /// Computes blocks of units whose sums the cell takes.
+    /// The size of a block.
+    #[inline(always)]
+    fn size<S: Math<E>>(&self, block: usize) -> Size {
+        let weights = self.weights;
+        let vectors = weights.vectors(block);
+        let units = (weights.units() - block * weights.width()).min(weights.width());
+        Size {
+            sums: self.stage.starts.len(),
+            groups: weights.groups(),
+            vectors,
+            last: units - (vectors - 1) * S::LANES,
+        }
+    }
+
+    /// [`Self::run_sums`] of one form of the cell.
     ///
     /// # Safety
-    /// - As for [`Self::run`].
+    /// - As there.
     #[inline(always)]
     unsafe fn run_blocks<S: Math<E>, C: Units<E>>(
         &self,
@@ -237,44 +288,48 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
         number: usize,
         blocks: Range<usize>,
     ) {
-        let weights = self.weights;
+        let activations = cell.activations(number);
         for block in blocks {
-            let vectors = weights.vectors(block);
-            let units = (weights.units() - block * weights.width()).min(weights.width());
-            let size = Size {
-                sums: self.stage.starts.len(),
-                groups: weights.groups(),
-                vectors,
-                last: units - (vectors - 1) * S::LANES,
-            };
+            let size = self.size::<S>(block);
             // SAFETY: the caller's obligations.
             unsafe {
-                match C::SUMS {
-                    Some((sums, groups))
-                        if (sums, groups, 0) == (size.sums, size.groups, number) =>
-                    {
+                if S::HAS_SHORT_CUTS
+                    && let Some((sums, groups)) = C::SUMS
+                    && (sums, groups, 0) == (size.sums, size.groups, number)
+                {
+                    let size = Size {
+                        sums,
+                        groups,
+                        ..size
+                    };
+                    let activations = cell.activations(0);
+                    let cell = Inline {
+                        units: cell,
+                        token,
+                        stage: 0,
+                    };
+                    if (size.vectors, size.last) == (S::TILE_VECTORS, S::LANES) {
+                        let (vectors, last) = (S::TILE_VECTORS, S::LANES);
                         let size = Size {
-                            sums,
-                            groups,
+                            vectors,
+                            last,
                             ..size
                         };
-                        if units == S::TILE_VECTORS * S::LANES {
-                            let (vectors, last) = (S::TILE_VECTORS, S::LANES);
-                            let size = Size {
-                                vectors,
-                                last,
-                                ..size
-                            };
-                            self.run_block::<S, true>(token, cell, 0, block, size);
-                        } else if vectors == 1 {
-                            let size = Size { vectors: 1, ..size };
-                            self.run_block::<S, true>(token, cell, 0, block, size);
-                        } else {
-                            self.run_block::<S, false>(token, cell, number, block, size);
-                        }
+                        self.run_block::<S, true>(token, activations, &cell, block, size);
+                        continue;
                     }
-                    _ => self.run_block::<S, false>(token, cell, number, block, size),
+                    if size.vectors == 1 {
+                        let size = Size { vectors: 1, ..size };
+                        self.run_block::<S, true>(token, activations, &cell, block, size);
+                        continue;
+                    }
                 }
+                let cell = Inline {
+                    units: cell,
+                    token,
+                    stage: number,
+                };
+                self.run_block::<S, false>(token, activations, &cell, block, size);
             }
         }
     }
@@ -287,8 +342,8 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
     unsafe fn run_block<S: Math<E>, const IS_KNOWN: bool>(
         &self,
         token: S,
-        cell: &impl Units<E>,
-        number: usize,
+        activations: [Activation; MAX_SUMS],
+        cell: &impl TakeSums<E, S>,
         block: usize,
         size: Size,
     ) {
@@ -344,7 +399,7 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
                 done += some;
             }
         }
-        for (sum, activation) in cell.activations(number).into_iter().enumerate() {
+        for (sum, activation) in activations.into_iter().enumerate() {
             if !matches!(activation, Activation::Linear) {
                 for sum in &mut sums[sum * vectors..][..vectors] {
                     *sum = activate(token, activation, *sum);
@@ -361,7 +416,52 @@ impl<'a, E: Element, U: Units<E>> OneRow<'a, E, U> {
             let unit = first + vector * S::LANES;
             // SAFETY: the caller's obligations.
             let unit = unsafe { Unit::new(token, slots, unit, 0, count(vector)) };
-            cell.apply(token, number, values, &unit);
+            cell.take(values, &unit);
+        }
+    }
+}
+
+/// Blocks of units of the only row of a step, whose sums the cell takes.
+pub struct RowBlocks<'a, 'b, E: Element, U> {
+    pub row: &'a OneRow<'b, E>,
+    pub units: &'a U,
+    pub number: usize,
+    pub blocks: Range<usize>,
+}
+
+impl<E: Element, U: Units<E>> Kernel<E> for RowBlocks<'_, '_, E, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        // SAFETY: `Sweep::run_blocks` has been promised the row and the blocks.
+        unsafe {
+            self.row
+                .run_sums(token, self.units, self.number, self.blocks);
+        }
+    }
+}
+
+/// The same of a cell that is a call.
+struct AnyBlocks<'a, 'b, E: Element, T: Math<E>> {
+    row: &'a OneRow<'b, E>,
+    token: T,
+    activations: [Activation; MAX_SUMS],
+    apply: Apply<'a, E, T>,
+    blocks: Range<usize>,
+}
+
+impl<E: Element, T: Math<E>> Kernel<E> for AnyBlocks<'_, '_, E, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) {
+        let (row, token) = (self.row, self.token);
+        for block in self.blocks {
+            let size = row.size::<T>(block);
+            let cell = ByCall(self.apply);
+            // SAFETY: `OneRow::run_sums` has been promised the row and the blocks.
+            unsafe { row.run_block::<T, false>(token, self.activations, &cell, block, size) };
         }
     }
 }

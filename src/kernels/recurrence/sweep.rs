@@ -3,16 +3,16 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::one_row::OneRow;
+use super::one_row::{OneRow, RowBlocks};
 use super::stage::{Fused, MAX_INPUTS, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
-use super::units::{Unit, Units};
+use super::units::{Apply, ApplyUnits, ByCall, Inline, TakeSums, Unit, Units};
 use super::{MAX_BANDS, Rows, TimeStep};
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::activate;
 use crate::kernels::pack::Packed;
 use crate::kernels::tile::{Left, Line, Tile, TileEnd, TileRows, TileStart, load, most_vectors};
-use crate::simd::{Math, prefetch};
+use crate::simd::{Kernel, Math, prefetch};
 
 /// Rows that a slot has at some rows of a step.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +63,11 @@ impl<E> Slots<'_, E> {
 }
 
 /// A stage for some rows of a step.
-pub struct Sweep<'a, E: Element, U> {
+#[derive(Clone, Copy)]
+pub struct Sweep<'a, E: Element> {
     stage: &'a Stage,
     weights: &'a Packed<E>,
     parameters: &'a [E],
-    units: &'a U,
     step: &'a TimeStep,
     bands: &'a [Rows<E>; MAX_BANDS],
 }
@@ -81,11 +81,10 @@ const fn sum_vectors<E: Element, S: Math<E>>() -> usize {
     S::TILE_VECTORS * MAX_SUMS
 }
 
-impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
+impl<'a, E: Element> Sweep<'a, E> {
     #[inline(always)]
     pub fn new(
         (stage, weights, parameters): (&'a Stage, &'a Packed<E>, &'a [E]),
-        units: &'a U,
         bands: &'a [Rows<E>; MAX_BANDS],
         step: &'a TimeStep,
     ) -> Self {
@@ -93,14 +92,13 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             stage,
             weights,
             parameters,
-            units,
             step,
             bands,
         }
     }
 
-    /// The rows of some slots, which are stored in `to`.
-    #[inline(always)]
+    /// The rows of some slots, which are stored in `to`. Being the same for all tiers and cells, it is a call.
+    #[inline(never)]
     fn all_rows<'b>(
         &self,
         slots: &[Slot],
@@ -160,22 +158,35 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// # Safety
     /// - The stage's slots must lie in their bands at the rows of the step, and nobody else may touch the blocks' units of them.
     #[inline(always)]
-    pub unsafe fn run_blocks<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
-        // SAFETY: the caller's obligations.
-        unsafe {
-            match self.stage.fused {
-                Some(fused) => self.run_fused(token, fused, blocks),
-                None if self.step.rows == 1 => self.row().run(token, number, blocks),
-                None => self.run(token, number, blocks),
-            }
+    pub unsafe fn run_blocks<S: Math<E>, U: Units<E>>(
+        &self,
+        token: S,
+        units: &U,
+        number: usize,
+        blocks: Range<usize>,
+    ) {
+        match self.stage.fused {
+            Some(fused) => token.vectorize(FusedBlocks {
+                sweep: self,
+                fused,
+                blocks,
+            }),
+            None if self.step.rows == 1 => token.vectorize(RowBlocks {
+                row: &self.row(),
+                units,
+                number,
+                blocks,
+            }),
+            // SAFETY: the caller's obligations.
+            None => unsafe { self.run(token, units, number, blocks) },
         }
     }
 
     /// The stage for the only row of a step.
     #[inline(always)]
-    pub fn row(&self) -> OneRow<'a, E, U> {
+    pub fn row(&self) -> OneRow<'a, E> {
         let operands = (self.stage, self.weights, self.parameters);
-        let mut row = OneRow::new(operands, self.units, self.step.products);
+        let mut row = OneRow::new(operands, self.step.products);
         row.places.set(self.stage, |slot| self.rows(slot).first);
         row
     }
@@ -251,7 +262,13 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
     /// # Safety
     /// - As for [`Self::run_blocks`].
     #[inline(always)]
-    unsafe fn run<S: Math<E>>(&self, token: S, number: usize, blocks: Range<usize>) {
+    unsafe fn run<S: Math<E>, U: Units<E>>(
+        &self,
+        token: S,
+        units: &U,
+        number: usize,
+        blocks: Range<usize>,
+    ) {
         let tiles = TileRows::new(self.step.rows, S::TILE_ROWS);
         // Groups of tiles, none of which has many fewer than another.
         let most = SUM_BYTES / (sum_vectors::<E, S>() * size_of::<S::Vector>()) / S::TILE_ROWS;
@@ -268,61 +285,134 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
             vectors: sum_vectors::<E, S>(),
             lanes: S::LANES,
         };
-        let usual = self.units.usual();
         for block in blocks {
             let mut row = 0;
             for group in 0..groups {
                 let some = tiles.count * group / groups..tiles.count * (group + 1) / groups;
-                let heights = some.map(|tile| tiles.rows(tile));
-                let rows = heights.clone().sum();
-                // SAFETY: the rows are the step's and the units the block's; there is room for as many tiles.
-                unsafe {
-                    self.start(token, sums, slots.reads, block, row, rows);
-                    self.multiply(token, sums, block, row, heights);
-                    match &usual {
-                        Some(usual) => {
-                            self.finish(
-                                token,
-                                usual,
-                                sums,
-                                slots,
-                                (number, block),
-                                row..row + rows,
-                            );
-                        }
-                        None => self.finish(
-                            token,
-                            self.units,
-                            sums,
-                            slots,
-                            (number, block),
-                            row..row + rows,
-                        ),
-                    }
-                    row += rows;
+                let heights = some.clone().map(|tile| tiles.rows(tile));
+                let rows = row..row + heights.sum::<usize>();
+                row = rows.end;
+                let part = SomeRows {
+                    sweep: self,
+                    slots,
+                    sums,
+                    block,
+                    rows,
+                    tiles: (tiles, some),
+                };
+                if U::HAS_USUAL
+                    && let Some(usual) = units.usual()
+                {
+                    part.run(token, &usual, number);
+                } else {
+                    part.run(token, units, number);
                 }
             }
         }
     }
+}
 
-    /// Starts the sums of some rows, from `first` on.
+/// Blocks of units whose only sum the tile finishes. What a kernel of its own has is the same code for all cells.
+struct FusedBlocks<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    fused: Fused,
+    blocks: Range<usize>,
+}
+
+impl<E: Element> Kernel<E> for FusedBlocks<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        // SAFETY: `Sweep::run_blocks` has been promised these blocks.
+        unsafe { self.sweep.run_fused(token, self.fused, self.blocks) };
+    }
+}
+
+/// Some rows of a step, at a block of units.
+struct SomeRows<'a, E: Element> {
+    sweep: &'a Sweep<'a, E>,
+    slots: Slots<'a, E>,
+    /// Room for the sums of as many rows.
+    sums: Sums<E>,
+    block: usize,
+    rows: Range<usize>,
+    /// The tiles of all rows, and which of them are those of these.
+    tiles: (TileRows, Range<usize>),
+}
+
+impl<E: Element> SomeRows<'_, E> {
+    /// Computes them. `number` is that of the stage.
+    #[inline(always)]
+    fn run<S: Math<E>, U: Units<E>>(&self, token: S, units: &U, number: usize) {
+        token.vectorize(MakeSums {
+            part: self,
+            activations: units.activations(number),
+        });
+        if U::IS_CALL {
+            token.vectorize(HandSums {
+                part: self,
+                token,
+                apply: &|sums: &[S::Vector; MAX_SUMS], unit: &Unit<'_, E, S>| {
+                    token.vectorize(ApplyUnits {
+                        units,
+                        token,
+                        stage: number,
+                        sums,
+                        unit,
+                    });
+                },
+            });
+        } else {
+            token.vectorize(HandSumsInline {
+                part: self,
+                units,
+                number,
+            });
+        }
+    }
+}
+
+/// The sums of some rows, and activation functions of them.
+struct MakeSums<'a, 'b, E: Element> {
+    part: &'a SomeRows<'b, E>,
+    activations: [Activation; MAX_SUMS],
+}
+
+impl<E: Element> Kernel<E> for MakeSums<'_, '_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        // SAFETY: `Sweep::run` only makes parts of its rows and blocks, for which it has been promised all this, and gives them
+        // room for as many tiles.
+        unsafe {
+            self.part.start(token);
+            self.part.multiply(token);
+            self.part.activate(token, self.activations);
+        }
+    }
+}
+
+impl<E: Element> SomeRows<'_, E> {
+    /// Starts the sums.
     ///
     /// # Safety
-    /// - As for [`Self::run`]; there must be room for the rows.
+    /// - The rows must be the step's and the block the weights'; there must be room for the sums.
     #[inline(always)]
-    unsafe fn start<S: Math<E>>(
-        &self,
-        token: S,
-        sums: Sums<E>,
-        reads: &[SlotRows<E>],
-        block: usize,
-        first: usize,
-        rows: usize,
-    ) {
-        let weights = self.weights;
-        let vectors = weights.vectors(block);
+    unsafe fn start<S: Math<E>>(&self, token: S) {
+        let Self {
+            sums, block, rows, ..
+        } = self;
+        let Sweep {
+            stage,
+            weights,
+            parameters,
+            ..
+        } = *self.sweep;
+        let vectors = weights.vectors(*block);
         let row_stride = sum_vectors::<E, S>() * S::LANES;
-        for (sum, start) in self.stage.starts.iter().enumerate() {
+        for (sum, start) in stage.starts.iter().enumerate() {
             for vector in 0..vectors {
                 let unit = block * weights.width() + vector * S::LANES;
                 let count = (weights.units() - unit).min(S::LANES);
@@ -334,52 +424,48 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                             let SlotRows {
                                 first: from,
                                 stride,
-                            } = reads[index];
-                            for row in 0..rows {
-                                let from = from.add((first + row) * stride + unit);
-                                token.store(load(token, from, count), to.add(row * row_stride));
+                            } = self.slots.reads[index];
+                            for (index, row) in rows.clone().enumerate() {
+                                let from = from.add(row * stride + unit);
+                                token.store(load(token, from, count), to.add(index * row_stride));
                             }
                             continue;
                         }
                         Start::Zero => token.splat(E::ZERO),
                         Start::Parameters(first) => {
-                            load(token, self.parameters.as_ptr().add(first + unit), count)
+                            load(token, parameters.as_ptr().add(first + unit), count)
                         }
                     };
-                    token.store(value, to);
-                    for row in 1..rows {
-                        token.store(value, to.add(row * row_stride));
+                    for index in 0..rows.len() {
+                        token.store(value, to.add(index * row_stride));
                     }
                 }
             }
         }
     }
 
-    /// Adds the products of all pieces to the sums of some rows, from `first` on, in tiles of so many rows.
+    /// Adds the products of all pieces to the sums.
     ///
     /// # Safety
     /// - As for [`Self::start`].
     #[inline(always)]
-    unsafe fn multiply<S: Math<E>>(
-        &self,
-        token: S,
-        sums: Sums<E>,
-        block: usize,
-        first: usize,
-        tiles: impl Iterator<Item = usize> + Clone,
-    ) {
-        let weights = self.weights;
+    unsafe fn multiply<S: Math<E>>(&self, token: S) {
+        let Self {
+            sweep, sums, block, ..
+        } = *self;
+        let weights = sweep.weights;
         let (groups, vectors) = (weights.groups(), weights.vectors(block));
-        let most = most_vectors::<E, S>(self.step.rows);
-        for piece in self.pieces() {
-            let lefts = self.left(piece);
+        let most = most_vectors::<E, S>(sweep.step.rows);
+        let (tiles, some) = &self.tiles;
+        for piece in sweep.pieces() {
+            let lefts = sweep.left(piece);
             let mut done = 0;
             while done < groups * vectors {
                 let count = most.min(groups * vectors - done);
-                let right = self.right(piece, block * groups + done / S::TILE_VECTORS);
+                let right = sweep.right(piece, block * groups + done / S::TILE_VECTORS);
                 let mut row = 0;
-                for rows in tiles.clone() {
-                    let lefts = lefts.map(|left| left.at_row(first + row));
+                for rows in some.clone().map(|tile| tiles.rows(tile)) {
+                    let lefts = lefts.map(|left| left.at_row(self.rows.start + row));
                     let c = sums.at(row, piece.first_sum * vectors + done);
                     let c_stride = sum_vectors::<E, S>() * S::LANES;
                     // SAFETY: the rows are the step's; panels are whole, and those of the block follow each other.
@@ -403,27 +489,20 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
         }
     }
 
-    /// Lets the cell take the sums of some rows.
+    /// Applies the activation function of each sum.
     ///
     /// # Safety
-    /// - As for [`Self::start`].
+    /// - The sums must be there.
     #[inline(always)]
-    unsafe fn finish<S: Math<E>>(
-        &self,
-        token: S,
-        units: &impl Units<E>,
-        sums: Sums<E>,
-        slots: Slots<'_, E>,
-        (number, block): (usize, usize),
-        rows: Range<usize>,
-    ) {
-        let weights = self.weights;
-        let (count, vectors) = (self.stage.starts.len(), weights.vectors(block));
-        let activations = units.activations(number).into_iter().take(count);
-        for (sum, activation) in activations.enumerate() {
-            let (first, rows) = (sum * vectors, rows.len());
+    unsafe fn activate<S: Math<E>>(&self, token: S, activations: [Activation; MAX_SUMS]) {
+        let (count, vectors) = (
+            self.sweep.stage.starts.len(),
+            self.sweep.weights.vectors(self.block),
+        );
+        for (sum, activation) in activations.into_iter().take(count).enumerate() {
+            let (first, rows, sums) = (sum * vectors, self.rows.len(), self.sums);
             // Each of the usual ones has a loop of its own.
-            // SAFETY: `start` has stored the sums of all rows and vectors.
+            // SAFETY: the caller's obligation.
             unsafe {
                 match activation {
                     Activation::Linear => {}
@@ -437,25 +516,84 @@ impl<'a, E: Element, U: Units<E>> Sweep<'a, E, U> {
                 }
             }
         }
+    }
+}
+
+/// The sums of some rows on their way to a cell that is a call.
+struct HandSums<'a, 'b, E: Element, T: Math<E>> {
+    part: &'a SomeRows<'b, E>,
+    token: T,
+    apply: Apply<'a, E, T>,
+}
+
+impl<E: Element, T: Math<E>> Kernel<E> for HandSums<'_, '_, E, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) {
+        self.part.take(self.token, &ByCall(self.apply));
+    }
+}
+
+/// The sums of some rows on their way to a cell.
+struct HandSumsInline<'a, 'b, E: Element, U> {
+    part: &'a SomeRows<'b, E>,
+    units: &'a U,
+    number: usize,
+}
+
+impl<E: Element, U: Units<E>> Kernel<E> for HandSumsInline<'_, '_, E, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, token: S) {
+        let Self {
+            units,
+            number: stage,
+            ..
+        } = self;
+        let cell = Inline {
+            units,
+            token,
+            stage,
+        };
+        self.part.take(token, &cell);
+    }
+}
+
+impl<E: Element> SomeRows<'_, E> {
+    /// Hands the sums of each row and vector of units on.
+    #[inline(always)]
+    fn take<S: Math<E>>(&self, token: S, cell: &impl TakeSums<E, S>) {
+        let Self {
+            sweep,
+            slots,
+            sums,
+            block,
+            ref rows,
+            ..
+        } = *self;
+        let weights = sweep.weights;
+        let (count, vectors) = (sweep.stage.starts.len(), weights.vectors(block));
         let first = block * weights.width();
         let mut pointers = [[std::ptr::null_mut(); MAX_SLOTS]; 2];
         let [reads, writes] = &mut pointers;
         let reads = &mut reads[..slots.reads.len()];
         let writes = &mut writes[..slots.writes.len()];
-        for (index, row) in rows.enumerate() {
+        for (index, row) in rows.clone().enumerate() {
             slots.point(row, first, reads, writes);
             slots.fetch(row + ROWS_AHEAD, first, weights.width());
             for vector in 0..vectors {
                 let mut values = [token.splat(E::ZERO); MAX_SUMS];
                 for (sum, value) in values.iter_mut().enumerate().take(count) {
-                    // SAFETY: as above.
+                    // SAFETY: `MakeSums` has stored the sums of all rows and vectors.
                     *value = unsafe { token.load(sums.at(index, sum * vectors + vector)) };
                 }
                 let unit = vector * S::LANES;
                 let count = (weights.units() - first - unit).min(S::LANES);
-                // SAFETY: the caller's obligations.
+                // SAFETY: `Sweep::run` has been promised the block's units of the slots at the rows of the step.
                 let unit = unsafe { Unit::new(token, (reads, writes), unit, first, count) };
-                units.apply(token, number, values, &unit);
+                cell.take(values, &unit);
             }
         }
     }

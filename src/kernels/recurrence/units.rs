@@ -4,12 +4,21 @@ use super::stage::MAX_SUMS;
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::tile::{load, store};
-use crate::simd::Math;
+use crate::simd::{Kernel, Math, Simd};
 
 /// What a cell makes of the sums of a vector of units.
 pub trait Units<E: Element>: Sync {
     /// The form of it that most networks have, which is compiled by itself; or the same.
     type Usual: Units<E>;
+
+    /// Whether it may have that form.
+    const HAS_USUAL: bool = true;
+
+    /// Whether it is a call for each vector of units, so that the loops around it are the same code for all such.
+    const IS_CALL: bool = true;
+
+    /// Whether it runs from the first step to the last one: then a sequence that is alone has a loop of its own.
+    const IS_FORWARD: bool = true;
 
     /// Sums of its first stage, and how many of them a product adds to, where steps of one row are to be compiled with these
     /// numbers.
@@ -43,8 +52,63 @@ pub trait Units<E: Element>: Sync {
 #[derive(Debug)]
 pub struct StoreSums;
 
+/// [`Units::apply`] as a call.
+pub type Apply<'a, E, S> = &'a dyn Fn(&[<S as Simd<E>>::Vector; MAX_SUMS], &Unit<'_, E, S>);
+
+/// What takes the sums of a vector of units. A closure would not be sure to be inlined, and so to be compiled for its tier.
+pub trait TakeSums<E: Element, S: Math<E>> {
+    /// Takes them. Must be `#[inline(always)]`.
+    fn take(&self, sums: [S::Vector; MAX_SUMS], unit: &Unit<'_, E, S>);
+}
+
+/// The cell itself, at a stage.
+pub struct Inline<'a, U, S> {
+    pub units: &'a U,
+    pub token: S,
+    pub stage: usize,
+}
+
+impl<E: Element, S: Math<E>, U: Units<E>> TakeSums<E, S> for Inline<'_, U, S> {
+    #[inline(always)]
+    fn take(&self, sums: [S::Vector; MAX_SUMS], unit: &Unit<'_, E, S>) {
+        self.units.apply(self.token, self.stage, sums, unit);
+    }
+}
+
+/// A cell that is a call.
+pub struct ByCall<'a, E: Element, S: Math<E>>(pub Apply<'a, E, S>);
+
+impl<E: Element, S: Math<E>> TakeSums<E, S> for ByCall<'_, E, S> {
+    #[inline(always)]
+    fn take(&self, sums: [S::Vector; MAX_SUMS], unit: &Unit<'_, E, S>) {
+        (self.0)(&sums, unit);
+    }
+}
+
+/// [`Units::apply`] for a vector of units, in a kernel of its own.
+pub struct ApplyUnits<'a, 'b, E: Element, T: Math<E>, U> {
+    pub units: &'a U,
+    pub token: T,
+    pub stage: usize,
+    pub sums: &'a [T::Vector; MAX_SUMS],
+    pub unit: &'a Unit<'b, E, T>,
+}
+
+impl<E: Element, T: Math<E>, U: Units<E>> Kernel<E> for ApplyUnits<'_, '_, E, T, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Math<E>>(self, _: S) {
+        self.units
+            .apply(self.token, self.stage, *self.sums, self.unit);
+    }
+}
+
 impl<E: Element> Units<E> for StoreSums {
     type Usual = Self;
+    const HAS_USUAL: bool = false;
+    const IS_CALL: bool = false;
+    const IS_FORWARD: bool = false;
 
     #[inline(always)]
     fn apply<S: Math<E>>(

@@ -205,6 +205,7 @@ pub struct Forward<E> {
 
 impl<E: Element> Units<E> for Forward<E> {
     type Usual = Self;
+    const HAS_USUAL: bool = false;
 
     #[inline(always)]
     fn apply<S: Math<E>>(
@@ -235,6 +236,8 @@ pub struct Backward<E> {
 
 impl<E: Element> Units<E> for Backward<E> {
     type Usual = Self;
+    const HAS_USUAL: bool = false;
+    const IS_FORWARD: bool = false;
 
     #[inline(always)]
     fn apply<S: Math<E>>(

@@ -467,6 +467,7 @@ pub struct Forward<E> {
 impl<E: Element> Gated<E> for Forward<E> {
     /// Where the reset is after the product.
     const SUMS: Option<(usize, usize)> = Some((4, 3));
+    const IS_FORWARD: bool = true;
 
     fn is_usual(&self) -> bool {
         self.is_usual
@@ -579,6 +580,8 @@ pub struct Backward<E> {
 }
 
 impl<E: Element> Gated<E> for Backward<E> {
+    const IS_FORWARD: bool = false;
+
     fn is_usual(&self) -> bool {
         self.is_usual
     }

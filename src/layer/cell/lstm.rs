@@ -504,6 +504,7 @@ pub struct Forward<'a, E> {
 
 impl<E: Element> Gated<E> for Forward<'_, E> {
     const SUMS: Option<(usize, usize)> = Some((4, 4));
+    const IS_FORWARD: bool = true;
 
     fn is_usual(&self) -> bool {
         self.is_usual
@@ -635,6 +636,8 @@ pub struct Backward<'a, E> {
 }
 
 impl<E: Element> Gated<E> for Backward<'_, E> {
+    const IS_FORWARD: bool = false;
+
     fn is_usual(&self) -> bool {
         self.is_usual
     }

@@ -1,7 +1,29 @@
 //! The functions for `f64`: the crate `libm`, one lane after the other. It is written in Rust and uses nothing of the
-//! platform, so the bits are the same everywhere.
+//! platform, so the bits are the same everywhere. Its functions are calls: kernels would have many copies of them.
 
 use crate::simd::Simd;
+
+macro_rules! lanes {
+    ($($name:ident: |$x:ident| $value:expr;)*) => {
+        $(#[inline(never)]
+        fn $name($x: f64) -> f64 {
+            $value
+        })*
+    };
+}
+
+lanes! {
+    tanh_lane: |x| libm::tanh(operand(x));
+    exp_lane: |x| libm::exp(x);
+    ln_lane: |x| libm::log(operand(x));
+    expm1_lane: |x| libm::expm1(operand(x));
+    softplus_tail_lane: |x| libm::log1p(libm::exp(-x.abs()));
+    sigmoid_lane: |x| {
+        let e = libm::exp(-x.abs());
+        let numerator = if x < 0.0 { e } else { 1.0 };
+        numerator / (1.0 + e)
+    };
+}
 
 /// `x`, but 0 of its sign where the mode takes it for 0. libm looks at the bits of its argument, where a denormal number
 /// is none.
@@ -16,35 +38,27 @@ fn operand(x: f64) -> f64 {
 
 #[inline(always)]
 pub fn tanh<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    token.map_lanes(x, |x| libm::tanh(operand(x)))
+    token.map_lanes(x, tanh_lane)
 }
 
 #[inline(always)]
 pub fn sigmoid<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    fn lane(x: f64) -> f64 {
-        let e = libm::exp(-x.abs());
-        let numerator = if x < 0.0 { e } else { 1.0 };
-        numerator / (1.0 + e)
-    }
-    token.map_lanes(x, lane)
+    token.map_lanes(x, sigmoid_lane)
 }
 
 #[inline(always)]
 pub fn exp<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    token.map_lanes(x, libm::exp)
+    token.map_lanes(x, exp_lane)
 }
 
 #[inline(always)]
 pub fn ln<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    token.map_lanes(x, |x| libm::log(operand(x)))
+    token.map_lanes(x, ln_lane)
 }
 
 #[inline(always)]
 pub fn softplus_tail<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
-    fn lane(x: f64) -> f64 {
-        libm::log1p(libm::exp(-x.abs()))
-    }
-    token.map_lanes(x, lane)
+    token.map_lanes(x, softplus_tail_lane)
 }
 
 #[inline(always)]
@@ -61,7 +75,7 @@ pub fn softplus<S: Simd<f64>>(token: S, x: S::Vector) -> S::Vector {
 
 #[inline(always)]
 pub fn elu<S: Simd<f64>>(token: S, x: S::Vector, alpha: f64) -> S::Vector {
-    let negative = token.map_lanes(x, |x| libm::expm1(operand(x)));
+    let negative = token.map_lanes(x, expm1_lane);
     let negative = token.mul(negative, token.splat(alpha));
     token.select(token.less(x, token.splat(0.0)), negative, x)
 }

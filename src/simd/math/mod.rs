@@ -1,6 +1,7 @@
 //! Elementary functions of vectors.
 
 mod f32;
+#[cfg(feature = "f64")]
 mod f64;
 
 use super::{Simd, SimdMath};
@@ -54,4 +55,5 @@ macro_rules! math {
 }
 
 math!(f32, SimdMath);
+#[cfg(feature = "f64")]
 math!(f64, Simd<f64>);

@@ -50,7 +50,7 @@ class CancelledError(ElmanError, RuntimeError):
 
 
 class LibraryError(ElmanError, RuntimeError):
-    """Threads could not be started, ELMAN_TIER is wrong, or the library has a fault."""
+    """Threads could not be started, ELMAN_TIER is wrong, the library was built without a part, or it has a fault."""
 
 
 def _open() -> tuple[Any, Path]:
@@ -85,6 +85,7 @@ _KINDS: dict[int, type[ElmanError]] = {
     lib.ELMAN_ERROR_FORMAT: FormatError,
     lib.ELMAN_ERROR_INTERNAL: LibraryError,
     lib.ELMAN_ERROR_CANCELLED: CancelledError,
+    lib.ELMAN_ERROR_UNSUPPORTED: LibraryError,
 }
 
 
