@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ DATA = REPOSITORY / "tests" / "data"
 @pytest.fixture
 def random():
     return np.random.default_rng(1)
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT interrupts Python, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

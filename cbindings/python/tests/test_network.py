@@ -346,7 +346,7 @@ def test_another_thread_cancels(random):
     net.fit(dataset, elman.Adam(), epochs=1, cancel=cancellation)
 
 
-def test_ctrl_c_ends_training(random):
+def test_ctrl_c_ends_training(random, ctrl_c):
     net = network()
     timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
     timer.start()
@@ -378,7 +378,7 @@ def test_wrong_training_is_an_error(random):
 def test_calls_of_threads_run_at_the_same_time(random):
     """The GIL is released: a thread of Python's goes on while another one is in a call."""
     net = elman.Network(64, output="all").add_lstm(256)
-    x = random.standard_normal((16, 400, 64)).astype(np.float32)
+    x = random.standard_normal((16, 2000, 64)).astype(np.float32)
     ticks, done = [], threading.Event()
 
     def count():
@@ -449,7 +449,7 @@ def test_a_change_waits_for_the_end_of_a_read():
     assert not thread.is_alive()
 
 
-def test_ctrl_c_of_a_change_that_waits_lets_reads_go_on():
+def test_ctrl_c_of_a_change_that_waits_lets_reads_go_on(ctrl_c):
     net, holding, release = network(), threading.Event(), threading.Event()
 
     def hold():
