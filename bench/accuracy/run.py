@@ -4,10 +4,10 @@
     python3 bench/accuracy/run.py [--only NAME ...] [--docs] [--venv DIRECTORY]
 
 The data are all classification problems of one length that the Python packages aeon and sktime ship in their wheels.
-elman trains three times, with the seeds 0, 1 and 2; its accuracy and its time are the medians. PyTorch trains a GRU of
-the same size nine times, with three learning rates of Adam and three seeds; its accuracy is that of the run that is
-best on a validation part, its time the median of the nine. Both have one thread; times are those of the processor. The
-test part is looked at once, at the end.
+`elman train` runs three times, with the seeds 0, 1 and 2; it trains nine networks each time, and keeps one. Its accuracy and
+its time are the medians of the three. PyTorch trains a GRU of the same size nine times, with three learning rates of Adam
+and three seeds; its accuracy is that of the network that is best on a validation part, its time that of all nine. Both have
+one thread; times are those of the processor. The test part is looked at once, at the end.
 
 It prints a Markdown table, or writes it into docs/cli.md with --docs. What has been measured is kept in the virtual
 environment, so that a run that was ended goes on; --fresh begins anew.
@@ -19,7 +19,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -29,27 +28,20 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.append(str(HERE.parent))
+
+from common import Environment, cargo, cpu_model, executable, head, line, write_between_marks
+
 SEEDS = [0, 1, 2]
-# What is between them in docs/cli.md comes from here.
-BEGIN, END = "<!-- bench/accuracy/run.py writes from here -->", "<!-- to here -->"
 
 
 def make_environment(venv: Path) -> Path:
-    python = venv / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-        # Of aeon and sktime only the files are needed.
-        subprocess.run([*pip, "--no-deps", "aeon", "sktime"], check=True)
-        subprocess.run([*pip, "numpy", "torch"], check=True)
-    return python
-
-
-def build_elman() -> str:
-    command = ["cargo", "build", "--release", "-p", "elman-cli", "--message-format=json-render-diagnostics"]
-    lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return next(found for line in lines.splitlines() if (found := json.loads(line).get("executable")))
+    environment = Environment(venv)
+    # Of aeon and sktime only the files are needed.
+    reasons = environment.install(["aeon", "sktime"], "--no-deps") | environment.install(["numpy", "torch"])
+    for package, reason in reasons.items():
+        raise SystemExit(f"{package} cannot be installed: {reason}")
+    return environment.python
 
 
 def header(path: Path) -> dict[str, str]:
@@ -127,51 +119,32 @@ def measure(python: Path, elman: str, train: Path, test: Path, known: dict[str, 
     """What is not known yet."""
     series, classes = cases(train)
     known["shape"] = [len(series), len(series[0][0]), len(series[0]), len(set(classes))]
-    known["elman"] = known.get("elman") or [train_elman(elman, train, test, seed) for seed in SEEDS]
+    runs = known.setdefault("elman", [])
+    runs += [train_elman(elman, train, test, seed) for seed in SEEDS[len(runs) :]]
     known["torch"] = known.get("torch") or train_torch(python, train, test)
     return known
 
 
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def markdown(results: dict[str, dict[str, Any]]) -> str:
-    head = ["data set", "sequences, steps, features, classes", "elman", "PyTorch", "elman, s", "PyTorch, s", "times"]
-    lines = [line(head), line(["---"] * len(head))]
+    lines = head(["data set", "sequences, steps, features, classes", "elman", "PyTorch", "elman, s", "PyTorch, s", "times"])
     columns: list[list[float]] = []
     for name, result in results.items():
         runs = result["torch"]["runs"]
-        own = [statistics.median(run[key] for run in result["elman"]) for key in ("accuracy", "seconds")]
+        accuracy, seconds = (statistics.median(run[key] for run in result["elman"]) for key in ("accuracy", "seconds"))
         best = min(runs, key=lambda run: run["loss"])
-        seconds = statistics.median(run["seconds"] for run in runs)
-        columns.append([own[0], best["accuracy"], own[1], seconds, seconds / own[1]])
-        row = columns[-1]
-        lines.append(line([name, ", ".join(map(str, result["shape"])), f"{row[0]:.3f}", f"{row[1]:.3f}",
-                           f"{row[2]:.2f}", f"{row[3]:.1f}", f"{row[4]:.1f}"]))
-    medians = [statistics.median(column) for column in zip(*columns)]
-    lines.append(line(["median", "", f"{medians[0]:.3f}", f"{medians[1]:.3f}", f"{medians[2]:.2f}", f"{medians[3]:.1f}",
-                       f"{medians[4]:.1f}"]))
+        whole = sum(run["seconds"] for run in runs)
+        columns.append([accuracy, best["accuracy"], seconds, whole, whole / seconds])
+        lines.append(row(name, ", ".join(map(str, result["shape"])), columns[-1]))
+    for name, middle in (("median", statistics.median), ("mean", statistics.mean)):
+        lines.append(row(name, "", [middle(column) for column in zip(*columns)]))
     version = next(iter(results.values()))["torch"]["version"]
     where = f"{cpu_model()}, one thread, {datetime.date.today()}; torch {version}."
     return "\n".join([*lines, "", where])
 
 
-def write_between_marks(path: Path, text: str) -> None:
-    whole = path.read_text()
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{path} has no lines {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+def row(name: str, shape: str, numbers: list[float]) -> str:
+    formats = [".3f", ".3f", ".1f", ".1f", ".0f"]
+    return line([name, shape, *(f"{number:{form}}" for number, form in zip(numbers, formats))])
 
 
 def main() -> None:
@@ -184,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     venv = options.venv.resolve()
     python = make_environment(venv)
-    elman = options.elman or build_elman()
+    elman = options.elman or executable(cargo("build", "--release", "-p", "elman-cli"))
     kept = venv / "results.json"
     known: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() and not options.fresh else {}
     results = {}
@@ -198,7 +171,7 @@ def main() -> None:
         kept.write_text(json.dumps(known))
     text = markdown(results)
     if options.docs:
-        write_between_marks(ROOT / "docs" / "cli.md", text)
+        write_between_marks("cli.md", text)
     else:
         print(text)
 

@@ -7,9 +7,9 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
+from common import head, line
 from engines import GATES, Shape
 
 # Microseconds of each measurement.
@@ -57,8 +57,6 @@ NAMES = {
     (500, 16, 32, 64): "half long",
     (1000, 16, 32, 64): "long",
 }
-# What is between them in docs/benchmarks.md comes from here.
-BEGIN, END = "<!-- bench/peers/run.py writes from here -->", "<!-- to here -->"
 
 
 def least(row: Row, names: list[str]) -> float:
@@ -67,14 +65,6 @@ def least(row: Row, names: list[str]) -> float:
 
 def label(shape: Shape) -> str:
     return f"{NAMES.get(shape, '')} {', '.join(map(str, shape))}".strip()
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def head(cells: list[str]) -> list[str]:
-    return [line(cells), line(["---"] * len(cells))]
 
 
 def ratios(rows: list[Row], part: Part, names: list[str]) -> list[float]:
@@ -134,12 +124,3 @@ def markdown(results: Results, threads: list[int], where: str) -> str:
         "",
         "</details>",
     ])
-
-
-def write_between_marks(path: Path, text: str) -> None:
-    whole = path.read_text()
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{path} has no lines {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

@@ -18,7 +18,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -26,12 +25,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
 import plot
 import report
+from common import Environment, cargo, cpu_model, executable, write_between_marks
 from engines import GATES, Shape
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 # onednn-cpu-gomp is a oneDNN for GNU OpenMP, as torch is; it is from 2023, but 3.13 takes as long for an RNN, apart
 # from what the SYCL that it needs takes for every call.
 PACKAGES = ["numpy", "onnx", "onnxruntime", "onednn-cpu-gomp", "onednn-devel-cpu-gomp", "torch"]
@@ -49,29 +50,6 @@ QUICK = [*SHAPES[:5], (200, 2, 3, 17), (20, 5, 784, 300), (50, 1, 500, 500)]
 GATED = [*SHAPES[1:5], (50, 64, 256, 512), (500, 16, 32, 64)]
 GATED_QUICK = GATED[:4]
 PLOTTED = [(50, 32, 64, units) for units in [16, 32, 48, 64, 100, 128, 200, 256, 400, 512, 768, 1024]]
-
-
-def make_environment(venv: Path) -> Path:
-    python = venv / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True).stdout
-    there = {package["name"].lower() for package in json.loads(listed)}
-    for package in [name for name in PACKAGES if name not in there]:
-        print(f"installing {package} into {venv}", file=sys.stderr)
-        done = subprocess.run([*pip, "install", "-q", package], capture_output=True, text=True)
-        if done.returncode:
-            why = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            print(f"{package} cannot be installed: {why}", file=sys.stderr)
-    return python
-
-
-def cargo(*arguments: str) -> list[dict[str, Any]]:
-    """Runs cargo and gives its messages about what it has built."""
-    command = ["cargo", *arguments, "--message-format=json-render-diagnostics"]
-    lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [json.loads(line) for line in lines.splitlines()]
 
 
 def build_elman() -> str:
@@ -92,8 +70,7 @@ def build_onednn(venv: Path) -> str | None:
 
 
 def build_speed() -> str:
-    messages = cargo("bench", "--no-run", "--bench", "speed")
-    return next(message["executable"] for message in messages if message.get("executable"))
+    return executable(cargo("bench", "--no-run", "--bench", "speed"))
 
 
 def fma_peak(speed: str) -> float:
@@ -112,14 +89,6 @@ def measure(python: Path, threads: int, job: dict[str, Any]) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit("the measurement failed")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def machine() -> str:
@@ -179,13 +148,16 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "elman-peers")
     options = parser.parse_args()
     venv = options.venv.resolve()
-    python = make_environment(venv)
+    environment = Environment(venv)
+    for package, reason in environment.install(PACKAGES).items():
+        print(f"{package} cannot be installed: {reason}", file=sys.stderr)
+    python = environment.python
     rounds, floor = (3, 0.01) if options.quick else (5, 0.02)
     job = {"built": {"elman": build_elman(), "onednn": build_onednn(venv)}, "rounds": rounds, "floor": floor}
     cases = [(cell, shape) for cell in options.cells for shape in options.shapes or built_in_shapes(cell, options.quick)]
     text = tables(python, options.threads, {**job, "cases": list(dict.fromkeys(cases))})
     if options.write:
-        report.write_between_marks(ROOT / "docs" / "benchmarks.md", text)
+        write_between_marks("benchmarks.md", text)
     else:
         print(text)
     if options.plot:

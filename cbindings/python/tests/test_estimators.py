@@ -157,13 +157,13 @@ def test_pipelines_searches_and_cross_validation(rises):
     assert cross_val_score(quick(elman.SequenceClassifier), x[:, :, None], y, cv=KFold(2), n_jobs=2).mean() > 0.9
 
 
-def test_class_weights_count(random):
-    x = random.standard_normal((60, 4))
+def test_class_weights_count():
+    # All sequences are the same: a network can learn how frequent classes are, and no more.
+    x = np.ones((60, 4))
     y = np.array(["rare", *["common"] * 9] * 6)
-    plain = quick(elman.SequenceClassifier).fit(x, y).predict_proba(x)[:, 1].mean()
-    balanced = quick(elman.SequenceClassifier, class_weight="balanced").fit(x, y).predict_proba(x)[:, 1].mean()
-    chosen = quick(elman.SequenceClassifier, class_weight={"rare": 9}).fit(x, y).predict_proba(x)[:, 1].mean()
-    assert balanced > plain + 0.1 and chosen > plain + 0.1
+    for weight, expected in [(None, 0.1), ("balanced", 0.5), ({"rare": 9}, 0.5), ({"rare": 3}, 0.25)]:
+        classifier = quick(elman.SequenceClassifier, class_weight=weight, batch_size=60).set_params(epochs=60).fit(x, y)
+        assert abs(classifier.predict_proba(x)[0, 1] - expected) < 0.05, weight
 
 
 def test_early_stopping_gives_the_best_epoch(rises):
@@ -174,6 +174,44 @@ def test_early_stopping_gives_the_best_epoch(rises):
     assert classifier.n_iter_ == len(losses) < 200
     assert classifier.best_epoch_ == int(np.argmin(losses)) + 1 == classifier.n_iter_ - 5
     assert "validation_loss" not in quick(elman.SequenceClassifier, early_stopping=False).fit(x, y).history_
+
+
+def test_the_best_of_several_networks_is_taken(rises):
+    x, y = rises
+    noisy = np.where(np.random.default_rng(1).random(40) < 0.3, 1 - y, y)
+
+    def fit(**options):
+        return elman.SequenceClassifier(units=8, epochs=5, random_state=1, **options).fit(x, noisy)
+
+    def loss(classifier):
+        return classifier.history_["validation_loss"][classifier.best_epoch_ - 1]
+
+    each = [fit(n_init=1, learning_rate=rate, early_stopping=True) for rate in (0.003, 0.01, 0.001)]
+    best = min(each, key=loss)
+    three = fit(n_init=3)
+    assert three.learning_rate_ == best.learning_rate_ and loss(three) == loss(best)
+    assert np.array_equal(three.predict_proba(x), best.predict_proba(x))
+    several = fit(n_init=6, learning_rate=0.003)
+    assert loss(several) < loss(each[0]) and len(several.history_["loss"]) == several.n_iter_ <= 5
+    assert np.array_equal(several.predict_proba(x), fit(n_init=6, learning_rate=0.003, n_jobs=2).predict_proba(x))
+    assert fit(early_stopping=True).learning_rate_ == three.learning_rate_
+    assert quick(elman.Forecaster, n_init=2).fit(wave(100)).history_.best_epoch > 0
+    with pytest.raises(ValueError, match="n_init is 2, but nothing is kept back"):
+        fit(n_init=2, early_stopping=False)
+    with pytest.raises(elman.NotFiniteError):
+        fit(n_init=2, learning_rate=1e38, clip=None)
+
+
+def test_of_each_class_some_are_kept_back(random):
+    x = random.standard_normal((23, 4))
+    y = np.array([0] * 20 + [1] * 3)
+    for seed in range(5):
+        classifier = elman.SequenceClassifier(units=4, epochs=1, early_stopping=True, random_state=seed)
+        train, held = classifier._split(elman.as_sequences(x), seed, y)
+        assert sorted([*train, *held]) == list(range(23))
+        assert np.bincount(y[held]).tolist() == [3, 1]
+    with pytest.raises(ValueError, match="need 2 sequences or more, of one class"):
+        classifier.fit(x[-4:-2], [0, 1])
 
 
 def test_regressors_scale_their_targets(random):

@@ -89,8 +89,8 @@ impl Sequences {
         dataset.map_err(|error| fault(&self.path, error))
     }
 
-    /// Puts the sequences in two parts by the seed: those to train on, and the fraction that is held out. Each has its share
-    /// of every class, and the first one has every class.
+    /// Puts the sequences in two parts by the seed: those to train on, and the fraction that is held out. Of each class its
+    /// share is held out, but one at least and not all: of a class of one sequence none.
     pub fn split(&self, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
         let mut order: Vec<usize> = (0..self.len()).collect();
         shuffle(&mut order, &mut Rng::new(seed));
@@ -100,13 +100,14 @@ impl Sequences {
         };
         order.sort_by_key(|&index| class(index));
         let (mut train, mut held) = (Vec::new(), Vec::new());
-        for (place, &index) in order.iter().enumerate() {
-            let is_first = place == 0 || class(order[place - 1]) != class(index);
-            let share = |count: usize| (count as f64 * fraction).floor();
-            match share(place + 1) > share(place) && !is_first {
-                true => held.push(index),
-                false => train.push(index),
-            }
+        for same in order.chunk_by(|&one, &next| class(one) == class(next)) {
+            let share = match fraction {
+                0.0 => 0,
+                _ => (same.len() as f64 * fraction).round().max(1.0) as usize,
+            };
+            let (first, others) = same.split_at(share.min(same.len() - 1));
+            held.extend(first);
+            train.extend(others);
         }
         train.sort_unstable();
         held.sort_unstable();
@@ -191,4 +192,35 @@ fn read_ts(path: &Path, options: &DataOptions, wanted: Wanted) -> Result<Sequenc
         targets,
         notes: dataset.notes().to_vec(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_class_its_share_is_held_out_but_one_at_least_and_not_all() {
+        // 20 of class 0, 3 of class 1, one of class 2.
+        let labels: Vec<usize> = [vec![0; 20], vec![1; 3], vec![2]].concat();
+        let sequences = Sequences {
+            path: PathBuf::new(),
+            ids: Vec::new(),
+            features: 1,
+            x: vec![0.0; 24],
+            lengths: vec![1; 24],
+            targets: Targets::numbered_classes(labels.clone(), 3).unwrap(),
+            notes: Vec::new(),
+        };
+        let parts = |seed| sequences.split(0.15, seed);
+        for seed in 0..5 {
+            let (train, held) = parts(seed);
+            let classes: Vec<usize> = held.iter().map(|&index| labels[index]).collect();
+            assert_eq!(classes, [0, 0, 0, 1]);
+            let mut all = [train, held].concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..24));
+        }
+        assert_ne!(parts(0), parts(1));
+        assert!(sequences.split(0.0, 0).1.is_empty());
+    }
 }

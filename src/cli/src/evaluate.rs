@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::data::{Sequences, Wanted};
 use crate::failure::Result;
 use crate::forecast::{forecast, horizon};
-use crate::options::{DataOptions, class_names, expect_last_output, load};
+use crate::options::{RunOptions, class_names, expect_last_output, load};
 use crate::output::{Table, count, write_to};
 use crate::train::expect_features;
 
@@ -32,19 +32,14 @@ pub struct Arguments {
     /// Write JSON
     #[arg(long)]
     json: bool,
-    /// Of a forecaster: the last steps of each sequence, which it is to tell from those before them [default: 1]
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
-    horizon: Option<u32>,
-    /// Threads; 0: one for each core. Results don't depend on it
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
-    threads: u32,
     #[command(flatten)]
-    reading: DataOptions,
+    running: RunOptions,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let network = load(&arguments.model, arguments.threads)?;
-    let horizon = horizon(&network, &arguments.model, arguments.horizon)?;
+    let running = &arguments.running;
+    let network = load(&arguments.model, running.threads)?;
+    let horizon = horizon(&network, &arguments.model, running.horizon)?;
     let names = class_names(&network);
     let wanted = match horizon {
         Some(_) => Wanted::Following,
@@ -54,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if horizon.is_none() {
         expect_last_output(&network, &arguments.model)?;
     }
-    let data = Sequences::read(&arguments.data, &arguments.reading, wanted)?;
+    let data = Sequences::read(&arguments.data, &running.reading, wanted)?;
     expect_features(&arguments.data, &data, network.input_size())?;
     let measured = Measured::of(&arguments.data, &network, &data, horizon.unwrap_or(1))?;
     write_to(None, |out| match arguments.json {

@@ -8,10 +8,12 @@ use elman::{LayerKind, Network, Output, Session};
 use crate::data::{Sequences, fault};
 use crate::failure::Result;
 use crate::output::count;
-use crate::train::{ENOUGH_TO_HOLD_OUT, HELD_OUT};
+use crate::train::HELD_OUT;
 
 /// Longer sequences are cut into parts of so many steps for training, half of which overlap.
 const WINDOW: usize = 128;
+/// From so many sequences on, a part of them is held out by default.
+const ENOUGH_TO_HOLD_OUT: usize = 100;
 /// From so many steps on, the last part of each sequence is held out by default: of shorter ones forecasts need it too much.
 const ENOUGH_STEPS: usize = 500;
 

@@ -39,6 +39,19 @@ pub enum Layout {
     Series,
 }
 
+/// How a saved network is run on a file of sequences.
+#[derive(Args)]
+pub struct RunOptions {
+    /// Of a forecaster: the steps to tell, of which `evaluate` takes the last ones of each sequence [default: 1]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub horizon: Option<u32>,
+    /// Threads; 0: one for each core. Results don't depend on it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub threads: u32,
+    #[command(flatten)]
+    pub reading: DataOptions,
+}
+
 /// What takes the place of missing values.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Missing {

@@ -13,7 +13,7 @@ use crate::data::{Sequences, Wanted};
 use crate::evaluate::BATCH;
 use crate::failure::Result;
 use crate::forecast::{forecast, horizon};
-use crate::options::{DataOptions, class_names, load};
+use crate::options::{RunOptions, class_names, load};
 use crate::output::write_to;
 use crate::train::expect_features;
 
@@ -34,14 +34,8 @@ pub struct Arguments {
     /// Write JSON, a line for each row, instead of CSV
     #[arg(long)]
     json: bool,
-    /// Of a forecaster: the steps to tell [default: 1]
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
-    horizon: Option<u32>,
-    /// Threads; 0: one for each core. Results don't depend on it
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
-    threads: u32,
     #[command(flatten)]
-    reading: DataOptions,
+    running: RunOptions,
 }
 
 /// Outputs, and what they stand for.
@@ -57,10 +51,11 @@ struct Predictions {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let network = load(&arguments.model, arguments.threads)?;
-    let horizon = horizon(&network, &arguments.model, arguments.horizon)?;
+    let running = &arguments.running;
+    let network = load(&arguments.model, running.threads)?;
+    let horizon = horizon(&network, &arguments.model, running.horizon)?;
     let wanted = horizon.map_or(Wanted::Nothing, |_| Wanted::Following);
-    let data = Sequences::read(&arguments.data, &arguments.reading, wanted)?;
+    let data = Sequences::read(&arguments.data, &running.reading, wanted)?;
     expect_features(&arguments.data, &data, network.input_size())?;
     let names = class_names(&network);
     let width = network.output_size();

@@ -1,16 +1,16 @@
 //! `elman train`
 
 mod scale;
+mod tries;
 mod watcher;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use elman::dataset::{Dataset, Targets};
 use elman::loss::Loss;
-use elman::optimizer::{Optimizer, Rule};
-use elman::train::{Clip, EarlyStopping, FitOptions, fit_with};
+use elman::optimizer::Rule;
+use elman::train::{Clip, EarlyStopping, FitOptions};
 use elman::{Network, Output};
 
 use crate::data::{Sequences, Wanted, fault};
@@ -20,21 +20,19 @@ use crate::forecast;
 use crate::options::{DataOptions, NetworkOptions, below_one, not_negative, positive};
 use crate::output::{count, write_to};
 use scale::Scale;
-use watcher::Watcher;
 
-/// From so many sequences on, a part of them is held out by default.
-pub const ENOUGH_TO_HOLD_OUT: usize = 100;
-/// What that part is.
-pub const HELD_OUT: f64 = 0.15;
-/// Sequences for one update, by default.
+/// Sequences for one update, by default and at most.
 const BATCH: usize = 16;
+/// The part that is held out by default.
+pub const HELD_OUT: f64 = 0.15;
 
 /// Train a network on the sequences of a file and save it
 ///
 /// The network tells the class of a sequence or, with --regression, a number or, with --forecast, how it goes on. It
-/// standardises its inputs by what it was trained on. Of 100 sequences and more, 0.15 are held out: training ends when it gets
-/// no better there, and the network is that of the best epoch. Ctrl-C ends training early, too, and saves the network. The same
-/// seed gives the same file, bit for bit, whatever the number of threads.
+/// standardises its inputs by what it was trained on. Nine networks are trained, with three learning rates from three seeds each;
+/// each seed holds out a part of the sequences. A training ends when it gets no better there, and the network that was best is
+/// saved. Ctrl-C ends training early, too, and saves the best network so far. The same seed gives the same file, bit for bit,
+/// whatever the number of threads.
 #[derive(Args)]
 pub struct Arguments {
     /// The sequences: .ts, .csv, .tsv or .npz
@@ -72,20 +70,23 @@ struct TrainingOptions {
     /// How often each sequence is seen, at most
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
-    /// Sequences for one update [default: 16; of forecasts 2 to 16, so that few parts make some updates]
+    /// Sequences for one update [default: 2 to 16, so that few of them make some updates; 16 with --balanced]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
     /// The optimizer
     #[arg(long, value_enum, default_value_t = Method::Adam)]
     optimizer: Method,
-    /// Its learning rate
-    #[arg(long, default_value_t = 0.003, value_parser = positive)]
-    rate: f64,
+    /// Its learning rate [default: 0.003, 0.01 and 0.001 in turn]
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
+    /// Networks that are trained, of which the best on what is held out is saved [default: 9, or 1 where nothing is held out]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    tries: Option<u32>,
     /// The largest norm of the gradients of an update; 0: no limit
     #[arg(long, default_value_t = 1.0, value_parser = not_negative)]
     clip: f64,
-    /// The part of the sequences that is held out; 0: none [default: 0.15 of 100 sequences and more; of forecasts also the
-    /// last 0.15 of each sequence of 500 steps and more]
+    /// The part of the sequences that is held out; 0: none [default: 0.15; of forecasts that of 100 sequences and more, or else
+    /// the last 0.15 of each sequence of 500 steps and more]
     #[arg(long, value_name = "PART", value_parser = below_one)]
     validation: Option<f64>,
     /// Epochs without a better one on what is held out, after which training ends
@@ -138,19 +139,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok::<_, Failure>(test)
     });
     let test = test.transpose()?;
-    let mut training = match arguments.forecast {
-        true => Training::of_forecasts(arguments, &data)?,
-        false => Training::new(arguments, &data)?,
-    };
+    // Before anything is said: what is wrong with the data, or with the options for them.
+    let (network, training) = Training::new(arguments, &data, arguments.seed)?;
+    let tries = training.tries(arguments)?;
     say(&format!("data     {}", data.describe()))?;
-    let network = &training.network;
-    say(&format!("network  {}", crate::info::summary(network)))?;
-    let report = training.run(arguments)?;
+    say(&format!("network  {}", crate::info::summary(&network)))?;
+    drop((network, training));
+    let (network, report) = tries::run(arguments, &data, tries)?;
     say(&format!("trained  {report}"))?;
-    training.network.save(&arguments.output)?;
+    network.save(&arguments.output)?;
     say(&format!("saved    {}", arguments.output.display()))?;
     if let (Some(test), Some(path)) = (&test, &arguments.test) {
-        let measured = evaluate::Measured::of(path, &training.network, test, 1)?;
+        let measured = evaluate::Measured::of(path, &network, test, 1)?;
         say(&format!("test     {}", measured.summary()))?;
     }
     Ok(())
@@ -193,33 +193,33 @@ pub fn expect_features(path: &Path, data: &Sequences, features: usize) -> Result
     }
 }
 
-/// A network and what it is trained on.
+/// What a network is trained on.
 struct Training {
-    network: Network,
     train: Dataset,
     validation: Option<Dataset>,
     loss: Loss,
     class_weights: Option<Vec<f32>>,
     /// That of the numbers to tell.
     scale: Option<Scale>,
-    /// Sequences for one update, if nobody says otherwise.
-    batch: usize,
 }
 
 impl Training {
-    fn new(arguments: &Arguments, data: &Sequences) -> Result<Self> {
-        let Arguments { training, seed, .. } = arguments;
-        let fraction = training.validation.unwrap_or(match data.len() {
-            ..ENOUGH_TO_HOLD_OUT => 0.0,
-            _ => HELD_OUT,
-        });
-        let (train, held) = data.split(fraction, *seed);
-        if fraction > 0.0 && held.is_empty() {
-            let message = format!(
-                "{fraction} of {} is none, expected 1 to hold out at least",
-                count(data.len(), "sequence")
-            );
-            return Err(fault(&arguments.data, message));
+    /// A network and what to train it on: the seed says what its parameters are, and what is held out.
+    fn new(arguments: &Arguments, data: &Sequences, seed: u64) -> Result<(Network, Self)> {
+        match arguments.forecast {
+            true => Self::of_forecasts(arguments, data, seed),
+            false => Self::of_targets(arguments, data, seed),
+        }
+    }
+
+    fn of_targets(arguments: &Arguments, data: &Sequences, seed: u64) -> Result<(Network, Self)> {
+        let training = &arguments.training;
+        let (train, held) = data.split(training.validation.unwrap_or(HELD_OUT), seed);
+        if training.validation.is_some_and(|part| part > 0.0) && held.is_empty() {
+            return Err(fault(
+                &arguments.data,
+                "no class has 2 sequences, expected one to train on and one to hold out",
+            ));
         }
         let (mut train, mut held) = (data.part(&train)?, data.part_or_none(&held)?);
         let (outputs, loss) = match &data.targets {
@@ -245,59 +245,75 @@ impl Training {
                 .transpose()?;
             scale = Some(measured);
         }
-        let mut network = arguments.network.build(data.features, outputs, *seed)?;
-        network.set_threads(arguments.threads as usize)?;
+        let mut network = arguments.network.build(data.features, outputs, seed)?;
         if let Targets::Classes { names, .. } = &data.targets {
             network.set_class_names(names)?;
         }
         if !training.no_standardize {
             network.set_standardization(Some(train.standardization()?))?;
         }
-        Ok(Self {
+        let training = Self {
             class_weights: training.balanced.then(|| balanced(&train)),
-            network,
             train,
             validation: held,
             loss,
             scale,
-            batch: BATCH,
-        })
+        };
+        Ok((network, training))
     }
 
-    fn of_forecasts(arguments: &Arguments, data: &Sequences) -> Result<Self> {
-        let Arguments { training, seed, .. } = arguments;
+    fn of_forecasts(arguments: &Arguments, data: &Sequences, seed: u64) -> Result<(Network, Self)> {
+        let training = &arguments.training;
         let options = forecast::Options {
             validation: training.validation,
             standardize: !training.no_standardize,
-            seed: *seed,
+            seed,
         };
         let series = forecast::Series::new(&arguments.data, data, &options)?;
         let mut network = arguments
             .network
-            .build(data.features, data.features, *seed)?;
-        network.set_threads(arguments.threads as usize)?;
+            .build(data.features, data.features, seed)?;
         network.set_output(Output::All)?;
         // What is learned is the change: the step before is a good forecast to begin with.
         network.add_residual(0)?;
         network.set_standardization(Some(series.standardization))?;
-        Ok(Self {
-            network,
-            batch: (series.train.len() / 8).clamp(2, BATCH),
+        let training = Self {
             train: series.train,
             validation: series.validation,
             loss: Loss::MeanSquaredError,
             class_weights: None,
             scale: None,
-        })
+        };
+        Ok((network, training))
     }
 
-    /// Trains, and says how it went.
-    fn run(&mut self, arguments: &Arguments) -> Result<String> {
-        let options = &arguments.training;
-        let fit_options = FitOptions {
+    /// How many trainings there are.
+    fn tries(&self, arguments: &Arguments) -> Result<usize> {
+        match (arguments.training.tries, &self.validation) {
+            (None, None) | (Some(1), _) => Ok(1),
+            (None, Some(_)) => Ok(tries::DEFAULT),
+            (Some(tries), Some(_)) => Ok(tries as usize),
+            (Some(tries), None) => {
+                let message = format!(
+                    "nothing is held out to compare {} by, expected --tries 1 or --validation above 0",
+                    count(tries as usize, "training")
+                );
+                Err(fault(&arguments.data, message))
+            }
+        }
+    }
+
+    /// How a network is trained, whose order of sequences starts from this seed.
+    fn options(&self, options: &TrainingOptions, seed: u64) -> FitOptions<'_> {
+        FitOptions {
             epochs: options.epochs as usize,
-            batch_size: options.batch.map_or(self.batch, |batch| batch as usize),
-            shuffle: Some(arguments.seed),
+            batch_size: match (options.batch, &self.class_weights) {
+                (Some(batch), _) => batch as usize,
+                // The loss is a mean by the weights of its batch: where all are of one class, these say nothing.
+                (None, Some(_)) => BATCH,
+                (None, None) => (self.train.len() / 8).clamp(2, BATCH),
+            },
+            shuffle: Some(seed),
             clip: if options.clip > 0.0 {
                 Clip::Norm(options.clip)
             } else {
@@ -310,29 +326,7 @@ impl Training {
                 .is_some()
                 .then(|| EarlyStopping::new(options.patience as usize)),
             ..FitOptions::new(self.loss)
-        };
-        let mut optimizer = Optimizer::new(options.optimizer.rule(), options.rate)?;
-        let mut watcher = Watcher::new(options.epochs)?;
-        let start = Instant::now();
-        let trained = fit_with(
-            &mut self.network,
-            &self.train,
-            &mut optimizer,
-            &fit_options,
-            &mut watcher,
-        );
-        watcher.bar.finish_and_clear();
-        let progress = trained.map_err(|error| match error {
-            elman::Error::NotFinite { .. } => Failure::new(format_args!(
-                "training explodes: {error} (a smaller --rate may help)"
-            )),
-            error => error.into(),
-        })?;
-        let seconds = start.elapsed().as_secs_f64();
-        if let Some(scale) = self.scale {
-            scale.undo(&mut self.network)?;
         }
-        Ok(watcher.report(&progress, seconds, self.scale))
     }
 }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Floats
 from elman._extras import extra
+from elman._library import NotFiniteError
 from elman.dataset import Dataset, _per_step
 from elman.losses import softmax
 from elman.network import Network
@@ -23,7 +24,6 @@ extra("sklearn", "sklearn")
 from joblib import effective_n_jobs  # noqa: E402
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
 from sklearn.metrics import r2_score  # noqa: E402
-from sklearn.model_selection import train_test_split  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
 from sklearn.utils.class_weight import compute_class_weight  # noqa: E402
@@ -42,10 +42,23 @@ if TYPE_CHECKING:
     from elman.training import History
 
 _OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
+# What a learning rate of "auto" is, in turn: the one that suits most data first.
+_RATES = (0.003, 0.01, 0.001)
 # From so many sequences on, "auto" keeps a part of them back for early stopping.
 _AUTO_VALIDATION = 100
 # From so many steps on, it keeps the last part of each sequence back: of shorter ones forecasts need the end too much.
 _AUTO_STEPS = 500
+
+
+class _Training(NamedTuple):
+    """A network, what it is trained on, and what the estimator is to have of it."""
+
+    network: Network
+    train: Dataset
+    validation: Dataset | None
+    #: Of fit().
+    options: Mapping[str, Any] = {}
+    attributes: Mapping[str, Any] = {}
 
 
 class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -54,7 +67,6 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
     network_: Network
     history_: History
     n_features_in_: int
-    batch_size: int | None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "cell": [StrOptions({"gru", "lstm", "rnn"})],
@@ -63,10 +75,11 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         "direction": [StrOptions({"forward", "reverse", "bidirectional"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(_OPTIMIZERS))],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -86,10 +99,11 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         direction: str = "forward",
         dropout: float = 0.0,
         epochs: int = 200,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         optimizer: str = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float | str = "auto",
         clip: float | None = 1.0,
+        n_init: int | str = "auto",
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
@@ -109,6 +123,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.clip = clip
+        self.n_init = n_init
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -173,11 +188,6 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     # The network
 
-    def _seeds(self) -> tuple[int, int, int]:
-        random = check_random_state(self.random_state)
-        seeds = random.randint(np.iinfo(np.int32).max, size=3)
-        return int(seeds[0]), int(seeds[1]), int(seeds[2])
-
     def _build(self, features: int, outputs: int, output: Literal["last", "all"], seed: int, direction: Any = None) -> Network:
         network = Network(features, output=output, seed=seed, threads=effective_n_jobs(self.n_jobs))
         add: Any = getattr(network, f"add_{self.cell}")
@@ -187,56 +197,107 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 network.add_dropout(self.dropout)
         return network.add_dense(outputs)
 
+    def _keeps_back(self, enough: bool) -> bool:
+        """Whether a part is kept back: with "auto" where there is enough, or where networks are to be compared by it."""
+        if self.early_stopping == "auto":
+            return enough or self.n_init not in (1, "auto")
+        return bool(self.early_stopping)
+
     def _split(self, sequences: Sequences, seed: int, classes: NDArray[Any] | None) -> Any:
-        """Which sequences are to train on, and which to stop by; None where there is no such part."""
+        """Which sequences are to train on, and which to stop by; None where there is no such part.
+
+        Of each class its share is kept back, but one at least and not all.
+        """
         everything = np.arange(len(sequences))
-        if self.early_stopping is False or (self.early_stopping == "auto" and len(sequences) < _AUTO_VALIDATION):
+        if not self._keeps_back(len(sequences) >= _AUTO_VALIDATION):
             return everything, None
-        if classes is not None and np.unique(classes, return_counts=True)[1].min() < 2:
-            classes = None
-        try:
-            return train_test_split(everything, test_size=self.validation_fraction, random_state=seed, stratify=classes)
-        except ValueError:
-            # Too few for a part of each class.
-            if len(sequences) < 2:
-                raise ValueError(f"early stopping needs 2 sequences or more; there is {len(sequences)}") from None
-            return train_test_split(everything, test_size=self.validation_fraction, random_state=seed)
+        random = np.random.default_rng(seed)
+        held = []
+        for number in [None] if classes is None else np.unique(classes):
+            same = random.permutation(everything if number is None else np.flatnonzero(classes == number))
+            held.append(same[: min(max(1, round(self.validation_fraction * len(same))), len(same) - 1)])
+        part = np.sort(np.concatenate(held))
+        if not len(part):
+            raise ValueError("early stopping and n_init above 1 need 2 sequences or more, of one class at least")
+        return np.setdiff1d(everything, part), part
 
-    def _standardize(self, network: Network, train: Dataset) -> None:
-        network.standardize(train)
-
-    def _train(self, network: Network, train: Dataset, validation: Dataset | None, seed: int, **options: Any) -> None:
-        if self.standardize:
-            self._standardize(network, train)
-        if validation is not None:
-            options["patience"] = self.patience
-        if self.clip is not None:
-            options |= {"clip": "norm", "clip_limit": self.clip}
-        optimizer = _OPTIMIZERS[self.optimizer](self.learning_rate)
-        self.history_ = network.fit(
-            train,
-            optimizer,
-            validation=validation,
-            epochs=self.epochs,
-            seed=seed,
-            progress=self.progress,
-            **({"batch_size": self.batch_size} | options),
-        )
-        self.network_ = network
-        self.n_iter_ = len(self.history_["loss"])
-        self.best_epoch_ = self.history_.best_epoch or self.n_iter_
-
-    def _train_on(
+    def _prepared(
         self,
         network: Network,
         dataset: Callable[[NDArray[np.intp]], Dataset],
         parts: tuple[NDArray[np.intp], NDArray[np.intp] | None],
-        seed: int,
-        **options: Any,
-    ) -> None:
-        """Trains on the parts that _split() gives, of which `dataset` makes data sets."""
-        train, held = parts
-        self._train(network, dataset(train), None if held is None else dataset(held), seed, **options)
+        **more: Any,
+    ) -> _Training:
+        """A network and the parts that _split() gives, of which `dataset` makes data sets."""
+        train, held = dataset(parts[0]), None if parts[1] is None else dataset(parts[1])
+        if self.standardize:
+            network.standardize(train)
+        return _Training(network, train, held, **more)
+
+    def _count(self, validation: Dataset | None) -> int:
+        """How many networks are trained."""
+        if self.n_init == "auto":
+            return 1 if validation is None else len(_RATES)
+        if self.n_init != 1 and validation is None:
+            raise ValueError(f"n_init is {self.n_init}, but nothing is kept back to compare networks by; see early_stopping")
+        return int(self.n_init)
+
+    def _fit(self, prepare: Callable[[int, int], _Training]) -> Self:
+        """Trains networks, with each rate from one seed, then from the next one, and takes the best.
+
+        `prepare` makes a network and what it is trained on, by a seed for its parameters and one for what is kept back.
+        """
+        random = check_random_state(self.random_state)
+
+        def begin() -> tuple[_Training, int]:
+            start, shuffle, split = random.randint(np.iinfo(np.int32).max, size=3)
+            return prepare(int(start), int(split)), int(shuffle)
+
+        training, seed = begin()
+        rates: tuple[Any, ...] = _RATES if self.learning_rate == "auto" else (self.learning_rate,)
+        best: tuple[float, float, History, Network, _Training] | None = None
+        failure = None
+        for index in range(self._count(training.validation)):
+            if index and index % len(rates) == 0:
+                training, seed = begin()
+            network, rate = training.network.copy(), rates[index % len(rates)]
+            try:
+                history = self._train(network, training, rate, seed)
+            except NotFiniteError as error:
+                failure = error
+                continue
+            loss = history["validation_loss"][history.best_epoch - 1] if history.best_epoch else np.inf
+            if best is None or loss < best[0]:
+                best = loss, rate, history, network, training
+        if best is None:
+            assert failure is not None
+            raise failure
+        _, self.learning_rate_, self.history_, self.network_, training = best
+        self.n_iter_ = len(self.history_["loss"])
+        self.best_epoch_ = self.history_.best_epoch or self.n_iter_
+        for name, value in training.attributes.items():
+            setattr(self, name, value)
+        return self
+
+    def _train(self, network: Network, training: _Training, rate: float, seed: int) -> History:
+        """Trains a network once."""
+        options = dict(training.options)
+        # The loss is a mean by the weights of its batch: where all are of one class, these say nothing.
+        least = 16 if "class_weights" in options else 2
+        options["batch_size"] = self.batch_size or min(16, max(least, len(training.train) // 8))
+        if training.validation is not None:
+            options["patience"] = self.patience
+        if self.clip is not None:
+            options |= {"clip": "norm", "clip_limit": self.clip}
+        return network.fit(
+            training.train,
+            _OPTIMIZERS[self.optimizer](rate),
+            validation=training.validation,
+            epochs=self.epochs,
+            seed=seed,
+            progress=self.progress,
+            **options,
+        )
 
     def _need(self, y: Any) -> None:
         """Raises where there are no targets, in scikit-learn's words."""
@@ -266,10 +327,11 @@ class _ClassEstimator(_SequenceEstimator):
         direction: str = "forward",
         dropout: float = 0.0,
         epochs: int = 200,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         optimizer: str = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float | str = "auto",
         clip: float | None = 1.0,
+        n_init: int | str = "auto",
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
@@ -291,6 +353,7 @@ class _ClassEstimator(_SequenceEstimator):
             optimizer=optimizer,
             learning_rate=learning_rate,
             clip=clip,
+            n_init=n_init,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
@@ -313,20 +376,21 @@ class _ClassEstimator(_SequenceEstimator):
         """Trains a network on the labels of the sequences, or of all their steps one after the other."""
         check_classification_targets(labels)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
-        start, shuffle, split = self._seeds()
-        parts = self._split(sequences, split, None if per_step else numbers)
-        network = self._build(sequences.features, len(self.classes_), "all" if per_step else "last", start)
         names = [str(label) for label in self.classes_]
-        # For files of the network, unless two are the same as text.
-        if len(set(names)) == len(names) and not any("\0" in name for name in names):
-            network.class_names = names
 
         def dataset(indices: NDArray[np.intp]) -> Dataset:
             rows = sequences.steps_of(indices) if per_step else indices
             return Dataset.with_classes(sequences.take(indices), numbers[rows], len(names), per_step=per_step)
 
-        self._train_on(network, dataset, parts, shuffle, **self._class_weights(labels))
-        return self
+        def prepare(start: int, split: int) -> _Training:
+            network = self._build(sequences.features, len(names), "all" if per_step else "last", start)
+            # For files of the network, unless two are the same as text.
+            if len(set(names)) == len(names) and not any("\0" in name for name in names):
+                network.class_names = names
+            parts = self._split(sequences, split, None if per_step else numbers)
+            return self._prepared(network, dataset, parts, options=self._class_weights(labels))
+
+        return self._fit(prepare)
 
 
 class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc]
@@ -349,17 +413,20 @@ class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc
         The rate of dropout behind each recurrent layer.
     epochs : int
         How often each sequence is seen, at most.
-    batch_size : int
-        Sequences for one update.
+    batch_size : int or None
+        Sequences for one update; None: 2 to 16, so that few sequences make some updates an epoch, and 16 with class weights.
     optimizer : {"adam", "adamw", "rmsprop"}
         The optimizer.
-    learning_rate : float
-        Its learning rate.
+    learning_rate : float or "auto"
+        Its learning rate. "auto": 0.003, 0.01 and 0.001 in turn, one after the other in the trainings that `n_init` counts.
     clip : float or None
         The largest norm of the gradients of an update; None: no limit.
+    n_init : int or "auto"
+        How often a network is trained; the one with the least loss on the part that is kept back is taken. "auto": 3 times, or
+        once where nothing is kept back.
     early_stopping : bool or "auto"
         Whether a part of the sequences is kept back, and training ends when it no longer gets better there; the network is then
-        the one of the best epoch. "auto": with 100 sequences and more.
+        the one of the best epoch. "auto": with 100 sequences and more, and where `n_init` is a number above 1.
     validation_fraction : float
         The part that is kept back.
     patience : int
@@ -381,7 +448,8 @@ class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc
     ----------
     classes_ : the labels, sorted
     network_ : the elman.Network, whose outputs are logits in the order of classes_
-    history_ : the numbers of each epoch
+    learning_rate_ : the learning rate of the training that was taken
+    history_ : its numbers, epoch by epoch
     n_iter_, best_epoch_ : epochs that were run, and the one that the parameters are of
     n_features_in_ : columns of a table [n, steps], else features of a step
 
@@ -413,8 +481,8 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
     """Tells a number, or some, for each sequence.
 
     X is as with SequenceClassifier; y is [n] or [n, numbers]. The parameters are those of SequenceClassifier but for
-    class_weight; `standardize` also holds for y, while it is trained on. Attributes are network_, history_, n_iter_,
-    best_epoch_, n_features_in_, and target_mean_ and target_deviation_: a target is an output of the network times the
+    class_weight; `standardize` also holds for y, while it is trained on. Attributes are network_, learning_rate_, history_,
+    n_iter_, best_epoch_, n_features_in_, and target_mean_ and target_deviation_: a target is an output of the network times the
     deviation plus the mean.
     """
 
@@ -436,13 +504,19 @@ class SequenceRegressor(RegressorMixin, _SequenceEstimator):  # type: ignore[mis
         check_consistent_length(sequences, targets)
         self._single = targets.ndim == 1
         values = targets.astype(np.float64).reshape(len(targets), -1)
-        start, shuffle, split = self._seeds()
-        parts = self._split(sequences, split, None)
-        self.target_mean_, self.target_deviation_ = _moments(values[parts[0]], self.standardize)
-        scaled = ((values - self.target_mean_) / self.target_deviation_).astype(np.float32)
-        network = self._build(sequences.features, values.shape[1], "last", start)
-        self._train_on(network, lambda some: Dataset.with_values(sequences.take(some), scaled[some]), parts, shuffle)
-        return self
+
+        def prepare(start: int, split: int) -> _Training:
+            parts = self._split(sequences, split, None)
+            mean, deviation = _moments(values[parts[0]], self.standardize)
+            scaled = ((values - mean) / deviation).astype(np.float32)
+            return self._prepared(
+                self._build(sequences.features, values.shape[1], "last", start),
+                lambda some: Dataset.with_values(sequences.take(some), scaled[some]),
+                parts,
+                attributes={"target_mean_": mean, "target_deviation_": deviation},
+            )
+
+        return self._fit(prepare)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """The numbers of each sequence, [n] or [n, numbers] as y was."""
@@ -477,10 +551,11 @@ class SequenceTagger(_ClassEstimator):
         direction: str = "bidirectional",
         dropout: float = 0.0,
         epochs: int = 200,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         optimizer: str = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float | str = "auto",
         clip: float | None = 1.0,
+        n_init: int | str = "auto",
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
@@ -502,6 +577,7 @@ class SequenceTagger(_ClassEstimator):
             optimizer=optimizer,
             learning_rate=learning_rate,
             clip=clip,
+            n_init=n_init,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
@@ -568,17 +644,13 @@ class Forecaster(_SequenceEstimator):
         Longer sequences are cut into parts of so many steps for training, half of which overlap. It is also the least that a
         forecast should have before it.
 
-    batch_size : int or None
-        Parts for one update; None: 2 to 16, so that few parts still make some updates an epoch.
-
     Early stopping keeps back some of the sequences where they are 100 or more, otherwise the last part of each one in time;
-    "auto": where they have 500 steps and more.
+    "auto": where they have 500 steps and more, or where `n_init` is a number above 1.
 
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{name: rule for name, rule in _SequenceEstimator._parameter_constraints.items() if name != "direction"},
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "window": [Interval(Integral, 2, None, closed="left")],
     }
@@ -595,8 +667,9 @@ class Forecaster(_SequenceEstimator):
         epochs: int = 200,
         batch_size: int | None = None,
         optimizer: str = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float | str = "auto",
         clip: float | None = 1.0,
+        n_init: int | str = "auto",
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
@@ -612,9 +685,11 @@ class Forecaster(_SequenceEstimator):
             layers,
             dropout=dropout,
             epochs=epochs,
+            batch_size=batch_size,
             optimizer=optimizer,
             learning_rate=learning_rate,
             clip=clip,
+            n_init=n_init,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
@@ -624,7 +699,6 @@ class Forecaster(_SequenceEstimator):
             random_state=random_state,
             n_jobs=n_jobs,
         )
-        self.batch_size = batch_size
         self.horizon = horizon
         self.window = window
 
@@ -672,14 +746,35 @@ class Forecaster(_SequenceEstimator):
         shortest = int(sequences.lengths.min())
         if shortest < 2:
             raise ValueError(f"a sequence has {shortest} step (n_features = {shortest}); a forecaster needs 2 or more")
-        start, shuffle, split = self._seeds()
-        offsets = sequences.offsets
-        train = [(int(begin), int(end), 0) for begin, end in pairwise(offsets)]
+        features = sequences.features
+
+        def prepare(start: int, split: int) -> _Training:
+            train, held = self._ranges(sequences, split)
+            used = np.concatenate([sequences.values[begin:end] for begin, end, _ in train]).astype(np.float64)
+            mean, deviation = _moments(used, self.standardize)
+            scaled = ((sequences.values - mean) / deviation).astype(np.float32)
+            dataset, validation = self._next_steps(sequences, scaled, train), self._next_steps(sequences, scaled, held)
+            assert dataset is not None
+            network = self._build(features, features, "all", start)
+            # What is learned is the change: the step before is a good forecast to begin with.
+            network.add_residual(0)
+            if self.standardize:
+                # Not by the windows, which overlap; and a residual adds the input as it is standardised.
+                network.set_standardization(mean, deviation)
+            return _Training(network, dataset, validation, attributes={"target_mean_": mean, "target_deviation_": deviation})
+
+        self._seen = sequences
+        return self._fit(prepare)
+
+    def _ranges(self, sequences: Sequences, split: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+        """The steps to train on and those that are kept back, as _next_steps() takes them."""
+        shortest = int(sequences.lengths.min())
+        train = [(int(begin), int(end), 0) for begin, end in pairwise(sequences.offsets)]
         held: list[tuple[int, int, int]] = []
-        if len(sequences) >= _AUTO_VALIDATION and self.early_stopping is not False:
+        if len(sequences) >= _AUTO_VALIDATION and self._keeps_back(True):
             chosen, kept = self._split(sequences, split, None)
-            train, held = [train[index] for index in chosen], [train[index] for index in kept]
-        elif self.early_stopping is True or (self.early_stopping == "auto" and shortest >= _AUTO_STEPS):
+            return [train[index] for index in chosen], [train[index] for index in kept]
+        if self._keeps_back(shortest >= _AUTO_STEPS):
             # The last part in time: what is before it is context there, and no target.
             for index, (begin, end, _) in enumerate(train):
                 last = max(1, round((end - begin) * self.validation_fraction))
@@ -689,23 +784,7 @@ class Forecaster(_SequenceEstimator):
                 train[index] = (begin, cut, 0)
             if all(end - begin < 2 for begin, end, _ in train):
                 raise ValueError(f"early stopping needs sequences of 3 steps or more; the shortest has {shortest}")
-        used = np.concatenate([sequences.values[begin:end] for begin, end, _ in train]).astype(np.float64)
-        self.target_mean_, self.target_deviation_ = _moments(used, self.standardize)
-        scaled = ((sequences.values - self.target_mean_) / self.target_deviation_).astype(np.float32)
-        dataset, validation = self._next_steps(sequences, scaled, train), self._next_steps(sequences, scaled, held)
-        assert dataset is not None
-        features = sequences.features
-        network = self._build(features, features, "all", start)
-        # What is learned is the change: the step before is a good forecast to begin with.
-        network.add_residual(0)
-        batch_size = self.batch_size or min(16, max(2, len(dataset) // 8))
-        self._train(network, dataset, validation, shuffle, batch_size=batch_size)
-        self._seen = sequences
-        return self
-
-    def _standardize(self, network: Network, train: Dataset) -> None:
-        # Not by the windows, which overlap; and a residual adds the input as it is standardised.
-        network.set_standardization(self.target_mean_, self.target_deviation_)
+        return train, held
 
     def predict(self, X: Any = None, horizon: int | None = None) -> NDArray[np.float64]:
         """What follows the sequences X; without them, the sequences of fit().

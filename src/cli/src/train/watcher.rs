@@ -1,31 +1,35 @@
 //! What is seen of training, and how it is ended early.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use elman::Network;
 use elman::train::{BatchProgress, Callbacks, Progress, Score};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::scale::Scale;
 use crate::failure::{Failure, Result};
-use crate::output::count;
 
-/// Shows how training goes, and ends it at Ctrl-C.
+/// Shows how all trainings go, and ends them at Ctrl-C.
 pub struct Watcher {
     pub bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
-    /// Of each epoch, on what is held out or, without that, in training.
-    scores: Vec<Score>,
+    /// Epochs of a training, at most.
+    epochs: usize,
+    trainings: usize,
+    /// How many of them have ended.
+    ended: AtomicUsize,
+    /// The least loss of all so far, of those that are compared.
+    least: Mutex<f64>,
 }
 
 impl Watcher {
-    pub fn new(epochs: u32) -> Result<Self> {
+    pub fn new(trainings: usize, epochs: usize) -> Result<Self> {
         let style = ProgressStyle::with_template(
-            "{bar:30} {pos}/{len} epochs, {msg}, {elapsed} of {duration}",
+            "{bar:16} {pos}/{len} epochs, {msg}, {elapsed} of {duration}",
         );
-        let bar = ProgressBar::new(epochs.into()).with_style(style.map_err(Failure::new)?);
+        let bar =
+            ProgressBar::new((trainings * epochs) as u64).with_style(style.map_err(Failure::new)?);
         bar.set_message("the first one");
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
@@ -39,65 +43,71 @@ impl Watcher {
         Ok(Self {
             bar,
             interrupted,
-            scores: Vec::new(),
+            epochs,
+            trainings,
+            ended: AtomicUsize::new(0),
+            least: Mutex::new(f64::INFINITY),
         })
     }
 
-    pub fn report(&self, progress: &Progress, seconds: f64, scale: Option<Scale>) -> String {
-        let epochs = self.scores.len();
-        let early = if progress.complete {
-            ""
-        } else {
-            ", interrupted"
-        };
-        let mut text = format!("{} in {seconds:.1} s{early}", count(epochs, "epoch"));
-        let shown = progress.best_epoch.unwrap_or(epochs);
-        let Some(score) = shown
-            .checked_sub(1)
-            .and_then(|index| self.scores.get(index))
-        else {
-            return text;
-        };
-        text += &match progress.best_epoch {
-            Some(best) => format!(", the best is {best}: "),
-            None => ": ".to_owned(),
-        };
-        let prefix = if progress.best_epoch.is_some() {
-            "validation"
-        } else {
-            "training"
-        };
-        text += &match score.accuracy {
-            Some(accuracy) => format!("{prefix} loss {:.4}, accuracy {accuracy:.4}", score.loss),
-            None => {
-                let (unit, name) = match scale {
-                    Some(scale) => (scale.deviation, ""),
-                    None => (1.0, " of the deviation"),
-                };
-                format!("{prefix} RMSE {:.4}{name}", score.loss.sqrt() * unit)
-            }
-        };
-        text
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Begins to watch one training.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch {
+            watcher: self,
+            scores: Vec::new(),
+        }
     }
 }
 
-impl Callbacks<f32> for Watcher {
+/// Watches one training.
+pub struct Watch<'a> {
+    watcher: &'a Watcher,
+    /// Of each epoch, on what is held out or, without that, in training.
+    pub scores: Vec<Score>,
+}
+
+impl Watch<'_> {
+    /// Takes note that the training has ended: the epochs that it has not had are none to wait for.
+    pub fn end(&self) {
+        let Watcher {
+            bar, epochs, ended, ..
+        } = self.watcher;
+        bar.dec_length((epochs - self.scores.len()) as u64);
+        ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Callbacks<f32> for Watch<'_> {
     fn batch(&mut self, _: &mut BatchProgress<'_, f32>) -> ControlFlow<()> {
-        match self.interrupted.load(Ordering::Relaxed) {
+        match self.watcher.is_interrupted() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     }
 
     fn epoch(&mut self, progress: &mut Progress, _: &Network) -> ControlFlow<()> {
-        let mut message = format!("loss {:.4}", progress.training.loss);
-        if let Some(validation) = progress.validation {
-            message += &format!(", validation {:.4}", validation.loss);
-        }
-        self.scores
-            .push(progress.validation.unwrap_or(progress.training));
-        self.bar.set_message(message);
-        self.bar.set_position(progress.epoch as u64);
+        let watcher = self.watcher;
+        let score = progress.validation.unwrap_or(progress.training);
+        self.scores.push(score);
+        let message = match (watcher.trainings, progress.validation) {
+            (1, Some(validation)) => format!(
+                "loss {:.4}, validation {:.4}",
+                progress.training.loss, validation.loss
+            ),
+            (1, None) => format!("loss {:.4}", progress.training.loss),
+            (trainings, _) => {
+                let mut least = watcher.least.lock().expect("nothing panics");
+                *least = least.min(score.loss);
+                let ended = watcher.ended.load(Ordering::Relaxed);
+                format!("{ended} of {trainings} done, loss {least:.4} at best")
+            }
+        };
+        watcher.bar.set_message(message);
+        watcher.bar.inc(1);
         ControlFlow::Continue(())
     }
 }

@@ -157,8 +157,13 @@ fn other_files_are_named_too() {
         "slopes.ts: the targets are classes, expected numbers",
     );
     expect(
-        "train slopes.ts -o model --validation 0.01",
-        "slopes.ts: 0.01 of 40 sequences is none, expected 1 to hold out at least",
+        "train slopes.ts -o model --validation 0 --tries 2",
+        "slopes.ts: nothing is held out to compare 2 trainings by, expected --tries 1 or --validation above 0",
+    );
+    fs::write(directory.join("one.ts"), ts(&slopes()[..2])).unwrap();
+    expect(
+        "train one.ts -o model --validation 0.5",
+        "one.ts: no class has 2 sequences, expected one to train on and one to hold out",
     );
 }
 
@@ -228,6 +233,7 @@ fn usage_errors_have_a_status_of_their_own() {
         "trian",
         "train data.ts",
         "train data.ts -o model --epochs 0",
+        "train data.ts -o model --tries 0",
         "train data.ts -o model --validation 1",
         "train data.ts -o model --rate -1",
         "train data.ts -o model --cell transformer",

@@ -1,0 +1,214 @@
+//! Several trainings, of which the best one counts.
+
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use elman::Network;
+use elman::init::Rng;
+use elman::optimizer::Optimizer;
+use elman::train::{Progress, Score, fit_with};
+
+use super::scale::Scale;
+use super::watcher::Watcher;
+use super::{Arguments, Training};
+use crate::data::Sequences;
+use crate::failure::{Failure, Result};
+use crate::output::count;
+
+/// The learning rates that are tried, the one that suits most data first.
+const RATES: [f64; 3] = [0.003, 0.01, 0.001];
+/// Trainings where a part is held out to compare them by: each rate from three seeds.
+pub const DEFAULT: usize = 9;
+
+/// What a training begins with.
+#[derive(Clone, Copy)]
+struct Start {
+    seed: u64,
+    rate: f64,
+}
+
+/// The beginnings of some trainings: each rate from one seed, then from the next one. The first seed is the user's own.
+fn starts(arguments: &Arguments, tries: usize) -> Vec<Start> {
+    let rates = arguments
+        .training
+        .rate
+        .map_or(RATES.to_vec(), |rate| vec![rate]);
+    let mut rng = Rng::new(arguments.seed);
+    let drawn = std::iter::repeat_with(|| (rng.uniform() * (1_u64 << 53) as f64) as u64);
+    let seeds = std::iter::once(arguments.seed).chain(drawn);
+    let starts = seeds.flat_map(|seed| rates.iter().map(move |&rate| Start { seed, rate }));
+    starts.take(tries).collect()
+}
+
+/// A training that has ended.
+struct Try {
+    /// Its place among all.
+    index: usize,
+    network: Network,
+    progress: Progress,
+    scores: Vec<Score>,
+    /// That of the numbers to tell.
+    scale: Option<Scale>,
+}
+
+impl Try {
+    /// What the trainings are compared by.
+    fn loss(&self) -> f64 {
+        self.score().map_or(f64::INFINITY, |score| score.loss)
+    }
+
+    /// The epoch that the parameters are of.
+    fn epoch(&self) -> usize {
+        self.progress.best_epoch.unwrap_or(self.scores.len())
+    }
+
+    fn score(&self) -> Option<&Score> {
+        self.scores.get(self.epoch().checked_sub(1)?)
+    }
+
+    /// Whether it is to be kept, and not the other one: whichever ends first.
+    fn is_better(&self, other: &Self) -> bool {
+        let order = self.loss().total_cmp(&other.loss());
+        order.then(self.index.cmp(&other.index)).is_lt()
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!("epoch {} of {}", self.epoch(), self.scores.len());
+        let part = match self.progress.best_epoch {
+            Some(_) => "validation",
+            None => "training",
+        };
+        if let Some(score) = self.score() {
+            text += &match (score.accuracy, self.scale) {
+                (Some(accuracy), _) => {
+                    format!(", {part} loss {:.4}, accuracy {accuracy:.4}", score.loss)
+                }
+                (None, Some(scale)) => {
+                    format!(", {part} RMSE {:.4}", score.loss.sqrt() * scale.deviation)
+                }
+                (None, None) => format!(", {part} RMSE {:.4} of the deviation", score.loss.sqrt()),
+            };
+        }
+        text
+    }
+}
+
+/// What has come of the trainings so far.
+#[derive(Default)]
+struct Outcome {
+    ended: usize,
+    best: Option<Try>,
+    failure: Option<Failure>,
+}
+
+impl Outcome {
+    /// Takes in a training. One that has failed is left out, unless all have.
+    fn add(&mut self, trained: Result<Try>) {
+        match trained {
+            Ok(trained) => {
+                self.ended += 1;
+                if self
+                    .best
+                    .as_ref()
+                    .is_none_or(|best| trained.is_better(best))
+                {
+                    self.best = Some(trained);
+                }
+            }
+            Err(error) => self.failure = Some(error),
+        }
+    }
+}
+
+/// Trains networks side by side, and gives the best one and how it went. Which one that is does not depend on the number of
+/// threads.
+pub fn run(arguments: &Arguments, data: &Sequences, tries: usize) -> Result<(Network, String)> {
+    let threads = match arguments.threads {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        threads => threads as usize,
+    };
+    let workers = threads.min(tries);
+    let starts = starts(arguments, tries);
+    let watcher = Watcher::new(tries, arguments.training.epochs as usize)?;
+    let (next, outcome) = (AtomicUsize::new(0), Mutex::new(Outcome::default()));
+    let begin = Instant::now();
+    let work = || {
+        while !watcher.is_interrupted() {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(start) = starts.get(index) else {
+                break;
+            };
+            let trained = train(arguments, data, index, start, threads / workers, &watcher);
+            outcome.lock().expect("adding does not panic").add(trained);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    watcher.bar.finish_and_clear();
+    let seconds = begin.elapsed().as_secs_f64();
+    let outcome = outcome.into_inner().expect("adding does not panic");
+    let Some(mut best) = outcome.best else {
+        let interrupted = || Failure::new("interrupted before a training began");
+        return Err(outcome.failure.unwrap_or_else(interrupted));
+    };
+    let early = match watcher.is_interrupted() {
+        true => ", interrupted",
+        false => "",
+    };
+    let report = format!(
+        "{} in {seconds:.1} s{early}; {}rate {}, {}",
+        count(outcome.ended, "training"),
+        if tries > 1 { "the best: " } else { "" },
+        starts[best.index].rate,
+        best.describe()
+    );
+    best.network.set_threads(threads)?;
+    if let Some(scale) = best.scale {
+        scale.undo(&mut best.network)?;
+    }
+    Ok((best.network, report))
+}
+
+/// Trains one network.
+fn train(
+    arguments: &Arguments,
+    data: &Sequences,
+    index: usize,
+    start: &Start,
+    threads: usize,
+    watcher: &Watcher,
+) -> Result<Try> {
+    let (mut network, training) = Training::new(arguments, data, start.seed)?;
+    network.set_threads(threads)?;
+    let options = training.options(&arguments.training, start.seed);
+    let mut optimizer = Optimizer::new(arguments.training.optimizer.rule(), start.rate)?;
+    let mut watch = watcher.watch();
+    let trained = fit_with(
+        &mut network,
+        &training.train,
+        &mut optimizer,
+        &options,
+        &mut watch,
+    );
+    watch.end();
+    let progress = trained.map_err(|error| match error {
+        elman::Error::NotFinite { .. } => Failure::new(format_args!(
+            "training explodes: {error} (a smaller --rate may help)"
+        )),
+        error => error.into(),
+    })?;
+    Ok(Try {
+        index,
+        network,
+        progress,
+        scores: watch.scores,
+        scale: training.scale,
+    })
+}
