@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use crate::Element;
 use crate::activation::Activation;
 use crate::kernels::activate::{activate, times_derivative};
-use crate::simd::{Kernel, Math};
+use crate::simd::{Kernel, Math, prefetch};
 
 /// A part of the left operand: some consecutive k of all rows.
 ///
@@ -27,6 +27,8 @@ pub struct Segment<'a, E> {
     pub depth_stride: isize,
     /// Number of k.
     pub depth: usize,
+    /// Whether other threads have written it, some of it just now.
+    pub is_far: bool,
 }
 
 impl<'a, E: Element> Segment<'a, E> {
@@ -38,6 +40,7 @@ impl<'a, E: Element> Segment<'a, E> {
             row_stride: stride,
             depth_stride: 1,
             depth,
+            is_far: false,
         }
     }
 
@@ -67,6 +70,7 @@ impl<'a, E: Element> Segment<'a, E> {
             row_stride: self.row_stride,
             depth_stride: self.depth_stride,
             depth: self.depth,
+            is_far: self.is_far,
         }
     }
 }
@@ -79,6 +83,7 @@ pub(super) struct Left<E> {
     pub row_stride: usize,
     pub depth_stride: isize,
     pub depth: usize,
+    pub is_far: bool,
 }
 
 impl<E> Left<E> {
@@ -88,6 +93,7 @@ impl<E> Left<E> {
         row_stride: 0,
         depth_stride: 0,
         depth: 0,
+        is_far: false,
     };
 
     /// The same k of the rows from `row` on.
@@ -423,6 +429,13 @@ pub(super) unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C:
                 let mut first = segment.data;
                 while rest > 0 {
                     let steps = if rest >= unrolled { unrolled } else { 1 };
+                    if unrolled > 1 && segment.is_far {
+                        for k in 0..steps {
+                            let row = first.wrapping_offset((AHEAD + k) as isize * next);
+                            prefetch(row);
+                            prefetch(row.wrapping_add(R - 1));
+                        }
+                    }
                     let left = |row, k: usize| first.wrapping_offset(k as isize * next).add(row);
                     sums = add(token, sums, steps, left, &mut b, panel);
                     first = first.wrapping_offset(steps as isize * next);
@@ -433,6 +446,11 @@ pub(super) unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C:
     }
     sums
 }
+
+/// How many k ahead a tile asks for what it reads of other threads' rows, which its core's prefetchers don't follow. On two cores
+/// of an Intel Xeon this gained 4 % of a training step at T 28, B 128, I 28, H 128 and at T 1000, B 16, I 32, H 64; a thread that
+/// is alone would lose 1 %.
+const AHEAD: usize = 16;
 
 /// How many k a tile of so many sums takes at a time, without arithmetic between their products. Four gain 3 to 5 % of whole
 /// passes on an Intel Xeon with AVX-512, where additions of addresses take the place of multiply-adds, and cost 40 KB of code.

@@ -139,7 +139,7 @@ impl<'a, E: Element> Gradients<'a, E> {
         if sums.is_empty() {
             return;
         }
-        let mut product = Transposed::new(self.tier, strip, sums, stride);
+        let mut product = Transposed::new(self, strip, (sums, stride));
         for Piece {
             activations,
             deltas,
@@ -307,6 +307,8 @@ struct Transposed<'a, 'b, E: Element> {
     strip: &'b Packed<E>,
     sums: &'b mut [E],
     sums_stride: usize,
+    /// Whether other threads have computed some of the rows.
+    is_shared: bool,
     pieces: [Segment<'a, E>; MAX_SEGMENTS],
     used: usize,
     /// Rows of the pieces that are done.
@@ -314,12 +316,17 @@ struct Transposed<'a, 'b, E: Element> {
 }
 
 impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
-    fn new(tier: Tier, strip: &'b Packed<E>, sums: &'b mut [E], sums_stride: usize) -> Self {
+    fn new(
+        gradients: &Gradients<'_, E>,
+        strip: &'b Packed<E>,
+        (sums, sums_stride): (&'b mut [E], usize),
+    ) -> Self {
         Self {
-            tier,
+            tier: gradients.tier,
             strip,
             sums,
             sums_stride,
+            is_shared: gradients.shards.len() > 1,
             pieces: [Segment::rows(&[], 0, 0); MAX_SEGMENTS],
             used: 0,
             done: 0,
@@ -349,6 +356,7 @@ impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
             row_stride: 1,
             depth_stride: -(stride as isize),
             depth: count,
+            is_far: self.is_shared,
         };
         self.used += 1;
     }

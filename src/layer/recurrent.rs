@@ -23,7 +23,7 @@ use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps,
 use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
-use crate::parallel::cost::CACHE;
+use crate::parallel::cost;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
@@ -599,7 +599,7 @@ impl<E: Element> Way<E> {
             return false;
         }
         let weights = (plan.inputs + plan.outputs) * plan.columns() * size_of::<E>();
-        rows < if weights > CACHE {
+        rows < if weights > cost::cache() {
             FEW_ROWS_LARGE
         } else {
             ROWS_AS_FAST_AS_ONE

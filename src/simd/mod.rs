@@ -78,6 +78,7 @@ use {bitwise, lanewise};
 
 mod avx2;
 mod avx512;
+pub mod caches;
 pub mod math;
 pub mod mode;
 mod neon;

@@ -78,6 +78,7 @@ impl<E: Element> Part<E> {
             row_stride: self.row_stride,
             depth_stride: self.depth_stride,
             depth: self.depth,
+            is_far: self.row_stride == 1,
         }
     }
 
