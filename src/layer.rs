@@ -17,7 +17,7 @@ pub mod options;
 mod recurrent;
 mod residual;
 
-use std::fmt::Debug;
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -570,8 +570,15 @@ pub fn arrive<E: Element>(sum: &mut E, gradient: E) {
     };
 }
 
+/// What a layer computes with follows from its [`LayerSpec`], which is printed beside it.
+impl<E: Element> fmt::Debug for dyn Layer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").finish_non_exhaustive()
+    }
+}
+
 /// A layer. It keeps nothing between calls, so any number of threads may use it.
-pub trait Layer<E: Element>: Debug + Send + Sync {
+pub trait Layer<E: Element>: Send + Sync {
     /// Features of its output.
     fn outputs(&self) -> usize;
 

@@ -6,7 +6,6 @@
 //! those of its sums, and those of the state that a sequence starts from. A layer of one direction has the first as its
 //! output; a bidirectional one has a region before them, where the two are merged.
 
-use std::fmt::Debug;
 use std::ops::Range;
 
 use super::cell::{Cell, CellPlan, GradientProduct};
@@ -27,7 +26,6 @@ use crate::parallel::cost;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
-#[derive(Debug)]
 pub struct Recurrent<E: Element> {
     directions: Vec<Way<E>>,
     merge: Option<Merge>,
@@ -36,7 +34,7 @@ pub struct Recurrent<E: Element> {
 }
 
 /// A cell of any kind: so that the layer is compiled once for all of them.
-trait AnyCell<E: Element>: Debug + Send + Sync {
+trait AnyCell<E: Element>: Send + Sync {
     /// [`Cell::plan`]
     fn plan(&self) -> &CellPlan;
 
@@ -84,7 +82,6 @@ impl<E: Element, C: Cell<E>> AnyCell<E> for C {
 }
 
 /// A direction of a layer.
-#[derive(Debug)]
 struct Way<E: Element> {
     cell: Box<dyn AnyCell<E>>,
     is_reverse: bool,
