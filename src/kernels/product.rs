@@ -331,15 +331,18 @@ impl<E: Element> Kernel<E> for PackedRows<'_, E> {
 }
 
 impl<E: Element> Columns<'_, E> {
-    /// Some k, as many as a panel has in half of a first-level cache; of them some rows, as many as the copy holds; all panels.
+    /// Some k, as many as a panel has in its part of the first-level cache; of them some rows, as many as the copy holds; all
+    /// panels.
     #[inline(always)]
     fn run_packed<S: Math<E>>(&self, token: S) {
         let depth = self.depth();
-        let most = panel_bytes() / (S::LANES * S::TILE_VECTORS * size_of::<E>());
+        let room = PACKED_BYTES / size_of::<E>();
+        // As many as leave room for a tile, behind whose rows there is some for what the last copied vector has too many.
+        let most = (room - S::LANES) / S::TILE_ROWS;
+        let most = most.min(panel_bytes() / (S::LANES * S::TILE_VECTORS * size_of::<E>()));
         let parts = depth.div_ceil(most);
-        // Behind the rows of a tile there is room for what the last copied vector has too many.
         let stride = depth.div_ceil(parts) * S::TILE_ROWS + S::LANES;
-        let group = PACKED_BYTES / size_of::<E>() / stride;
+        let group = room / stride;
         let tiles = TileRows::new(self.rows, S::TILE_ROWS);
         let mut memory = MaybeUninit::<[Line; PACKED_BYTES / size_of::<Line>()]>::uninit();
         let copy = memory.as_mut_ptr().cast::<E>();
