@@ -97,6 +97,8 @@ struct Way<E: Element> {
     own_state: Option<usize>,
     /// Whether that is trained.
     trains_state: bool,
+    /// Rows below which the inputs' part is computed for all steps ahead. It depends on the CPU's caches, for which no step asks.
+    few_rows: usize,
     /// Index of its first element in the layer's state.
     first_state: usize,
     /// What its gradients are computed in.
@@ -202,6 +204,12 @@ pub fn build<E: Element, C: Cell<E>>(
         ];
         packs = [own_packs[0].end, own_packs[1].end];
         let state = plan.state;
+        let weights = plan.inputs.saturating_add(plan.outputs);
+        let weights = weights.saturating_mul(plan.columns());
+        let few_rows = match weights.saturating_mul(size_of::<E>()) > cost::cache() {
+            true => FEW_ROWS_LARGE,
+            false => ROWS_AS_FAST_AS_ONE,
+        };
         directions.push(Way {
             is_reverse,
             region,
@@ -211,6 +219,7 @@ pub fn build<E: Element, C: Cell<E>>(
             tensors,
             own_state,
             trains_state: options.initial_state == InitialState::Trainable,
+            few_rows,
             first_state,
             cell,
         });
@@ -591,16 +600,8 @@ impl<E: Element> Way<E> {
 
     /// Whether the inputs' part is computed for all steps ahead.
     fn is_ahead(&self, rows: usize) -> bool {
-        let plan = self.cell.plan();
-        if rows == 1 && plan.inputs < FEW_INPUTS {
-            return false;
-        }
-        let weights = (plan.inputs + plan.outputs) * plan.columns() * size_of::<E>();
-        rows < if weights > cost::cache() {
-            FEW_ROWS_LARGE
-        } else {
-            ROWS_AS_FAST_AS_ONE
-        }
+        let takes_few = self.cell.plan().inputs < FEW_INPUTS;
+        rows < self.few_rows && !(rows == 1 && takes_few)
     }
 
     /// Draws what a training pass drops and leaves as it was.
