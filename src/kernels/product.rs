@@ -17,7 +17,7 @@ use crate::kernels::tile::{
     Left, Line, MAX_SEGMENTS, Segment, Tile, TileEnd, TileRows, TileStart, load, most_vectors,
     store,
 };
-use crate::simd::caches::Caches;
+use crate::simd::caches::first_level;
 use crate::simd::{Kernel, Math, Tier, prefetch};
 
 /// Where the accumulation starts.
@@ -308,7 +308,7 @@ const PACKED_BYTES: usize = 48 << 10;
 /// Bytes of a panel of `B` at so many k: it stays in the first-level cache, as all tiles of the copy meet it, with one of them.
 /// On an Intel Xeon, 32 KiB of 48 KiB gained 1 to 2 % of a training step with 512 units and more over 16 KiB.
 fn panel_bytes() -> usize {
-    Caches::get().first / 3 * 2
+    first_level() / 3 * 2
 }
 
 /// Panels from which it is worth to copy.

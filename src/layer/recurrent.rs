@@ -22,7 +22,7 @@ use crate::kernels::recurrence::{Band, Recurrence, Stages, StoreSums, TimeSteps,
 use crate::kernels::stream::StepPlan;
 use crate::kernels::tile::Segment;
 use crate::layout::Layout;
-use crate::parallel::cost;
+use crate::parallel::cost::CACHE;
 use crate::regions::{RegionShape, Rows, RowsMut, Span};
 
 /// See the module's documentation.
@@ -97,8 +97,6 @@ struct Way<E: Element> {
     own_state: Option<usize>,
     /// Whether that is trained.
     trains_state: bool,
-    /// Rows below which the inputs' part is computed for all steps ahead. It depends on the CPU's caches, for which no step asks.
-    few_rows: usize,
     /// Index of its first element in the layer's state.
     first_state: usize,
     /// What its gradients are computed in.
@@ -146,9 +144,9 @@ const SEQUENCE: usize = 2;
 const SUMS: usize = 1;
 const START: usize = 2;
 
-/// Rows below which the inputs' part is computed for all steps ahead where the weights don't stay in a second-level cache;
-/// else it is [`ROWS_AS_FAST_AS_ONE`]. As one product it runs at the speed of many rows, and the time loop then streams the
-/// recurrent weights alone.
+/// Rows below which the inputs' part is computed for all steps ahead where the weights don't stay in most second-level caches; else
+/// it is [`ROWS_AS_FAST_AS_ONE`]. As one product it runs at the speed of many rows, and the time loop then streams the recurrent
+/// weights alone. Where the cache is larger it gains as well: a fifth at T 20, B 5, I 784, H 300 on an Intel Xeon with 2 MiB.
 const FEW_ROWS_LARGE: usize = 24;
 
 /// Inputs below which a sequence that is alone takes them in its time loop, instead of storing what they bring and reading it
@@ -204,12 +202,6 @@ pub fn build<E: Element, C: Cell<E>>(
         ];
         packs = [own_packs[0].end, own_packs[1].end];
         let state = plan.state;
-        let weights = plan.inputs.saturating_add(plan.outputs);
-        let weights = weights.saturating_mul(plan.columns());
-        let few_rows = match weights.saturating_mul(size_of::<E>()) > cost::cache() {
-            true => FEW_ROWS_LARGE,
-            false => ROWS_AS_FAST_AS_ONE,
-        };
         directions.push(Way {
             is_reverse,
             region,
@@ -219,7 +211,6 @@ pub fn build<E: Element, C: Cell<E>>(
             tensors,
             own_state,
             trains_state: options.initial_state == InitialState::Trainable,
-            few_rows,
             first_state,
             cell,
         });
@@ -600,8 +591,16 @@ impl<E: Element> Way<E> {
 
     /// Whether the inputs' part is computed for all steps ahead.
     fn is_ahead(&self, rows: usize) -> bool {
-        let takes_few = self.cell.plan().inputs < FEW_INPUTS;
-        rows < self.few_rows && !(rows == 1 && takes_few)
+        let plan = self.cell.plan();
+        if rows == 1 && plan.inputs < FEW_INPUTS {
+            return false;
+        }
+        let weights = (plan.inputs + plan.outputs) * plan.columns() * size_of::<E>();
+        rows < if weights > CACHE {
+            FEW_ROWS_LARGE
+        } else {
+            ROWS_AS_FAST_AS_ONE
+        }
     }
 
     /// Draws what a training pass drops and leaves as it was.

@@ -5,7 +5,6 @@
 //! are planned in whatever floating-point mode the caller has.
 
 use crate::simd::Tier;
-use crate::simd::caches::Caches;
 
 /// What each thread of a call must have to do: handing it over costs as much where the thread has fallen asleep.
 pub const CALL: usize = 1_000_000;
@@ -30,9 +29,7 @@ const ELEMENT: usize = 100;
 const BYTE: usize = 4;
 
 /// Bytes of weights that stay in a second-level cache.
-pub fn cache() -> usize {
-    Caches::get().second / 4 * 3
-}
+pub const CACHE: usize = 768 << 10;
 
 /// Rows that a step takes as long as for, besides those that it has: it reads all weights whatever their number, and few rows
 /// leave units of the processor idle.
@@ -83,7 +80,7 @@ impl StepCost {
     fn part(&self, rows: usize, threads: usize) -> usize {
         let own = |all: usize| all / self.blocks * self.blocks.div_ceil(threads);
         let bytes = own(self.bytes);
-        let reading = if bytes > cache() {
+        let reading = if bytes > CACHE {
             bytes.saturating_mul(BYTE)
         } else {
             0
