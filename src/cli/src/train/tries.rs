@@ -96,19 +96,27 @@ impl Try {
     }
 }
 
+/// How a training has ended.
+enum Ended {
+    Well(Box<Try>),
+    /// Its numbers are finite no more.
+    Exploded(Failure),
+}
+
 /// What has come of the trainings so far.
 #[derive(Default)]
 struct Outcome {
     ended: usize,
-    best: Option<Try>,
+    best: Option<Box<Try>>,
+    exploded: Option<Failure>,
     failure: Option<Failure>,
 }
 
 impl Outcome {
-    /// Takes in a training. One that has failed is left out, unless all have.
-    fn add(&mut self, trained: Result<Try>) {
-        match trained {
-            Ok(trained) => {
+    /// Takes in a training. One that has exploded is left out, unless all have.
+    fn add(&mut self, ended: Result<Ended>) {
+        match ended {
+            Ok(Ended::Well(trained)) => {
                 self.ended += 1;
                 if self
                     .best
@@ -118,7 +126,8 @@ impl Outcome {
                     self.best = Some(trained);
                 }
             }
-            Err(error) => self.failure = Some(error),
+            Ok(Ended::Exploded(failure)) => self.exploded = Some(failure),
+            Err(failure) => self.failure = Some(failure),
         }
     }
 }
@@ -154,9 +163,12 @@ pub fn run(arguments: &Arguments, data: &Sequences, tries: usize) -> Result<(Net
     watcher.bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
     let outcome = outcome.into_inner().expect("adding does not panic");
+    if let Some(failure) = outcome.failure {
+        return Err(failure);
+    }
     let Some(mut best) = outcome.best else {
         let interrupted = || Failure::new("interrupted before a training began");
-        return Err(outcome.failure.unwrap_or_else(interrupted));
+        return Err(outcome.exploded.unwrap_or_else(interrupted));
     };
     let early = match watcher.is_interrupted() {
         true => ", interrupted",
@@ -184,7 +196,7 @@ fn train(
     start: &Start,
     threads: usize,
     watcher: &Watcher,
-) -> Result<Try> {
+) -> Result<Ended> {
     let (mut network, training) = Training::new(arguments, data, start.seed)?;
     network.set_threads(threads)?;
     let options = training.options(&arguments.training, start.seed);
@@ -198,17 +210,20 @@ fn train(
         &mut watch,
     );
     watch.end();
-    let progress = trained.map_err(|error| match error {
-        elman::Error::NotFinite { .. } => Failure::new(format_args!(
-            "training explodes: {error} (a smaller --rate may help)"
-        )),
-        error => error.into(),
-    })?;
-    Ok(Try {
+    let progress = match trained {
+        Ok(progress) => progress,
+        Err(error @ elman::Error::NotFinite { .. }) => {
+            return Ok(Ended::Exploded(Failure::new(format_args!(
+                "training explodes: {error} (a smaller --rate may help)"
+            ))));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Ended::Well(Box::new(Try {
         index,
         network,
         progress,
         scores: watch.scores,
         scale: training.scale,
-    })
+    })))
 }
