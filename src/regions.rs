@@ -210,7 +210,7 @@ pub struct Shard<E: Element> {
     pub deltas: Regions<E>,
 }
 
-/// Some steps of a shard.
+/// Some rows of some steps of a shard.
 #[derive(Clone, Debug)]
 pub struct Piece<'a, E> {
     /// All steps.
@@ -219,26 +219,88 @@ pub struct Piece<'a, E> {
     pub deltas: Rows<'a, E>,
     /// The steps, of a window.
     pub steps: Range<usize>,
+    /// The rows of each step, as far as it has them.
+    rows: Range<usize>,
 }
 
-/// What `shards` have of a window: from the last step to the first, and within a step from the last row to the first,
-/// however the rows are shared. Where there is one shard, its window is one piece. The shards hold the gradients of the steps
-/// `held`.
+impl<'a, E: Element> Piece<'a, E> {
+    /// Its rows of a step.
+    pub fn rows(&self, step: usize) -> Range<usize> {
+        let there = self.activations.layout.rows(step);
+        self.rows.start.min(there)..self.rows.end.min(there)
+    }
+
+    /// Its rows that follow each other, counted from the first row of its steps: the last ones first.
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let Range { start, end } = self.steps;
+        let layout = self.activations.layout;
+        let behind = move |step| layout.offset(step) - layout.offset(start);
+        let is_whole = self.rows == (0..layout.batch());
+        let whole = is_whole.then(|| 0..behind(end));
+        let steps = if is_whole { 0..0 } else { start..end };
+        let runs = steps.rev().map(move |step| {
+            let Range { start, end } = self.rows(step);
+            behind(step) + start..behind(step) + end
+        });
+        let is_there = |run: &Range<usize>| !run.is_empty();
+        whole.into_iter().chain(runs).filter(is_there)
+    }
+
+    /// The rows of its steps of a region of activations, one behind the other, and the distance of one from the next.
+    pub fn values(&self, region: usize) -> (&'a [E], usize) {
+        self.of(&self.activations, region)
+    }
+
+    /// The same of gradients.
+    pub fn gradients(&self, region: usize) -> (&'a [E], usize) {
+        self.of(&self.deltas, region)
+    }
+
+    fn of(&self, rows: &Rows<'a, E>, region: usize) -> (&'a [E], usize) {
+        let steps = Span::Steps(self.steps.start, self.steps.end);
+        (rows.get_long(region, steps), rows.stride(region))
+    }
+}
+
+/// Rows from one on.
+pub fn from_row<E>((values, stride): (&[E], usize), row: usize) -> (&[E], usize) {
+    (&values[row * stride..], stride)
+}
+
+/// The shards that have some of the rows `rows` of a batch, the last one first, and which of their own these are.
+pub fn rows_backwards<E: Element>(
+    shards: &[Shard<E>],
+    rows: Range<usize>,
+) -> impl Iterator<Item = (&Shard<E>, Range<usize>)> {
+    let mut end = shards.iter().map(|shard| shard.layout.batch()).sum();
+    shards.iter().rev().filter_map(move |shard| {
+        let behind = end;
+        end -= shard.layout.batch();
+        let own = rows.start.max(end)..rows.end.min(behind);
+        (!own.is_empty()).then(|| (shard, own.start - end..own.end - end))
+    })
+}
+
+/// What `shards` have of some rows of a window: from the last step to the first, and within a step from the last row to the
+/// first, however the rows are shared. Where they are all of one shard, they are one piece. The shards hold the gradients of the
+/// steps `held`.
 pub fn pieces_backwards<E: Element>(
     shards: &[Shard<E>],
     held: Range<usize>,
     window: Range<usize>,
+    rows: Range<usize>,
 ) -> impl Iterator<Item = Piece<'_, E>> {
-    let whole = shards.len() == 1;
-    let times = if whole { 0..1 } else { window.clone() };
+    let own = move || rows_backwards(shards, rows.clone());
+    let is_one = own().count() <= 1;
+    let times = if is_one { 0..1 } else { window.clone() };
     times.rev().flat_map(move |step| {
-        let steps = if whole {
+        let steps = if is_one {
             window.clone()
         } else {
             step..step + 1
         };
         let held = held.clone();
-        shards.iter().rev().filter_map(move |shard| {
+        own().filter_map(move |(shard, rows)| {
             let all = shard.layout.steps();
             let until = |steps: &Range<usize>| steps.start.min(all)..steps.end.min(all);
             let steps = until(&steps);
@@ -246,6 +308,7 @@ pub fn pieces_backwards<E: Element>(
                 activations: shard.activations.rows(&shard.layout, 0..all),
                 deltas: shard.deltas.rows(&shard.layout, until(&held)),
                 steps,
+                rows,
             })
         })
     })

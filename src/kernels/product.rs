@@ -237,7 +237,8 @@ impl<E: Element> Columns<'_, E> {
     fn span(&self) -> usize {
         let spans = self.a.iter().map(|segment| {
             let stride = segment.depth_stride.unsigned_abs();
-            segment.depth.saturating_mul(stride)
+            let jumps = segment.depth / segment.run * segment.jump.unsigned_abs();
+            segment.depth.saturating_mul(stride).saturating_add(jumps)
         });
         spans
             .fold(0, usize::saturating_add)
@@ -380,7 +381,7 @@ impl<E: Element> Columns<'_, E> {
                             row_stride: 1,
                             depth_stride: rows as isize,
                             depth: k.len(),
-                            is_far: false,
+                            ..Left::NONE
                         }];
                         // SAFETY: the operands have been checked; the rows of the tile have just been copied.
                         unsafe {
@@ -431,28 +432,35 @@ impl<E: Element> Columns<'_, E> {
             let mut to = copy.wrapping_add(tile * stride);
             let mut before = 0;
             for segment in self.a {
-                let own = k.start.max(before)..k.end.min(before + segment.depth);
-                let skipped = own.start.wrapping_sub(before) as isize;
-                let mut from = segment.left(row).data;
-                from = from.wrapping_offset(skipped.wrapping_mul(segment.depth_stride));
-                before += segment.depth;
-                for start in (0..rows).step_by(S::LANES) {
-                    // Elements of the product's rows that follow each other, as the segment's row stride is 1.
-                    let count = (self.rows - row - start).min(S::LANES);
-                    let (mut from, mut to) = (from.wrapping_add(start), to.wrapping_add(start));
-                    // What the first vector has beyond the tile's rows is overwritten by the next k, or lies behind the tile.
-                    let kept = match start {
-                        0 => S::LANES,
-                        _ => (rows - start).min(S::LANES),
-                    };
-                    for _ in own.clone() {
-                        // SAFETY: there are as many elements, and as much room.
-                        unsafe { store(token, load::<E, S>(token, from, count), to, kept) };
-                        from = from.wrapping_offset(segment.depth_stride);
-                        to = to.wrapping_add(rows);
+                let mut own = k.start.max(before)..k.end.min(before + segment.depth);
+                while !own.is_empty() {
+                    let number = (own.start - before) / segment.run;
+                    let end = (number + 1).saturating_mul(segment.run);
+                    let end = own.end.min(before.saturating_add(end));
+                    let offset = (own.start - before) as isize * segment.depth_stride
+                        + number as isize * segment.jump;
+                    let from = segment.left(row).data.wrapping_offset(offset);
+                    for start in (0..rows).step_by(S::LANES) {
+                        // Elements of the product's rows that follow each other, as the segment's row stride is 1.
+                        let count = (self.rows - row - start).min(S::LANES);
+                        let (mut from, mut to) = (from.wrapping_add(start), to.wrapping_add(start));
+                        // What the first vector has beyond the tile's rows is overwritten by the next k, or lies behind the
+                        // tile.
+                        let kept = match start {
+                            0 => S::LANES,
+                            _ => (rows - start).min(S::LANES),
+                        };
+                        for _ in own.start..end {
+                            // SAFETY: there are as many elements, and as much room.
+                            unsafe { store(token, load::<E, S>(token, from, count), to, kept) };
+                            from = from.wrapping_offset(segment.depth_stride);
+                            to = to.wrapping_add(rows);
+                        }
                     }
+                    to = to.wrapping_add((end - own.start) * rows);
+                    own.start = end;
                 }
-                to = to.wrapping_add(own.len() * rows);
+                before += segment.depth;
             }
             row += rows;
         }

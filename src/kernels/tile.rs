@@ -14,7 +14,7 @@ use crate::simd::{Kernel, Math, prefetch};
 
 /// A part of the left operand: some consecutive k of all rows.
 ///
-/// Element (row, k) is `data[origin + row * row_stride + k * depth_stride]`.
+/// Element (row, k) is `data[origin + row * row_stride + k * depth_stride + k / run * jump]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a, E> {
     /// Where the elements are.
@@ -27,6 +27,10 @@ pub struct Segment<'a, E> {
     pub depth_stride: isize,
     /// Number of k.
     pub depth: usize,
+    /// Number of k, at least one, that follow each other at that distance: a run.
+    pub run: usize,
+    /// What is added to the distance from one run to the next, in the same direction; 0 where `depth_stride` is 1.
+    pub jump: isize,
     /// Whether other threads have written it, some of it just now.
     pub is_far: bool,
 }
@@ -40,8 +44,28 @@ impl<'a, E: Element> Segment<'a, E> {
             row_stride: stride,
             depth_stride: 1,
             depth,
+            run: usize::MAX,
+            jump: 0,
             is_far: false,
         }
+    }
+
+    /// Takes `count` k more, the first of which has its element of row 0 at `origin`, if they go on as those that it has.
+    pub fn takes(&mut self, origin: usize, count: usize) -> bool {
+        let is_one = self.depth <= self.run;
+        let jumps = if is_one { 0 } else { self.depth / self.run - 1 };
+        let end = self.depth as isize * self.depth_stride + jumps as isize * self.jump;
+        let jump = origin as isize - self.origin as isize - end;
+        let is_ahead = jump.signum() == self.depth_stride.signum();
+        if is_one && jump == 0 {
+            self.run += count;
+        } else if is_one && is_ahead && count == self.depth {
+            self.jump = jump;
+        } else if is_one || (count, jump) != (self.run, self.jump) {
+            return false;
+        }
+        self.depth += count;
+        true
     }
 
     /// Panics unless all of `rows` x `depth` elements lie inside `data`, and those of a row or of a k side by side.
@@ -53,9 +77,19 @@ impl<'a, E: Element> Segment<'a, E> {
         // What saturates is beyond any data.
         let last_row = (rows - 1).saturating_mul(self.row_stride);
         let last_row = last_row.saturating_add(self.origin);
-        let depth = isize::try_from(self.depth - 1).unwrap_or(isize::MAX);
-        let reach = depth.saturating_mul(self.depth_stride);
-        let (below, above) = (reach.min(0).unsigned_abs(), reach.max(0).unsigned_abs());
+        assert!(self.run > 0 && (self.depth_stride != 1 || self.jump == 0));
+        let reach = |count: usize, stride: isize| {
+            let reach = isize::try_from(count)
+                .unwrap_or(isize::MAX)
+                .saturating_mul(stride);
+            (reach.min(0).unsigned_abs(), reach.max(0).unsigned_abs())
+        };
+        let strides = reach(self.depth - 1, self.depth_stride);
+        let jumps = reach((self.depth - 1) / self.run, self.jump);
+        let (below, above) = (
+            strides.0.saturating_add(jumps.0),
+            strides.1.saturating_add(jumps.1),
+        );
         assert!(below <= self.origin && last_row.saturating_add(above) < self.data.len());
     }
 
@@ -70,6 +104,8 @@ impl<'a, E: Element> Segment<'a, E> {
             row_stride: self.row_stride,
             depth_stride: self.depth_stride,
             depth: self.depth,
+            run: self.run,
+            jump: self.jump,
             is_far: self.is_far,
         }
     }
@@ -83,6 +119,8 @@ pub(super) struct Left<E> {
     pub row_stride: usize,
     pub depth_stride: isize,
     pub depth: usize,
+    pub run: usize,
+    pub jump: isize,
     pub is_far: bool,
 }
 
@@ -93,6 +131,8 @@ impl<E> Left<E> {
         row_stride: 0,
         depth_stride: 0,
         depth: 0,
+        run: usize::MAX,
+        jump: 0,
         is_far: false,
     };
 
@@ -428,18 +468,24 @@ pub(super) unsafe fn accumulate<E: Element, S: Math<E>, const R: usize, const C:
             } else {
                 let mut first = segment.data;
                 while rest > 0 {
-                    let steps = if rest >= unrolled { unrolled } else { 1 };
-                    if unrolled > 1 && segment.is_far {
-                        for k in 0..steps {
-                            let row = first.wrapping_offset((AHEAD + k) as isize * next);
-                            prefetch(row);
-                            prefetch(row.wrapping_add(R - 1));
+                    let mut run = rest.min(segment.run);
+                    rest -= run;
+                    while run > 0 {
+                        let steps = if run >= unrolled { unrolled } else { 1 };
+                        if unrolled > 1 && segment.is_far {
+                            for k in 0..steps {
+                                let row = first.wrapping_offset((AHEAD + k) as isize * next);
+                                prefetch(row);
+                                prefetch(row.wrapping_add(R - 1));
+                            }
                         }
+                        let left =
+                            |row, k: usize| first.wrapping_offset(k as isize * next).add(row);
+                        sums = add(token, sums, steps, left, &mut b, panel);
+                        first = first.wrapping_offset(steps as isize * next);
+                        run -= steps;
                     }
-                    let left = |row, k: usize| first.wrapping_offset(k as isize * next).add(row);
-                    sums = add(token, sums, steps, left, &mut b, panel);
-                    first = first.wrapping_offset(steps as isize * next);
-                    rest -= steps;
+                    first = first.wrapping_offset(segment.jump);
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::buffer::try_vec;
 use crate::init::TensorRole;
 use crate::kernels::embed::{AddToTable, Part, index_of};
 use crate::kernels::pack::Packed;
-use crate::regions::{Rows, RowsMut, Span};
+use crate::regions::{Rows, RowsMut, from_row};
 use crate::{Element, Error, Result, shape};
 
 /// Most rows of a table: an `f32` can name no more.
@@ -174,21 +174,19 @@ impl<E: Element> Layer<E> for Embedding {
         _: &Packed<E>,
     ) {
         for piece in pass.pieces() {
-            let block = Span::Steps(piece.steps.start, piece.steps.end);
-            let (activations, deltas) = (&piece.activations, &piece.deltas);
-            AddToTable {
-                parts: &self.parts,
-                x: (
-                    activations.get(pass.input, block),
-                    activations.stride(pass.input),
-                ),
-                dy: (deltas.get(pass.output, block), deltas.stride(pass.output)),
-                rows: deltas.count(block),
-                wanted: rows.clone(),
-                size: self.size,
-                sums,
+            let (x, dy) = (piece.values(pass.input), piece.gradients(pass.output));
+            for run in piece.runs() {
+                AddToTable {
+                    parts: &self.parts,
+                    x: from_row(x, run.start),
+                    dy: from_row(dy, run.start),
+                    rows: run.len(),
+                    wanted: rows.clone(),
+                    size: self.size,
+                    sums,
+                }
+                .run(pass.tier);
             }
-            .run(pass.tier);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::kernels::product::{Product, SumStart};
 use crate::kernels::rows::{add_products_backwards, add_rows_backwards};
 use crate::kernels::tile::{MAX_SEGMENTS, Segment};
 use crate::parallel::{Crew, Cut, cost};
-use crate::regions::{Piece, RowsMut, Shard, Span, pieces_backwards};
+use crate::regions::{Piece, RowsMut, Shard, Span, from_row, pieces_backwards, rows_backwards};
 use crate::simd::Tier;
 
 /// Some of a layer's parameters whose gradients are computed together: a matrix, whose rows threads share. Parts are computed one
@@ -40,6 +40,10 @@ pub struct Gradients<'a, E: Element> {
     pub held: Range<usize>,
     /// The steps of the window: some of them.
     pub window: Range<usize>,
+    /// The rows of the batch whose part of the gradients is wanted.
+    pub rows: Range<usize>,
+    /// Where their gradients begin in a strip.
+    pub first: usize,
     /// Whether the sequences started from the network's own state.
     pub own_start: bool,
 }
@@ -75,55 +79,39 @@ impl Left {
 impl<'a, E: Element> Gradients<'a, E> {
     /// Number of rows of the window.
     pub fn depth(&self) -> usize {
-        let rows = |shard: &Shard<E>| shard.layout.count(&self.window);
-        self.shards.iter().map(rows).sum()
+        self.pieces()
+            .map(|piece| piece.runs().map(|run| run.len()).sum::<usize>())
+            .sum()
     }
 
     /// The rows of the window, the last one first.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'a, E>> {
-        pieces_backwards(self.shards, self.held.clone(), self.window.clone())
+        pieces_backwards(
+            self.shards,
+            self.held.clone(),
+            self.window.clone(),
+            self.rows.clone(),
+        )
     }
 
-    /// Packs some columns of a region of gradients, the last row first, with the threads of a crew. There is room in `strip` for
-    /// the columns of any matrix of the layer.
-    pub fn pack(
-        &self,
-        crew: Crew<'_>,
-        strip: &mut Packed<E>,
-        region: usize,
-        columns: &Range<usize>,
-    ) {
-        let what = "the gradients of a window";
-        let depth = self.depth();
-        let shaped = strip.shape(what, self.tier, depth, columns.len());
-        shaped.expect("there is room for the columns of a matrix");
-        let worth = depth.saturating_mul(columns.len()) / cost::COPY_PIECE;
-        let crew = crew.at_most(worth.min(depth));
-        let task = PackTask {
-            rows: 0..depth,
-            part: strip.part(),
-            parts: crew.threads(),
-        };
-        crew.fork(task, &|task| {
-            self.pack_rows(task, self.output + region, columns.start)
-        });
-    }
-
-    /// Packs some of the window's rows, counted from the last one.
-    fn pack_rows(&self, task: PackTask<'_, E>, region: usize, first: usize) {
+    /// Packs some of the rows of `halves`, one behind the other, of which each has the last one first.
+    fn pack_rows(halves: &[Self], task: PackTask<'_, E>, region: usize, first: usize) {
         let PackTask { rows, mut part, .. } = task;
         let mut before = 0;
-        for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Span::Steps(steps.start, steps.end);
-            let count = deltas.count(block);
-            let own = rows.start.max(before)..rows.end.min(before + count);
-            if !own.is_empty() {
-                let delta = &deltas.get(region, block)[first..];
-                let until = count - (own.start - before);
-                let source = Source::rows_backwards(deltas.stride(region), until);
-                part.take_depth(own.len()).pack(delta, source);
+        for half in halves {
+            for piece in half.pieces() {
+                let delta = piece.gradients(half.output + region);
+                for run in piece.runs() {
+                    let own = rows.start.max(before)..rows.end.min(before + run.len());
+                    if !own.is_empty() {
+                        let until = run.len() - (own.start - before);
+                        let (delta, stride) = from_row(delta, run.start);
+                        let source = Source::rows_backwards(stride, until);
+                        part.take_depth(own.len()).pack(&delta[first..], source);
+                    }
+                    before += run.len();
+                }
             }
-            before += count;
         }
     }
 
@@ -140,55 +128,51 @@ impl<'a, E: Element> Gradients<'a, E> {
             return;
         }
         let mut product = Transposed::new(self, strip, (sums, stride));
-        for Piece {
-            activations,
-            deltas,
-            steps,
-        } in self.pieces()
-        {
-            let block = Span::Steps(steps.start, steps.end);
+        for piece in self.pieces() {
+            let activations = &piece.activations;
             match left {
                 Left::Input => {
-                    let data = activations.get_long(self.input, block);
-                    let stride = activations.stride(self.input);
-                    product.push(data, stride, 0, activations.count(block), first);
+                    let values = piece.values(self.input);
+                    piece
+                        .runs()
+                        .for_each(|run| product.push(values, run, first));
                 }
                 Left::This(region, start) => {
-                    let region = self.output + region;
-                    let data = activations.get_long(region, block);
-                    let stride = activations.stride(region);
-                    product.push(data, stride, 0, activations.count(block), start + first);
+                    let values = piece.values(self.output + region);
+                    piece
+                        .runs()
+                        .for_each(|run| product.push(values, run, start + first));
                 }
                 Left::Delta(region, start) => {
-                    let region = self.output + region;
-                    let data = deltas.get_long(region, block);
-                    product.push(
-                        data,
-                        deltas.stride(region),
-                        0,
-                        deltas.count(block),
-                        start + first,
-                    );
+                    let values = piece.gradients(self.output + region);
+                    piece
+                        .runs()
+                        .for_each(|run| product.push(values, run, start + first));
                 }
                 Left::Earlier(region, start) => {
                     let region = self.output + region;
                     let data = activations.get_long(region, Span::All);
                     let stride = activations.stride(region);
-                    for step in steps.rev() {
-                        let rows = activations.layout().rows(step);
-                        let row = activations.previous_index(step);
-                        product.push(data, stride, row, rows, start + first);
+                    for step in piece.steps.clone().rev() {
+                        let Range { start: row, end } = piece.rows(step);
+                        let before = activations.previous_index(step);
+                        product.push((data, stride), before + row..before + end, start + first);
                     }
                 }
                 Left::Later(region, start) => {
                     let region = self.output + region;
                     let data = activations.get_long(region, Span::All);
                     let (layout, stride) = (activations.layout(), activations.stride(region));
-                    for step in steps.rev() {
-                        let (rows, continued) = (layout.rows(step), layout.rows(step + 1));
-                        product.push(data, stride, continued, rows - continued, start + first);
-                        let row = layout.batch() + layout.offset(step + 1);
-                        product.push(data, stride, row, continued, start + first);
+                    for step in piece.steps.clone().rev() {
+                        let Range { start: row, end } = piece.rows(step);
+                        let continued = layout.rows(step + 1).clamp(row, end);
+                        product.push((data, stride), continued..end, start + first);
+                        let behind = layout.batch() + layout.offset(step + 1);
+                        product.push(
+                            (data, stride),
+                            behind + row..behind + continued,
+                            start + first,
+                        );
                     }
                 }
             }
@@ -198,13 +182,11 @@ impl<'a, E: Element> Gradients<'a, E> {
 
     /// Adds the gradients themselves, those from element `start` of a region's rows on, to `sums`.
     pub fn add_rows(&self, region: usize, start: usize, sums: &mut [E]) {
-        let region = self.output + region;
-        for Piece { deltas, steps, .. } in self.pieces() {
-            let block = Span::Steps(steps.start, steps.end);
-            let rows = deltas.count(block);
-            if rows > 0 {
-                let delta = &deltas.get(region, block)[start..];
-                add_rows_backwards(self.tier, delta, deltas.stride(region), rows, sums);
+        for piece in self.pieces() {
+            let delta = piece.gradients(self.output + region);
+            for run in piece.runs() {
+                let (delta, stride) = from_row(delta, run.start);
+                add_rows_backwards(self.tier, &delta[start..], stride, run.len(), sums);
             }
         }
     }
@@ -212,15 +194,12 @@ impl<'a, E: Element> Gradients<'a, E> {
     /// Adds the gradients from element `start` of a region's rows on, each times the element of `left`, to `sums`.
     pub fn add_scaled_rows(&self, region: usize, start: usize, left: Left, sums: &mut [E]) {
         let region = self.output + region;
-        for Piece {
-            activations,
-            deltas,
-            steps,
-        } in self.pieces()
-        {
+        for piece in self.pieces() {
+            let (activations, deltas) = (&piece.activations, &piece.deltas);
             let layout = activations.layout();
-            for step in steps.rev() {
-                let (rows, continued) = (layout.rows(step), layout.rows(step + 1));
+            for step in piece.steps.clone().rev() {
+                let Range { start: first, end } = piece.rows(step);
+                let continued = layout.rows(step + 1).clamp(first, end);
                 let delta = &deltas.get(region, Span::Step(step))[start..];
                 let delta_stride = deltas.stride(region);
                 // The rows from `first` on, which are those of a buffer from `row` on.
@@ -242,33 +221,62 @@ impl<'a, E: Element> Gradients<'a, E> {
                 match left {
                     Left::This(..) => {
                         let values = &activations.get(own, Span::Step(step))[start..];
-                        add(0, rows, values, stride, 0);
+                        add(first, end - first, values, stride, first);
                     }
                     Left::Later(..) => {
                         let values = &activations.get(own, Span::All)[start..];
-                        add(continued, rows - continued, values, stride, continued);
-                        let row = layout.batch() + layout.offset(step + 1);
-                        add(0, continued, values, stride, row);
+                        add(continued, end - continued, values, stride, continued);
+                        let row = layout.batch() + layout.offset(step + 1) + first;
+                        add(first, continued - first, values, stride, row);
                     }
                     _ => {
                         let values = &activations.get(own, Span::All)[start..];
-                        add(0, rows, values, stride, activations.previous_index(step));
+                        let row = activations.previous_index(step) + first;
+                        add(first, end - first, values, stride, row);
                     }
                 }
             }
         }
     }
 
-    /// Adds the leads of a region of gradients, from element `start` of a row on, the last row first.
+    /// Adds the leads of the rows of a region of gradients, from element `start` of a row on, the last row first.
     pub fn add_leads(&self, region: usize, start: usize, sums: &mut [E]) {
         let region = self.output + region;
-        for shard in self.shards.iter().rev() {
+        for (shard, rows) in rows_backwards(self.shards, self.rows.clone()) {
             let deltas = shard.deltas.rows(&shard.layout, 0..0);
-            let lead = &deltas.get(region, Span::Lead)[start..];
-            let (rows, stride) = (deltas.count(Span::Lead), deltas.stride(region));
-            add_rows_backwards(self.tier, lead, stride, rows, sums);
+            let stride = deltas.stride(region);
+            let lead = &deltas.get(region, Span::Lead)[rows.start * stride + start..];
+            add_rows_backwards(self.tier, lead, stride, rows.len(), sums);
         }
     }
+}
+
+/// Packs some columns of a region of gradients for the rows of `halves`, with the threads of a crew. There is room in `strip` for
+/// the columns of any matrix of the layer.
+pub fn pack<E: Element>(
+    halves: &[Gradients<'_, E>],
+    crew: Crew<'_>,
+    strip: &mut Packed<E>,
+    region: usize,
+    columns: &Range<usize>,
+) {
+    let Some(last) = halves.last() else {
+        return;
+    };
+    let what = "the gradients of a window";
+    let depth = last.first + last.depth();
+    let shaped = strip.shape(what, last.tier, depth, columns.len());
+    shaped.expect("there is room for the columns of a matrix");
+    let worth = depth.saturating_mul(columns.len()) / cost::COPY_PIECE;
+    let crew = crew.at_most(worth.min(depth));
+    let task = PackTask {
+        rows: 0..depth,
+        part: strip.part(),
+        parts: crew.threads(),
+    };
+    crew.fork(task, &|task| {
+        Gradients::pack_rows(halves, task, region, columns.start);
+    });
 }
 
 /// Rows of a window, counted from the last one, that are to be packed, for so many threads.
@@ -307,11 +315,11 @@ struct Transposed<'a, 'b, E: Element> {
     strip: &'b Packed<E>,
     sums: &'b mut [E],
     sums_stride: usize,
-    /// Whether other threads have computed some of the rows.
+    /// Whether several threads have computed the rows.
     is_shared: bool,
     pieces: [Segment<'a, E>; MAX_SEGMENTS],
     used: usize,
-    /// Rows of the pieces that are done.
+    /// Rows of the strip that are done, or not wanted.
     done: usize,
 }
 
@@ -326,24 +334,22 @@ impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
             strip,
             sums,
             sums_stride,
-            is_shared: gradients.shards.len() > 1,
+            is_shared: rows_backwards(gradients.shards, gradients.rows.clone()).count() > 1,
             pieces: [Segment::rows(&[], 0, 0); MAX_SEGMENTS],
             used: 0,
-            done: 0,
+            done: gradients.first,
         }
     }
 
-    /// Takes `count` rows from `row` on, of which the elements from `first` on are wanted; they come before those that it
-    /// has got so far.
-    fn push(&mut self, data: &'a [E], stride: usize, row: usize, count: usize, first: usize) {
-        if count == 0 {
+    /// Takes some rows, of which the elements from `first` on are wanted; they come before those that it has got so far.
+    fn push(&mut self, (data, stride): (&'a [E], usize), rows: Range<usize>, first: usize) {
+        if rows.is_empty() {
             return;
         }
+        let origin = (rows.end - 1) * stride + first;
         if let Some(last) = self.used.checked_sub(1) {
             let next = &mut self.pieces[last];
-            let lowest = next.origin - (next.depth - 1) * stride;
-            if std::ptr::eq(next.data, data) && lowest == (row + count) * stride + first {
-                next.depth += count;
+            if std::ptr::eq(next.data, data) && next.takes(origin, rows.len()) {
                 return;
             }
         }
@@ -352,10 +358,12 @@ impl<'a, 'b, E: Element> Transposed<'a, 'b, E> {
         }
         self.pieces[self.used] = Segment {
             data,
-            origin: (row + count - 1) * stride + first,
+            origin,
             row_stride: 1,
             depth_stride: -(stride as isize),
-            depth: count,
+            depth: rows.len(),
+            run: rows.len(),
+            jump: 0,
             is_far: self.is_shared,
         };
         self.used += 1;

@@ -8,7 +8,7 @@ use super::{Backward, Forward, Gradients, Layer, Tensor};
 use crate::init::TensorRole;
 use crate::kernels::norm::{AddGainGradients, NormalizeRows, NormalizeRowsBackward};
 use crate::kernels::pack::Packed;
-use crate::regions::{RegionShape, Rows, RowsMut, Span};
+use crate::regions::{RegionShape, Rows, RowsMut, from_row};
 use crate::{Element, Error, Result};
 
 /// See the module's documentation.
@@ -125,20 +125,19 @@ impl<E: Element> Layer<E> for LayerNorm {
                 continue;
             }
             for piece in pass.pieces() {
-                let block = Span::Steps(piece.steps.start, piece.steps.end);
-                let kept = |region| {
-                    let stride = piece.activations.stride(region);
-                    (piece.activations.get(region, block), stride)
-                };
-                let dy = piece.deltas.get(pass.output, block);
-                AddGainGradients {
-                    x: kept(pass.input),
-                    moments: kept(pass.output + MOMENTS),
-                    dy: (dy, piece.deltas.stride(pass.output)),
-                    rows: piece.deltas.count(block),
-                    sums,
+                let x = piece.values(pass.input);
+                let moments = piece.values(pass.output + MOMENTS);
+                let dy = piece.gradients(pass.output);
+                for run in piece.runs() {
+                    AddGainGradients {
+                        x: from_row(x, run.start),
+                        moments: from_row(moments, run.start),
+                        dy: from_row(dy, run.start),
+                        rows: run.len(),
+                        sums,
+                    }
+                    .run(pass.tier);
                 }
-                .run(pass.tier);
             }
         }
     }

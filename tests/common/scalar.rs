@@ -3,11 +3,13 @@
 //! A state starts at the bias and takes the products of x and then of h_{t-1} in their order. A gradient of a state
 //! starts at dy_t and takes the products of the gradients of step t + 1; a gradient of a parameter takes the products of
 //! all rows from the last step to the first, within a step from the shortest sequence to the longest (of equal ones from
-//! the last to the first). Layers behind the last recurrent one see, with [`Output::Last`], all last steps as one step.
+//! the last to the first); where there are many rows for the parameters, those of each half of the sequences by themselves, and
+//! both are added. Layers behind the last recurrent one see, with [`Output::Last`], all last steps as one step.
 
 use std::cmp::Reverse;
 
-use elman::{Activation, Element, Output, Tier};
+use elman::init::TensorRole;
+use elman::{Activation, Element, Network, Output, Tier};
 
 use super::cases::{Data, Layer, Results, Shape, rows as rows_of};
 use super::scalar_cells::{CellPart, Gradients, Trace};
@@ -83,15 +85,62 @@ pub struct Row {
     /// The rows of the same sequence one step before and after.
     pub before: Option<usize>,
     pub after: Option<usize>,
+    /// Whether the sequence is one of the second half.
+    pub is_second: bool,
 }
 
-/// Steps of sequences, step after step, in each of which the longest sequences come first.
-fn rows(lengths: &[usize], order: &[usize]) -> Vec<Row> {
+/// Whether a sum takes a row.
+pub type Takes<'a> = &'a dyn Fn(&Row) -> bool;
+
+/// The gradients of parameters by the rows that `sum` is to take, in the order of their sums.
+pub fn by_halves<E: Element>(rows: &[Row], sum: impl Fn(Takes<'_>) -> Vec<E>) -> Vec<E> {
+    let mut sums = sum(&|row| !row.is_second);
+    if rows.iter().any(|row| row.is_second) {
+        for (sum, second) in sums.iter_mut().zip(sum(&|row| row.is_second)) {
+            *sum += second;
+        }
+    }
+    sums
+}
+
+/// How many of the sequences, longest first, are the first half: with as many steps as the others, about. All of them where
+/// there are fewer than eight, or steps for less than 16 times the rows of the weights.
+fn first_half<E: Element>(network: &Network<E>, lengths: &[usize]) -> usize {
+    let columns = network.layers().map(|layer| {
+        let matrices = layer.tensors().filter(|tensor| is_weight(tensor.role));
+        matrices.map(|tensor| tensor.columns).max().unwrap_or(0)
+    });
+    let (all, batch) = (lengths.iter().sum::<usize>(), lengths.len());
+    if batch < 8 || 16 * network.parameters().len() > all * columns.sum::<usize>() {
+        return batch;
+    }
+    let mut steps = 0;
+    let half = lengths.iter().position(|length| {
+        steps += length;
+        steps > all / 2
+    });
+    half.unwrap().max(1)
+}
+
+/// Whether the tensor is one of the matrices that x, h or what a layer has made of them meets.
+fn is_weight(role: TensorRole) -> bool {
+    matches!(
+        role,
+        TensorRole::InputWeight
+            | TensorRole::RecurrentWeight
+            | TensorRole::Projection
+            | TensorRole::DenseWeight
+    )
+}
+
+/// Steps of sequences, step after step, in each of which the longest sequences come first: so many of them are the first half.
+fn rows(lengths: &[usize], order: &[usize], first: usize) -> Vec<Row> {
     let steps = lengths.iter().max().copied().unwrap_or(0);
     let mut rows = Vec::<Row>::new();
     let mut latest = vec![None; lengths.len()];
     for step in 0..steps {
-        for &sequence in order.iter().filter(|&&sequence| step < lengths[sequence]) {
+        let there = order.iter().enumerate();
+        for (place, &sequence) in there.filter(|&(_, &sequence)| step < lengths[sequence]) {
             let before = latest[sequence].replace(rows.len());
             if let Some(before) = before {
                 rows[before].after = Some(rows.len());
@@ -101,6 +150,7 @@ fn rows(lengths: &[usize], order: &[usize]) -> Vec<Row> {
                 step,
                 before,
                 after: None,
+                is_second: place >= first,
             });
         }
     }
@@ -148,25 +198,36 @@ impl<E: MulAdd> Dense<'_, E> {
         values
     }
 
-    fn backward(&self, by: &Arithmetic, x: &[E], values: &[E], given: Vec<E>) -> Gradients<E> {
+    fn backward(
+        &self,
+        by: &Arithmetic,
+        rows: &[Row],
+        x: &[E],
+        values: &[E],
+        given: Vec<E>,
+    ) -> Gradients<E> {
         let pairs = given.into_iter().zip(values);
         let deltas =
             pairs.map(|(given, &value)| by.times_derivative(self.activation, given, value));
         let deltas: Vec<E> = deltas.collect();
-        let mut parameters = vec![E::ZERO; (self.inputs + 1) * self.units];
-        let (weights, biases) = parameters.split_at_mut(self.inputs * self.units);
-        let rows = deltas.chunks(self.units).zip(x.chunks(self.inputs));
-        for (delta, x) in rows.clone().rev() {
-            for (sums, &input) in weights.chunks_mut(self.units).zip(x) {
-                for (sum, &delta) in sums.iter_mut().zip(delta) {
-                    *sum = by.mul_add(input, delta, *sum);
+        let pairs = deltas.chunks(self.units).zip(x.chunks(self.inputs));
+        let parameters = by_halves(rows, |takes| {
+            let mut parameters = vec![E::ZERO; (self.inputs + 1) * self.units];
+            let (weights, biases) = parameters.split_at_mut(self.inputs * self.units);
+            let own = rows.iter().zip(pairs.clone()).rev();
+            for (_, (delta, x)) in own.filter(|(row, _)| takes(row)) {
+                for (sums, &input) in weights.chunks_mut(self.units).zip(x) {
+                    for (sum, &delta) in sums.iter_mut().zip(delta) {
+                        *sum = by.mul_add(input, delta, *sum);
+                    }
+                }
+                for (sum, &delta) in biases.iter_mut().zip(delta) {
+                    *sum += delta;
                 }
             }
-            for (sum, &delta) in biases.iter_mut().zip(delta) {
-                *sum += delta;
-            }
-        }
-        let below = rows.flat_map(|(delta, _)| {
+            parameters
+        });
+        let below = pairs.flat_map(|(delta, _)| {
             self.weights.chunks(self.units).map(move |weights| {
                 let pairs = delta.iter().zip(weights);
                 pairs.fold(E::ZERO, |sum, (&delta, &w)| by.mul_add(delta, w, sum))
@@ -251,7 +312,7 @@ impl<E: MulAdd> Stage<'_, E> {
         for (layer, part) in self.parts.iter().enumerate().rev() {
             let (x, values) = (&values[layer].output[..], &values[layer + 1]);
             let of_layer = match part {
-                Part::Dense(dense) => dense.backward(by, x, &values.output, deltas),
+                Part::Dense(dense) => dense.backward(by, rows, x, &values.output, deltas),
                 Part::Cell(cell) => {
                     let zeros = vec![E::ZERO; values.output.len()];
                     let ends = last.take();
@@ -299,6 +360,11 @@ fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
     let batch = data.batch();
     let mut order: Vec<usize> = (0..batch).collect();
     order.sort_by_key(|&sequence| Reverse(data.lengths[sequence]));
+    let lengths: Vec<_> = order
+        .iter()
+        .map(|&sequence| data.lengths[sequence])
+        .collect();
+    let first = first_half(&network, &lengths);
     let is_recurrent = |part: &Part<'_, E>| matches!(part, Part::Cell(_));
     let over_steps = match shape.output {
         Output::All => parts.len(),
@@ -317,8 +383,8 @@ fn loops<E: MulAdd>(shape: &Shape, tier: Tier, data: &Data<E>) -> Results<E> {
             size,
         },
     };
-    let steps = stage(&parts[..over_steps], rows(&data.lengths, &order));
-    let head = stage(&parts[over_steps..], rows(&vec![1; batch], &order));
+    let steps = stage(&parts[..over_steps], rows(&data.lengths, &order, first));
+    let head = stage(&parts[over_steps..], rows(&vec![1; batch], &order, first));
     let mut results = Results {
         y: vec![E::ZERO; data.dy.len()],
         state: vec![E::ZERO; batch * size],

@@ -3,12 +3,13 @@
 //! Every sum starts at its bias, or at 0, and takes the products of x and then of h in their order, gate by gate. A gradient
 //! of h starts at that of the output (and of the final state) and takes the products of the gradients of the sums of the
 //! next step, r, z and the product's n of a GRU; one of x takes those of the forward direction, then those of the reverse one.
-//! Gradients of parameters take the rows of a batch from the last to the first, whichever way the layer goes.
+//! Gradients of parameters take the rows of a batch, or of a half of it, from the last to the first, whichever way the layer
+//! goes.
 
 use elman::{Activation, Direction, LastOutput, Merge, RecurrentOptions, Reset};
 
 use super::cells::{Cell, Kind};
-use super::scalar::{Arithmetic, MulAdd, Row, States};
+use super::scalar::{Arithmetic, MulAdd, Row, States, Takes, by_halves};
 
 /// The parameters of a direction, each empty where there is none.
 struct Way<'a, E> {
@@ -428,7 +429,6 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
         let (h_size, size) = (self.cell.h_size(), self.cell.state_size() / self.ways.len());
         for (way, (made, mut given)) in self.ways.iter().zip(trace.ways.iter().zip(of_ways)) {
             let mut deltas = vec![Deltas::default(); rows.len()];
-            let mut own = vec![E::ZERO; way.own_state.len()];
             for index in way.in_order(rows.len()).rev() {
                 let row = &rows[index];
                 let place = row.sequence * states.size + way.first_state;
@@ -471,15 +471,19 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
                 first_gradients[place..place + size].copy_from_slice(&first);
             }
             // Sequences from the shortest to the longest.
-            let firsts = rows.iter().filter(|row| row.before.is_none());
-            if states.values.is_none() {
-                for row in firsts.rev() {
-                    let place = row.sequence * states.size + way.first_state;
-                    for (sum, &first) in own.iter_mut().zip(&first_gradients[place..]) {
-                        *sum += first;
+            let own = by_halves(rows, |takes| {
+                let mut own = vec![E::ZERO; way.own_state.len()];
+                let firsts = rows.iter().filter(|row| row.before.is_none() && takes(row));
+                if states.values.is_none() {
+                    for row in firsts.rev() {
+                        let place = row.sequence * states.size + way.first_state;
+                        for (sum, &first) in own.iter_mut().zip(&first_gradients[place..]) {
+                            *sum += first;
+                        }
                     }
                 }
-            }
+                own
+            });
             let width = way.w_x.len() / self.inputs;
             for (row, dx) in gradients.x.chunks_mut(self.inputs).enumerate() {
                 for (input, dx) in dx.iter_mut().enumerate() {
@@ -488,7 +492,9 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
                     *dx = pairs.fold(*dx, |sum, (&delta, &w)| by.mul_add(delta, w, sum));
                 }
             }
-            let of_way = self.parameter_gradients(way, by, rows, x, made, &deltas, states);
+            let of_way = by_halves(rows, |takes| {
+                self.parameter_gradients(way, by, (rows, takes), x, made, &deltas, states)
+            });
             gradients.parameters.extend(of_way);
             gradients.parameters.extend(own);
         }
@@ -613,7 +619,7 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
         &self,
         way: &Way<'_, E>,
         by: &Arithmetic,
-        rows: &[Row],
+        (rows, takes): (&[Row], Takes<'_>),
         x: &[E],
         made: &[Made<E>],
         deltas: &[Deltas<E>],
@@ -641,7 +647,8 @@ impl<'a, E: MulAdd> CellPart<'a, E> {
                 *sum += delta;
             }
         };
-        for (index, row) in rows.iter().enumerate().rev() {
+        let rows = rows.iter().enumerate().rev();
+        for (index, row) in rows.filter(|(_, row)| takes(row)) {
             let (made_here, delta) = (&made[index], &deltas[index]);
             let [h, c] = self.before(way, row, made, states);
             product(w_x, &x[index * self.inputs..][..self.inputs], &delta.sums);

@@ -483,7 +483,7 @@ impl<'a, E: Element> Operands<'a, E> {
                 row_stride: 0,
                 depth_stride: 1,
                 depth: input.depth,
-                is_far: false,
+                ..Left::NONE
             };
         }
         Self {

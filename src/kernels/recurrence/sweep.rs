@@ -134,7 +134,7 @@ impl<'a, E: Element> Sweep<'a, E> {
                 row_stride: stride,
                 depth_stride: 1,
                 depth: input.depth,
-                is_far: false,
+                ..Left::NONE
             };
         }
         lefts

@@ -21,6 +21,8 @@ struct Part<E> {
     row_stride: usize,
     depth_stride: isize,
     depth: usize,
+    run: usize,
+    jump: isize,
 }
 
 impl<E: Element> Part<E> {
@@ -46,9 +48,20 @@ impl<E: Element> Part<E> {
                 row_stride: gap,
                 depth_stride: 1,
                 depth,
+                run: usize::MAX,
+                jump: 0,
             };
         }
         let stride = rows + gap;
+        let (run, jump) = match (kind, stride) {
+            (0, _) | (1, 1) => (usize::MAX, 0),
+            _ => (
+                numbers.pick(&[1, 2, 5, 64, usize::MAX]),
+                numbers.pick(&[0, 1, 70]),
+            ),
+        };
+        let jumps = (depth - 1) / run * jump;
+        let jump = jump as isize;
         let (origin, row_stride, depth_stride, last) = match kind {
             0 => (
                 first,
@@ -56,9 +69,14 @@ impl<E: Element> Part<E> {
                 1,
                 (rows - 1) * (depth + gap) + depth - 1,
             ),
-            1 => (first, 1, stride as isize, (depth - 1) * stride + rows - 1),
+            1 => (
+                first,
+                1,
+                stride as isize,
+                (depth - 1) * stride + jumps + rows - 1,
+            ),
             _ => {
-                let origin = first + (depth - 1) * stride;
+                let origin = first + (depth - 1) * stride + jumps;
                 (origin, 1, -(stride as isize), rows - 1)
             }
         };
@@ -68,6 +86,8 @@ impl<E: Element> Part<E> {
             row_stride,
             depth_stride,
             depth,
+            run,
+            jump: jump * depth_stride.signum(),
         }
     }
 
@@ -78,13 +98,16 @@ impl<E: Element> Part<E> {
             row_stride: self.row_stride,
             depth_stride: self.depth_stride,
             depth: self.depth,
+            run: self.run,
+            jump: self.jump,
             is_far: self.row_stride == 1,
         }
     }
 
     fn get(&self, row: usize, k: usize) -> E {
         let first = (self.origin + row * self.row_stride) as isize;
-        self.data[(first + k as isize * self.depth_stride) as usize]
+        let jumps = (k / self.run) as isize * self.jump;
+        self.data[(first + k as isize * self.depth_stride + jumps) as usize]
     }
 }
 
@@ -279,6 +302,25 @@ fn operands_that_are_too_short_are_not_read() {
                 depth_stride: isize::MIN,
                 ..backwards
             },
+            Segment {
+                run: 2,
+                jump: -1,
+                ..backwards
+            },
+            Segment {
+                run: 1,
+                jump: isize::MIN,
+                ..backwards
+            },
+            Segment {
+                run: 0,
+                ..backwards
+            },
+            Segment {
+                run: 2,
+                jump: 1,
+                ..whole[0]
+            },
         ] {
             assert_panics(|| run(&[segment], &|_| {}));
         }
@@ -318,4 +360,33 @@ fn a_matrix_packed_for_tiles_of_another_width_is_not_read() {
             }
         }
     }
+}
+
+/// Rows that come run by run, each of them before the one that came last.
+#[test]
+fn a_segment_takes_what_goes_on_as_it_does() {
+    let a = [0.0_f32; 100];
+    let segment = |origin, count| Segment {
+        origin,
+        row_stride: 1,
+        depth_stride: -3,
+        run: count,
+        ..Segment::rows(&a, 3, count)
+    };
+    let taken = |runs: &[(usize, usize)]| {
+        let mut segment = segment(runs[0].0, runs[0].1);
+        let taken = runs[1..]
+            .iter()
+            .map(|&(origin, count)| segment.takes(origin, count));
+        let count = taken.filter(|&taken| taken).count();
+        (count, segment.depth, segment.run, segment.jump)
+    };
+    // Without a gap, and then with one.
+    assert_eq!(taken(&[(90, 2), (84, 3)]), (1, 5, 5, 0));
+    assert_eq!(taken(&[(90, 1), (87, 1), (75, 2), (60, 2)]), (3, 6, 2, -9));
+    // With another gap, of another length, forward.
+    assert_eq!(taken(&[(90, 2), (80, 2), (71, 2)]), (1, 4, 2, -4));
+    assert_eq!(taken(&[(90, 2), (80, 1), (70, 2)]), (1, 4, 2, -14));
+    assert_eq!(taken(&[(90, 2), (80, 2), (70, 1)]), (1, 4, 2, -4));
+    assert_eq!(taken(&[(50, 2), (80, 2)]), (0, 2, 2, 0));
 }
