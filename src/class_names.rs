@@ -57,18 +57,31 @@ impl ClassNames {
             ends.push(text.len());
             text.push('\0');
         }
-        let mut sorted = try_vec(WHAT, names.len())?;
-        sorted.extend(0..names.len());
-        sorted.sort_unstable_by_key(|&class| names[class].as_ref());
-        let twice = |pair: &&[usize]| names[pair[0]].as_ref() == names[pair[1]].as_ref();
-        if let Some(pair) = sorted.windows(2).find(twice) {
+        let names = Self {
+            text,
+            ends,
+            sorted: Vec::new(),
+        };
+        let sorted = names.sorted()?;
+        Ok(Self { sorted, ..names })
+    }
+
+    /// The classes in the order of their names. Sorting is large: it is compiled once, not for each type of name.
+    fn sorted(&self) -> Result<Vec<usize>> {
+        let mut sorted = try_vec(WHAT, self.len())?;
+        sorted.extend(0..self.len());
+        sorted.sort_unstable_by_key(|&class| self.get(class));
+        let mut pairs = sorted
+            .windows(2)
+            .map(|pair| (self.get(pair[0]), self.get(pair[1])));
+        if let Some((Some(name), _)) = pairs.find(|(name, next)| name == next) {
             return Err(Error::Mismatch {
                 name: "a class name",
-                actual: format!("{} twice", quote(names[pair[0]].as_ref())),
+                actual: format!("{} twice", quote(name)),
                 expected: "one name for each class".into(),
             });
         }
-        Ok(Self { text, ends, sorted })
+        Ok(sorted)
     }
 
     /// Their number: as many as the network has outputs, or 0.

@@ -13,7 +13,9 @@ use std::io::{self, BufWriter, Read};
 use std::path::Path;
 
 use safetensors::tensor::Dtype;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::buffer::try_vec;
 use crate::init::TensorRole;
@@ -177,6 +179,7 @@ struct Architecture {
     /// The names of the classes, if they have any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     classes: Vec<String>,
+    #[serde(deserialize_with = "layers")]
     layers: Vec<LayerSpec>,
     /// Those that training leaves alone, if any, from the input on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -184,6 +187,16 @@ struct Architecture {
     /// Missing in the files of early versions.
     #[serde(default)]
     training: Position,
+}
+
+/// Layers, from values: what serde derives to read one is large, and descriptions of imports hold values.
+fn layers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<LayerSpec>, D::Error> {
+    let values = Vec::<Value>::deserialize(deserializer)?.into_iter();
+    values
+        .map(|value| serde_json::from_value(value).map_err(D::Error::custom))
+        .collect()
 }
 
 /// What every version has.

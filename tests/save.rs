@@ -446,6 +446,11 @@ fn every_fault_of_the_metadata_has_its_message() {
         json!({"kind": "dropout", "rate": 0.5, "p": 1}),
         "the metadata: unknown field `p`",
     );
+    let swish = edit_metadata(&network, |metadata| {
+        metadata["layers"][0]["activation"] = "swish".into();
+    });
+    let message = message::<f32>(&swish);
+    assert!(message.contains("at line 1 column "), "{message}");
     let extra = edit_metadata(&network, |metadata| metadata["bits"] = json!(8));
     assert_fault(&extra, "the metadata: unknown field `bits`");
     let missing = edit_metadata(&network, |metadata| {

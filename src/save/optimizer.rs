@@ -33,6 +33,11 @@ struct Settings {
 }
 
 impl Settings {
+    /// Those of a file. Not generic: what serde derives is compiled with this crate alone.
+    fn of(contents: &Contents<'_>) -> Result<Self> {
+        contents.description(KEY, "an optimizer")
+    }
+
     /// The tensors.
     fn entries(&self) -> Vec<Entry> {
         let names = self.rule.state_names().iter();
@@ -117,7 +122,7 @@ impl<E: Element> Optimizer<E> {
 
     fn parse(bytes: &[u8], name: &Path) -> Result<Self> {
         let contents = Contents::parse(bytes, name, OURS)?;
-        let settings: Settings = contents.description(KEY, "an optimizer")?;
+        let settings = Settings::of(&contents)?;
         let refuse = |message: &str| fault(name, &format!("the metadata: {message}"));
         let mut optimizer = Self::new(settings.rule, settings.learning_rate)
             .map_err(|error| refuse(&error.to_string()))?;
