@@ -202,6 +202,24 @@ def test_the_best_of_several_networks_is_taken(rises):
         fit(n_init=2, learning_rate=1e38, clip=None)
 
 
+def test_the_network_gets_a_mean_over_epochs(rises):
+    x, y = rises
+    for early_stopping in (False, True):
+
+        def fit(epochs, early_stopping=early_stopping, **options):
+            options |= {"learning_rate": 0.003, "early_stopping": early_stopping, "random_state": 1}
+            classifier = elman.SequenceClassifier(units=4, epochs=epochs, **options).fit(x, y)
+            assert classifier.best_epoch_ == epochs
+            return classifier
+
+        first, second, third = (fit(epochs, average=False) for epochs in (1, 2, 3))
+        mean = fit(3)
+        assert mean.history_ == third.history_
+        # Epoch t counts for t (t + 1) ... (t + 7).
+        expected = (first.network_.parameters + 9 * second.network_.parameters + 45 * third.network_.parameters) / 55
+        np.testing.assert_allclose(mean.network_.parameters, expected, rtol=0, atol=1e-6)
+
+
 def test_of_each_class_some_are_kept_back(random):
     x = random.standard_normal((23, 4))
     y = np.array([0] * 20 + [1] * 3)

@@ -1,5 +1,6 @@
 //! `elman train`
 
+mod mean;
 mod scale;
 mod tries;
 mod watcher;
@@ -30,9 +31,9 @@ pub const HELD_OUT: f64 = 0.15;
 ///
 /// The network tells the class of a sequence or, with --regression, a number or, with --forecast, how it goes on. It
 /// standardises its inputs by what it was trained on. Nine networks are trained, with three learning rates from three seeds each;
-/// each seed holds out a part of the sequences. A training ends when it gets no better there, and the network that was best is
-/// saved. Ctrl-C ends training early, too, and saves the best network so far. The same seed gives the same file, bit for bit,
-/// whatever the number of threads.
+/// each seed holds out a part of the sequences. A training ends when it gets no better there, and of the best one a mean of its
+/// parameters over epochs is saved. Ctrl-C ends training early, too, and saves the best network so far. The same seed gives the
+/// same file, bit for bit, whatever the number of threads.
 #[derive(Args)]
 pub struct Arguments {
     /// The sequences: .ts, .csv, .tsv or .npz
@@ -95,6 +96,9 @@ struct TrainingOptions {
     /// Let rare classes count for as much as frequent ones
     #[arg(long, conflicts_with = "regression")]
     balanced: bool,
+    /// Save the parameters of the best epoch, not a mean of those of some epochs
+    #[arg(long)]
+    no_average: bool,
     /// Take the inputs as they are
     #[arg(long)]
     no_standardize: bool,

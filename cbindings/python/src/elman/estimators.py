@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Floats
+from elman._average import Average
 from elman._extras import extra
 from elman._library import NotFiniteError
 from elman.dataset import Dataset, _per_step
@@ -83,6 +84,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
+        "average": ["boolean"],
         "standardize": ["boolean"],
         "layout": [StrOptions({"steps_features", "channels_steps"})],
         "progress": ["boolean"],
@@ -107,6 +109,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
+        average: bool = True,
         standardize: bool = True,
         layout: Layout = "steps_features",
         progress: bool = False,
@@ -127,6 +130,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.average = average
         self.standardize = standardize
         self.layout = layout
         self.progress = progress
@@ -286,18 +290,25 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         least = 16 if "class_weights" in options else 2
         options["batch_size"] = self.batch_size or min(16, max(least, len(training.train) // 8))
         if training.validation is not None:
-            options["patience"] = self.patience
+            options |= {"validation": training.validation, "patience": self.patience}
+        average = None
+        if self.average:
+            measure = {"batch_size": options["batch_size"], "class_weights": options.get("class_weights")}
+            average = Average(network, training.validation, measure)
         if self.clip is not None:
             options |= {"clip": "norm", "clip_limit": self.clip}
-        return network.fit(
+        history = network.fit(
             training.train,
             _OPTIMIZERS[self.optimizer](rate),
-            validation=training.validation,
             epochs=self.epochs,
             seed=seed,
             progress=self.progress,
+            on_epoch=average,
             **options,
         )
+        if average is not None:
+            network.parameters = average.best
+        return history
 
     def _need(self, y: Any) -> None:
         """Raises where there are no targets, in scikit-learn's words."""
@@ -335,6 +346,7 @@ class _ClassEstimator(_SequenceEstimator):
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
+        average: bool = True,
         class_weight: str | Mapping[Any, float] | None = None,
         standardize: bool = True,
         layout: Layout = "steps_features",
@@ -357,6 +369,7 @@ class _ClassEstimator(_SequenceEstimator):
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
+            average=average,
             standardize=standardize,
             layout=layout,
             progress=progress,
@@ -431,6 +444,10 @@ class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc
         The part that is kept back.
     patience : int
         Epochs without a better one after which training ends.
+    average : bool
+        Whether the network gets a mean of its parameters over some epochs, about the last ninth of those until then: after the
+        epoch where that mean has the least loss on the part that is kept back, or after the last one. Otherwise it gets those of
+        the best epoch.
     class_weight : None, "balanced" or dict
         What the classes count for in the loss.
     standardize : bool
@@ -450,7 +467,7 @@ class SequenceClassifier(ClassifierMixin, _ClassEstimator):  # type: ignore[misc
     network_ : the elman.Network, whose outputs are logits in the order of classes_
     learning_rate_ : the learning rate of the training that was taken
     history_ : its numbers, epoch by epoch
-    n_iter_, best_epoch_ : epochs that were run, and the one that the parameters are of
+    n_iter_, best_epoch_ : epochs that were run, and the best of them; without `average` the parameters are of that
     n_features_in_ : columns of a table [n, steps], else features of a step
 
     """
@@ -559,6 +576,7 @@ class SequenceTagger(_ClassEstimator):
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
+        average: bool = True,
         class_weight: str | Mapping[Any, float] | None = None,
         standardize: bool = True,
         layout: Layout = "steps_features",
@@ -581,6 +599,7 @@ class SequenceTagger(_ClassEstimator):
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
+            average=average,
             class_weight=class_weight,
             standardize=standardize,
             layout=layout,
@@ -673,6 +692,7 @@ class Forecaster(_SequenceEstimator):
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         patience: int = 40,
+        average: bool = True,
         standardize: bool = True,
         layout: Layout = "steps_features",
         progress: bool = False,
@@ -693,6 +713,7 @@ class Forecaster(_SequenceEstimator):
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
+            average=average,
             standardize=standardize,
             layout=layout,
             progress=progress,

@@ -9,10 +9,11 @@ use std::time::Instant;
 use elman::Network;
 use elman::init::Rng;
 use elman::optimizer::Optimizer;
-use elman::train::{Progress, Score, fit_with};
+use elman::train::{Score, fit_with};
 
+use super::mean::Mean;
 use super::scale::Scale;
-use super::watcher::Watcher;
+use super::watcher::{Watch, Watcher};
 use super::{Arguments, Training};
 use crate::data::Sequences;
 use crate::failure::{Failure, Result};
@@ -48,40 +49,32 @@ struct Try {
     /// Its place among all.
     index: usize,
     network: Network,
-    progress: Progress,
-    scores: Vec<Score>,
+    /// The least loss on what is held out, which the trainings are compared by: not that of a mean of parameters.
+    loss: f64,
+    /// The epoch that the network is of, and its score there: on what is held out, where there is that, or else in training.
+    epoch: usize,
+    score: Option<Score>,
+    has_validation: bool,
+    /// Epochs there were.
+    epochs: usize,
     /// That of the numbers to tell.
     scale: Option<Scale>,
 }
 
 impl Try {
-    /// What the trainings are compared by.
-    fn loss(&self) -> f64 {
-        self.score().map_or(f64::INFINITY, |score| score.loss)
-    }
-
-    /// The epoch that the parameters are of.
-    fn epoch(&self) -> usize {
-        self.progress.best_epoch.unwrap_or(self.scores.len())
-    }
-
-    fn score(&self) -> Option<&Score> {
-        self.scores.get(self.epoch().checked_sub(1)?)
-    }
-
     /// Whether it is to be kept, and not the other one: whichever ends first.
     fn is_better(&self, other: &Self) -> bool {
-        let order = self.loss().total_cmp(&other.loss());
+        let order = self.loss.total_cmp(&other.loss);
         order.then(self.index.cmp(&other.index)).is_lt()
     }
 
     fn describe(&self) -> String {
-        let mut text = format!("epoch {} of {}", self.epoch(), self.scores.len());
-        let part = match self.progress.best_epoch {
-            Some(_) => "validation",
-            None => "training",
+        let mut text = format!("epoch {} of {}", self.epoch, self.epochs);
+        let part = match self.has_validation {
+            true => "validation",
+            false => "training",
         };
-        if let Some(score) = self.score() {
+        if let Some(score) = self.score {
             text += &match (score.accuracy, self.scale) {
                 (Some(accuracy), _) => {
                     format!(", {part} loss {:.4}, accuracy {accuracy:.4}", score.loss)
@@ -201,7 +194,11 @@ fn train(
     network.set_threads(threads)?;
     let options = training.options(&arguments.training, start.seed);
     let mut optimizer = Optimizer::new(arguments.training.optimizer.rule(), start.rate)?;
-    let mut watch = watcher.watch();
+    let mean = match arguments.training.no_average {
+        true => None,
+        false => Some(Mean::new(&network, &training, options.batch_size)?),
+    };
+    let mut watch = watcher.watch(mean);
     let trained = fit_with(
         &mut network,
         &training.train,
@@ -219,11 +216,30 @@ fn train(
         }
         Err(error) => return Err(error.into()),
     };
+    let Watch {
+        mean,
+        failure,
+        scores,
+        ..
+    } = watch;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let mut epoch = progress.best_epoch.unwrap_or(scores.len());
+    let mut score = epoch.checked_sub(1).map(|index| scores[index]);
+    let loss = score.map_or(f64::INFINITY, |score| score.loss);
+    if let Some(best) = mean.and_then(Mean::best) {
+        network.set_parameters(&best.parameters)?;
+        (epoch, score) = (best.epoch, Some(best.score));
+    }
     Ok(Ended::Well(Box::new(Try {
         index,
         network,
-        progress,
-        scores: watch.scores,
+        loss,
+        epoch,
+        score,
+        has_validation: training.validation.is_some(),
+        epochs: scores.len(),
         scale: training.scale,
     })))
 }

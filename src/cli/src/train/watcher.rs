@@ -8,6 +8,7 @@ use elman::Network;
 use elman::train::{BatchProgress, Callbacks, Progress, Score};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::mean::Mean;
 use crate::failure::{Failure, Result};
 
 /// Shows how all trainings go, and ends them at Ctrl-C.
@@ -54,10 +55,12 @@ impl Watcher {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Begins to watch one training.
-    pub fn watch(&self) -> Watch<'_> {
+    /// Begins to watch one training, of whose parameters there may be a mean.
+    pub fn watch<'a>(&'a self, mean: Option<Mean<'a>>) -> Watch<'a> {
         Watch {
             watcher: self,
+            mean,
+            failure: None,
             scores: Vec::new(),
         }
     }
@@ -66,6 +69,9 @@ impl Watcher {
 /// Watches one training.
 pub struct Watch<'a> {
     watcher: &'a Watcher,
+    pub mean: Option<Mean<'a>>,
+    /// Why the mean could not be measured.
+    pub failure: Option<elman::Error>,
     /// Of each epoch, on what is held out or, without that, in training.
     pub scores: Vec<Score>,
 }
@@ -89,7 +95,7 @@ impl Callbacks<f32> for Watch<'_> {
         }
     }
 
-    fn epoch(&mut self, progress: &mut Progress, _: &Network) -> ControlFlow<()> {
+    fn epoch(&mut self, progress: &mut Progress, network: &Network) -> ControlFlow<()> {
         let watcher = self.watcher;
         let score = progress.validation.unwrap_or(progress.training);
         self.scores.push(score);
@@ -108,6 +114,13 @@ impl Callbacks<f32> for Watch<'_> {
         };
         watcher.bar.set_message(message);
         watcher.bar.inc(1);
-        ControlFlow::Continue(())
+        let mean = self.mean.as_mut();
+        match mean.map_or(Ok(()), |mean| mean.add(progress, network.parameters())) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
+use elman::Network;
+
 use crate::run::{command, directory, json, run, slopes, succeed, ts, vowels, wide};
 
 #[test]
@@ -149,36 +151,71 @@ fn the_best_of_several_trainings_is_saved() {
         let said = succeed(&directory, &options);
         (said, fs::read(directory.join("model")).unwrap())
     };
-    // Three trainings are one with each rate.
+    // Three trainings are one with each rate; means of parameters are not what they are compared by.
     let each = ["0.003", "0.01", "0.001"].map(|rate| {
-        let (said, file) = train(&format!("--tries 1 --rate {rate}"));
+        let options = format!("--tries 1 --rate {rate}");
+        let (said, file) = train(&options);
         assert!(
             said.contains("1 training in") && said.contains(&format!(" s; rate {rate}, epoch ")),
             "{said}"
         );
-        (loss(&said), file)
+        let loss = loss(&train(&format!("{options} --no-average")).0);
+        (rate, loss, file)
     });
     let best = each
         .iter()
-        .min_by(|one, other| one.0.total_cmp(&other.0))
+        .min_by(|one, other| one.1.total_cmp(&other.1))
         .unwrap();
     let (said, file) = train("--tries 3");
     assert!(
-        said.contains("3 trainings in") && said.contains("; the best: rate "),
+        said.contains("3 trainings in") && said.contains(&format!("; the best: rate {}, ", best.0)),
         "{said}"
     );
-    assert_eq!(loss(&said), best.0);
-    assert!(file == best.1);
-    assert!(train("--tries 1").1 == each[0].1);
+    assert!(file == best.2);
+    assert_eq!(loss(&train("--tries 3 --no-average").0), best.1);
+    assert!(train("--tries 1").1 == each[0].2);
     // With one rate they begin with other parameters, which are better sooner or later.
     let gains = (0..4).map(|seed| {
-        let options = format!("--rate 0.003 --seed {seed}");
+        let options = format!("--rate 0.003 --seed {seed} --no-average");
         let [one, best] = [1, 4].map(|tries| loss(&train(&format!("{options} --tries {tries}")).0));
         assert!(best <= one, "{options}: {best} {one}");
         one - best
     });
     assert!(gains.sum::<f64>() > 0.0);
     assert!(train("").0.contains("9 trainings in"));
+}
+
+#[test]
+fn a_mean_over_the_epochs_is_measured_and_saved() {
+    let directory = directory("mean");
+    fs::write(directory.join("slopes.ts"), ts(&slopes())).unwrap();
+    for held in ["--validation 0", "--validation 0.2"] {
+        let train = |epochs: u32, options: &str| {
+            let options = format!("--tries 1 --units 4 {held} --epochs {epochs} {options}");
+            let said = succeed(&directory, &format!("train slopes.ts -o model {options}"));
+            assert!(
+                said.contains(&format!("epoch {epochs} of {epochs},")),
+                "{said}"
+            );
+            let network: Network = Network::load(directory.join("model")).unwrap();
+            (said, network.parameters().to_vec())
+        };
+        let each = [1, 2, 3].map(|epochs| train(epochs, "--no-average").1);
+        let (said, mean) = train(3, "");
+        for (index, mean) in mean.iter().enumerate() {
+            // Epoch t counts for t (t + 1) ... (t + 7).
+            let [first, second, third] = [0, 1, 2].map(|epoch: usize| each[epoch][index]);
+            let expected = (first + 9.0 * second + 45.0 * third) / 55.0;
+            assert!(
+                (mean - expected).abs() < 1e-6,
+                "{held}: {index}: {mean} {expected}"
+            );
+        }
+        let last = train(3, "--no-average").0;
+        let is_measured = said.split(" loss ").nth(1) != last.split(" loss ").nth(1);
+        assert_eq!(is_measured, held != "--validation 0", "{said}{last}");
+        assert_eq!(train(1, "").1, each[0]);
+    }
 }
 
 #[test]
