@@ -119,7 +119,9 @@ impl<E: Element> BackwardBuffers<E> {
     ) -> Result<()> {
         let what = "the gradients of a window";
         let Workspace { layout, used, .. } = workspace;
-        let limit = window_limit(model, layout, *used);
+        let is_halved = !halves(model, layout)[1].is_empty();
+        // A smaller batch may have one sum where this one has two, and then larger windows.
+        let limit = window_limit_of(model, layout, *used, is_halved && !smaller);
         let ahead = model.looks_ahead();
         let room = |part: &Layout| {
             if smaller || *used == 1 {
@@ -148,10 +150,7 @@ impl<E: Element> BackwardBuffers<E> {
         for place in &model.places {
             self.strip.shape(what, model.tier, rows, place.columns())?;
         }
-        let second = match halves(model, layout)[1].is_empty() {
-            true => 0,
-            false => model.parameters.len(),
-        };
+        let second = if is_halved { model.parameters.len() } else { 0 };
         self.second.resize(what, second)?;
         self.weights.prepare(model, input_gradient)
     }
@@ -566,16 +565,26 @@ const SMALL_WINDOW: usize = 16 << 10;
 /// Elements of a window's gradients up to which it may have more than [`WINDOW_ROWS`] rows: threads meet less often.
 const LARGE_WINDOW: usize = 32 << 10;
 
-/// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
-/// fifth of the elements of the activations; a twelfth where sums of [`halves`] take room, too. But not so few that time is
-/// lost: the gradients of a window have at least [`SMALL_WINDOW`] elements, and half as many as there are parameters, whose
-/// gradients every window reads and writes. Where there are more than two shards it has half as many times more, but at most a
-/// quarter of all: threads come together three times a window, and each of them has to have something to do in between.
+/// [`window_limit_of`] a batch.
 fn window_limit<E: Element>(model: &Model<E>, layout: &Layout, shards: usize) -> usize {
+    let is_halved = !halves(model, layout)[1].is_empty();
+    window_limit_of(model, layout, shards, is_halved)
+}
+
+/// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
+/// fifth of the elements of the activations; a twelfth where the sums of both [`halves`] take room, too. But not so few that
+/// time is lost: the gradients of a window have at least [`SMALL_WINDOW`] elements, and half as many as there are parameters,
+/// whose gradients every window reads and writes. Where there are more than two shards it has half as many times more, but at
+/// most a quarter of all: threads come together three times a window, and each has to have something to do in between.
+fn window_limit_of<E: Element>(
+    model: &Model<E>,
+    layout: &Layout,
+    shards: usize,
+    is_halved: bool,
+) -> usize {
     let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
     let least = SMALL_WINDOW.max(model.multiplied_parameters() / 2) / columns.max(1);
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
-    let is_halved = !halves(model, layout)[1].is_empty();
     let wanted = layout.total() / if is_halved { 12 } else { 10 };
     let limit = wanted.clamp(least.min(WINDOW_ROWS), most);
     limit.max((limit * shards / 2).min(layout.total() / 4))
