@@ -51,12 +51,12 @@
 //! Every sum is one chain of multiply-adds in an order that follows from shapes alone. A sum of a cell starts at the bias and
 //! takes the products of x_t, then those of h_{t-1}. The gradient of a state starts at the one that comes in and takes
 //! the products of the gradients one step later, gate after gate. The gradient of a parameter takes the products of all
-//! rows, from the last step to the first. Where there are at least eight sequences, and 16 P is at most R C (for P
-//! parameters, R steps of all sequences, and C columns of the layers' weights), the first half of them, longest first, which
-//! has half of the steps, is one chain and the second another one, and the two are added. A layer norm sums features in 16
-//! chains, each without fused operations. Activations use correctly rounded operations only. So results never depend on the
-//! number of threads, on the other rows of a batch, or on how a sequence is cut; and all tiers with fused multiply-add give
-//! the same bits.
+//! rows, from the last step to the first. Where there are at least eight sequences, R P is at least 2^19 and R C at least 16 P
+//! (for P parameters, R steps of all sequences, and C columns of the layers' weights), the first half of them, longest first,
+//! which has half of the steps, is one chain and the second another one, and the two are added. A layer norm sums features
+//! in 16 chains, each without fused operations. Activations use correctly rounded operations only. So results never depend
+//! on the number of threads, on the other rows of a batch, or on how a sequence is cut; and all tiers with fused multiply-add
+//! give the same bits.
 //!
 //! # Features
 //!

@@ -444,7 +444,7 @@ impl<E: Element> Network<E> {
             .prepare(model, &mut self.workspace, false, input_gradient)?;
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let gradients = &mut self.gradients[..];
-        let cost = workspace.backward_cost(model);
+        let cost = workspace.backward_cost(model, gradient);
         self.parallel.enter(cost, |crew| {
             E::backward(workspace, model, crew, training, gradient, flow, gradients);
         });

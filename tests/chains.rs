@@ -38,7 +38,7 @@ fn turn(number: u64) -> u32 {
 #[test]
 fn every_sum_of_a_recurrent_layer_has_its_documented_order() {
     // (T, B, I, H): around the tiles' rows and columns, a batch beyond a window's rows, a series beyond a window's steps,
-    // windows of a tenth of the rows.
+    // windows of a tenth of the rows, sums by halves.
     let shapes = [
         (1, 1, 1, 1),
         (7, 13, 5, 33),
@@ -49,6 +49,8 @@ fn every_sum_of_a_recurrent_layer_has_its_documented_order() {
         (150, 5, 3, 17),
         (40, 40, 1, 8),
         (65, 40, 1, 64),
+        (70, 24, 4, 24),
+        (35, 33, 3, 48),
     ];
     for (seed, (steps, batch, inputs, units)) in (0_u64..).zip(shapes) {
         let ragged = |sequence: usize| 1 + (sequence * 7 + 3) % steps;

@@ -247,7 +247,7 @@ impl Case {
         let columns = || widths().map(|widths| widths.columns).chain(self.dense);
         let all: usize = columns().sum();
         let (least, most) = (16384.max(parameters / 2) / all, 512.max(32768 / all));
-        let is_halved = batch >= 8 && 16 * parameters <= rows * all;
+        let is_halved = batch >= 8 && rows * parameters >= 1 << 19 && 16 * parameters <= rows * all;
         let share = if is_halved { 12 } else { 10 };
         let limit = (rows / share).clamp(least.min(512), most);
         let shards = threads.min(batch / 4).max(1);
@@ -337,7 +337,7 @@ fn a_step_holds_no_more_than_the_formula_says() {
             percent: [118, 124],
         },
         // Windows are not made smaller than pays, nor than a step.
-        Case::layer("one vector", [100, 8, 3, 16], [274, 274]),
+        Case::layer("one vector", [100, 8, 3, 16], [273, 273]),
         Case::layer("stream", [100, 1, 64, 128], [208, 208]),
         Case::layer("few steps", [5, 100, 3, 100], [194, 172]),
         Case::layer("three hundred", [30, 5, 3, 300], [306, 306]),

@@ -24,6 +24,9 @@ use crate::{Element, Result, shape};
 pub struct BackwardBuffers<E: Element> {
     /// Packed gradients of a window.
     strip: Packed<E>,
+    /// The rows of the [`halves`] of the batch, and rows that a window has about.
+    halves: [Range<usize>; 2],
+    limit: usize,
     /// The gradients of the parameters by the second half of the sequences.
     second: Buffer<E>,
     /// What each layer reads.
@@ -98,6 +101,8 @@ impl<E: Element> Default for BackwardBuffers<E> {
     fn default() -> Self {
         Self {
             strip: Packed::new(),
+            halves: [0..0, 0..0],
+            limit: 0,
             second: Buffer::new(),
             weights: Transposes::default(),
         }
@@ -119,9 +124,11 @@ impl<E: Element> BackwardBuffers<E> {
     ) -> Result<()> {
         let what = "the gradients of a window";
         let Workspace { layout, used, .. } = workspace;
-        let is_halved = !halves(model, layout)[1].is_empty();
+        self.halves = halves(model, layout);
+        let is_halved = !self.halves[1].is_empty();
         // A smaller batch may have one sum where this one has two, and then larger windows.
-        let limit = window_limit_of(model, layout, *used, is_halved && !smaller);
+        let limit = window_limit(model, layout, *used, is_halved && !smaller);
+        self.limit = limit;
         let ahead = model.looks_ahead();
         let room = |part: &Layout| {
             if smaller || *used == 1 {
@@ -177,11 +184,10 @@ impl<E: Element> Workspace<E> {
     }
 
     /// What a backward pass costs. Where one thread runs all rows, the others only help with the gradients of the parameters.
-    pub fn backward_cost(&self, model: &Model<E>) -> CallCost {
+    pub fn backward_cost(&self, model: &Model<E>, buffers: &BackwardBuffers<E>) -> CallCost {
         let batch = self.layout.batch();
         let most = WINDOW_STEPS.saturating_mul(batch);
-        let window =
-            most_rows(&self.layout, window_limit(model, &self.layout, self.used)).min(most);
+        let window = most_rows(&self.layout, buffers.limit).min(most);
         let times = if self.plan == Plan::Alone { 1 } else { 2 };
         let rows = self.layout.total();
         CallCost {
@@ -239,7 +245,7 @@ impl<E: Element> Workspace<E> {
         let strip = &mut gradient.strip;
         gradient.second.fill(E::ZERO);
         let mut sums = Sums {
-            halves: halves(model, &self.layout),
+            halves: gradient.halves.clone(),
             of: [sums, &mut gradient.second],
         };
         if model.output == Output::Last {
@@ -258,7 +264,7 @@ impl<E: Element> Workspace<E> {
             sums.add(model);
             return;
         }
-        let limit = window_limit(model, &self.layout, self.used);
+        let limit = gradient.limit;
         let all = 0..self.layout.steps();
         let mut run = |window: Range<usize>, sequence: &mut [Shard<E>]| {
             let dx = flow.dx.as_deref_mut();
@@ -477,9 +483,17 @@ impl<E: Element> BackwardPass<'_, E> {
             own_start: self.own_start,
         };
         let [first, second] = sums.halves.clone();
+        let is_halved = !second.is_empty();
         let first = pass(first, 0);
-        let second = pass(second, first.depth());
-        let halves = [first, second];
+        let (both, one);
+        let halves = if is_halved {
+            let depth = first.depth();
+            both = [first, pass(second, depth)];
+            &both[..]
+        } else {
+            one = [first];
+            &one[..]
+        };
         for (number, part) in place.gradient_parts.iter().enumerate() {
             let GradientPart {
                 first,
@@ -492,7 +506,7 @@ impl<E: Element> BackwardPass<'_, E> {
             let worth = operations(window_rows.sum(), rows, met) / cost::PIECE;
             let parts = crew.at_most(worth).threads().min(rows);
             if let Some((region, columns)) = packed {
-                pack(&halves, crew, strip, *region, columns);
+                pack(halves, crew, strip, *region, columns);
             }
             let (strip, layer) = (&*strip, &place.layer);
             let start = place.parameters().start + first;
@@ -565,24 +579,18 @@ const SMALL_WINDOW: usize = 16 << 10;
 /// Elements of a window's gradients up to which it may have more than [`WINDOW_ROWS`] rows: threads meet less often.
 const LARGE_WINDOW: usize = 32 << 10;
 
-/// [`window_limit_of`] a batch.
-fn window_limit<E: Element>(model: &Model<E>, layout: &Layout, shards: usize) -> usize {
-    let is_halved = !halves(model, layout)[1].is_empty();
-    window_limit_of(model, layout, shards, is_halved)
-}
-
 /// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
 /// fifth of the elements of the activations; a twelfth where the sums of both [`halves`] take room, too. But not so few that
 /// time is lost: the gradients of a window have at least [`SMALL_WINDOW`] elements, and half as many as there are parameters,
 /// whose gradients every window reads and writes. Where there are more than two shards it has half as many times more, but at
 /// most a quarter of all: threads come together three times a window, and each has to have something to do in between.
-fn window_limit_of<E: Element>(
+fn window_limit<E: Element>(
     model: &Model<E>,
     layout: &Layout,
     shards: usize,
     is_halved: bool,
 ) -> usize {
-    let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
+    let columns = columns(model);
     let least = SMALL_WINDOW.max(model.multiplied_parameters() / 2) / columns.max(1);
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
     let wanted = layout.total() / if is_halved { 12 } else { 10 };
@@ -594,22 +602,30 @@ fn window_limit_of<E: Element>(
 /// the second half then take a sixteenth of the memory of the activations, at most.
 const STEPS_OF_ROWS: usize = 16;
 
+/// Steps times parameters from which they are: less is not worth two threads.
+const LEAST_HALVED: usize = 1 << 19;
+
 /// The rows of the halves of the sequences by which the gradients of parameters are summed; the first one has all where they are
 /// few, or the steps of all are few beside the rows of the weights. Two threads then read of each other's rows only sums, once a
 /// pass. On two cores of an Intel Xeon training gained 18 % at T 28, B 128, I 28, H 128 and 28 % at T 1000, B 16, I 32, H 64
-/// (LSTM 14 and 26 %, GRU 27 and 39 %); one thread lost 2 to 6 %.
+/// (LSTM 14 and 26 %, GRU 27 and 39 %); one thread lost 1 to 5 %.
 fn halves<E: Element>(model: &Model<E>, layout: &Layout) -> [Range<usize>; 2] {
-    let columns: usize = model.places.iter().map(LayerSlot::columns).sum();
-    let rows = model.parameters.len().saturating_mul(STEPS_OF_ROWS);
-    let batch = layout.batch();
-    let is_halved =
-        batch >= 2 * ROWS_AS_FAST_AS_ONE && rows <= layout.total().saturating_mul(columns);
+    let (batch, steps) = (layout.batch(), layout.total());
+    let parameters = model.parameters.len();
+    let is_halved = batch >= 2 * ROWS_AS_FAST_AS_ONE
+        && parameters.saturating_mul(steps) >= LEAST_HALVED
+        && parameters.saturating_mul(STEPS_OF_ROWS) <= steps.saturating_mul(columns(model));
     let border = if is_halved {
         layout.part_start(1, 2)
     } else {
         batch
     };
     [0..border, border..batch]
+}
+
+/// Columns of the weights of all layers.
+fn columns<E: Element>(model: &Model<E>) -> usize {
+    model.places.iter().map(LayerSlot::columns).sum()
 }
 
 /// The rows of a region that last outputs are gathered in, and the distance of one from the next.

@@ -104,14 +104,18 @@ pub fn by_halves<E: Element>(rows: &[Row], sum: impl Fn(Takes<'_>) -> Vec<E>) ->
 }
 
 /// How many of the sequences, longest first, are the first half: with as many steps as the others, about. All of them where
-/// there are fewer than eight, or steps for less than 16 times the rows of the weights.
+/// there are fewer than eight, little work, or steps for less than 16 times the rows of the weights.
 fn first_half<E: Element>(network: &Network<E>, lengths: &[usize]) -> usize {
     let columns = network.layers().map(|layer| {
         let matrices = layer.tensors().filter(|tensor| is_weight(tensor.role));
         matrices.map(|tensor| tensor.columns).max().unwrap_or(0)
     });
     let (all, batch) = (lengths.iter().sum::<usize>(), lengths.len());
-    if batch < 8 || 16 * network.parameters().len() > all * columns.sum::<usize>() {
+    let parameters = network.parameters().len();
+    let is_halved = batch >= 8
+        && parameters * all >= 1 << 19
+        && 16 * parameters <= all * columns.sum::<usize>();
+    if !is_halved {
         return batch;
     }
     let mut steps = 0;
