@@ -53,7 +53,7 @@ enum Cells {
     GruBefore,
     Lstm,
     Options,
-    /// So few units that gradients are summed by halves of the sequences.
+    /// So few units, and so many sequences in a batch, that gradients are summed by halves of these.
     Few,
 }
 
@@ -110,11 +110,16 @@ fn fingerprint<E: Element>(cells: Cells, tier: Tier, threads: usize) -> u64 {
     network.set_parallel_threshold(0);
 
     let mut optimizer = Optimizer::new(Rule::ADAM, 0.01).unwrap();
+    let defaults = FitOptions::new(Loss::SoftmaxCrossEntropy { ignored: None });
     let options = FitOptions {
         epochs: 4,
+        batch_size: match cells {
+            Cells::Few => 45,
+            _ => defaults.batch_size,
+        },
         clip: Clip::Norm(0.5),
         validation: Some(&validation),
-        ..FitOptions::new(Loss::SoftmaxCrossEntropy { ignored: None })
+        ..defaults
     };
     let (mut hash, mut losses) = (Hash(0xcbf2_9ce4_8422_2325), Vec::new());
     fit(
@@ -170,7 +175,7 @@ fn trainings_of_gated_cells_have_the_bits_that_they_always_had() {
             0xc667_e6a7_0dac_337a,
         ),
         (Cells::Lstm, 0xc9c6_9727_0011_0c22, 0xae8e_16e7_8c8e_4cef),
-        (Cells::Few, 0x7c38_a423_40f4_1450, 0x0caf_b8eb_3d87_5396),
+        (Cells::Few, 0xd601_0109_fbd4_7b2e, 0xc8f4_3ec6_ef2a_af5a),
         (Cells::Options, 0x7f6e_9aaa_89be_0922, 0x1e33_91be_9509_d3e2),
     ] {
         expect::<f32>(cells, fused, plain);
