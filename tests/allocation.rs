@@ -395,6 +395,36 @@ fn fit_allocates_nothing_after_the_first_epoch() {
     fit_on(1);
 }
 
+/// The largest batch sums gradients by halves, in smaller windows than batches that have a little less.
+fn fit_makes_room_for_the_windows_of_all_batches() {
+    let lengths: Vec<usize> = (0..64).map(|sequence| 62 + sequence % 5).collect();
+    let steps: usize = lengths.iter().sum();
+    let targets = Targets::Values {
+        size: 126,
+        per_step: false,
+        values: vec![0.5; 64 * 126],
+    };
+    let dataset = Dataset::new(3, vec![0.25_f32; 3 * steps], &lengths, targets).unwrap();
+    let mut network = Network::new(3).unwrap();
+    network.add_rnn(126, Activation::Tanh).unwrap();
+    let mut optimizer = Optimizer::new(Rule::ADAM, 0.001).unwrap();
+    let options = FitOptions {
+        epochs: 50,
+        batch_size: 32,
+        ..FitOptions::new(Loss::MeanSquaredError)
+    };
+    let mut counts = Counts([0; 50]);
+    fit_with(
+        &mut network,
+        &dataset,
+        &mut optimizer,
+        &options,
+        &mut counts,
+    )
+    .unwrap();
+    assert_eq!(counts.0, [counts.0[0]; 50]);
+}
+
 fn a_shape_that_comes_again_allocates_nothing_on_two_threads() {
     repeat::<f32>(2);
     repeat::<f64>(2);
@@ -458,6 +488,7 @@ fn main() {
         a_smaller_shape_allocates_nothing,
         a_ctc_loss_allocates_in_its_first_call_alone,
         fit_allocates_nothing_after_the_first_epoch,
+        fit_makes_room_for_the_windows_of_all_batches,
         a_shape_that_comes_again_allocates_nothing_on_two_threads,
         fit_allocates_nothing_after_the_first_epoch_on_two_threads,
     ];
