@@ -175,11 +175,11 @@ impl<E: Element> Session<E> {
     /// # Errors
     /// [`crate::Error::Length`], [`crate::Error::Index`]; the state is then as it was.
     pub fn step(&mut self, x: &[E], y: &mut [E]) -> Result<()> {
-        let streams = self.streams();
-        shape::expect_len("x", x.len(), streams * self.input_size())?;
-        shape::expect_len("y", y.len(), streams * self.output_size())?;
+        shape::expect_len("x", x.len(), self.row_of_inputs())?;
+        shape::expect_len("y", y.len(), self.row_of_outputs())?;
         self.check_indices(x)?;
-        in_engine_mode(|| {
+        // By reference: a copy of what it holds would be read in wider pieces than it was written, which waits for all of that.
+        in_engine_mode(&mut || {
             self.advance_by_one(x);
             self.give(1, y);
         });

@@ -22,7 +22,7 @@ pub fn product(what: &'static str, sizes: &[usize]) -> Result<usize> {
         .iter()
         .try_fold(1_usize, |total, &size| total.checked_mul(size))
         .filter(|&total| total <= LIMIT)
-        .ok_or(Error::SizeOverflow { what })
+        .ok_or_else(|| Error::SizeOverflow { what })
 }
 
 /// The sum of `sizes`, with the limit of [`product`].
@@ -33,7 +33,7 @@ pub fn sum(what: &'static str, sizes: &[usize]) -> Result<usize> {
     let total = sizes
         .iter()
         .try_fold(0_usize, |total, &size| total.checked_add(size))
-        .ok_or(Error::SizeOverflow { what })?;
+        .ok_or_else(|| Error::SizeOverflow { what })?;
     product(what, &[total])
 }
 
@@ -41,15 +41,19 @@ pub fn sum(what: &'static str, sizes: &[usize]) -> Result<usize> {
 ///
 /// # Errors
 /// [`Error::Length`] where it has not.
+#[inline]
 pub fn expect_len(name: &'static str, actual: usize, expected: usize) -> Result<()> {
-    if actual == expected {
-        Ok(())
-    } else {
-        Err(Error::Length {
+    #[cold]
+    fn mismatch(name: &'static str, actual: usize, expected: usize) -> Error {
+        Error::Length {
             name,
             actual,
             expected,
-        })
+        }
+    }
+    match actual == expected {
+        true => Ok(()),
+        false => Err(mismatch(name, actual, expected)),
     }
 }
 

@@ -418,6 +418,7 @@ impl<E: Element, U> CheckedRecurrence<'_, E, U> {
         let is_plain = order == Order::Ascending && !is_split && !starts_bare;
         is_plain
             && self.stages.len() <= MAX_STAGES
+            && !self.stages.has_derivatives()
             && self.steps.most_rows() == 1
             && bands.all(|(band, needs)| !needs.earlier || band.lead == 1)
     }

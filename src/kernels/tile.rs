@@ -610,7 +610,7 @@ const GROUPS: usize = 4;
 /// # Safety
 /// - That many elements at `from` must be readable; `last` is at least 1 and at most a vector's.
 #[inline(always)]
-unsafe fn load_row<E: Element, S: Math<E>, const C: usize>(
+pub(super) unsafe fn load_row<E: Element, S: Math<E>, const C: usize>(
     token: S,
     from: *const E,
     last: usize,
@@ -635,7 +635,7 @@ unsafe fn load_row<E: Element, S: Math<E>, const C: usize>(
 /// # Safety
 /// - That many elements at `to` must be writable; `last` is at least 1 and at most a vector's.
 #[inline(always)]
-unsafe fn store_row<E: Element, S: Math<E>, const C: usize>(
+pub(super) unsafe fn store_row<E: Element, S: Math<E>, const C: usize>(
     token: S,
     vectors: &[S::Vector; C],
     to: *mut E,

@@ -3,14 +3,17 @@
 
 use std::array::from_fn;
 use std::ops::Range;
+use std::slice::from_raw_parts_mut;
 
 use super::stage::{Fused, MAX_INPUTS, MAX_PIECES, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
 use super::units::{Apply, ApplyUnits, ByCall, Inline, TakeSums, Unit, Units};
 use crate::Element;
 use crate::activation::Activation;
-use crate::kernels::activate::activate;
+use crate::kernels::activate::{Activate, activate};
 use crate::kernels::pack::Packed;
-use crate::kernels::tile::{Left, Tile, TileEnd, TileStart, accumulate, load, most_vectors};
+use crate::kernels::tile::{
+    Left, Tile, TileEnd, TileStart, accumulate, load, load_row, most_vectors, store_row,
+};
 use crate::simd::{Kernel, Math};
 
 /// Most vectors of the sums of a block of units: those of the tier with the widest panels.
@@ -62,7 +65,22 @@ pub struct OneRow<'a, E: Element> {
     products: bool,
 }
 
-/// What a block of units has. Where the compiler knows these numbers, the sums stay in registers.
+/// Runs a block for each number below another one, of four at most, as many copies of it: in a loop, what is indexed by it
+/// would have to be in memory.
+macro_rules! for_each_of_four {
+    ($index:ident < $count:expr, $body:block) => {
+        const { assert!(MAX_SUMS == 4) };
+        for_each_of_four!(@ $index < $count, $body, 0, 1, 2, 3);
+    };
+    (@ $index:ident < $count:expr, $body:block, $($number:literal),*) => {
+        $(if $number < $count {
+            let $index = $number;
+            $body
+        })*
+    };
+}
+
+/// What a block of units has.
 #[derive(Clone, Copy)]
 struct Size {
     /// Sums of a unit.
@@ -136,7 +154,12 @@ impl<'a, E: Element> OneRow<'a, E> {
         // SAFETY: the caller's obligations.
         unsafe {
             match self.stage.fused {
-                Some(fused) => self.run_fused(token, fused, blocks),
+                Some(Fused::Activate(activation)) => token.vectorize(FusedRow {
+                    row: self,
+                    activation,
+                    blocks,
+                }),
+                Some(Fused::TimesDerivative(_)) => unreachable!("no row goes back alone"),
                 None => self.run_sums(token, units, number, blocks),
             }
         }
@@ -177,88 +200,75 @@ impl<'a, E: Element> OneRow<'a, E> {
         });
     }
 
-    /// The products.
+    /// The products, and where the rows of their inputs are.
     #[inline(always)]
-    fn products(&self) -> impl Iterator<Item = Operands<'_, E>> {
+    fn products(&self) -> impl Iterator<Item = (&'a Piece, &[*mut E])> {
         let mut rows = &self.places.all[self.stage.reads.len() + self.stage.writes.len()..];
         let pieces = self.stage.pieces.iter().map(move |piece| {
             let (own, rest) = rows.split_at(piece.inputs.len());
             rows = rest;
             (piece, own)
         });
-        let pieces = pieces.filter(|(piece, _)| self.products || !piece.is_recurrent);
-        pieces.map(|(piece, rows)| Operands::new(piece, rows, self.weights))
+        pieces.filter(|(piece, _)| self.products || !piece.is_recurrent)
     }
 
-    /// Computes some vectors of the sums of a product, from the `panel`-th panel on: from `start` on, to `c`.
+    /// What a product meets of a panel.
+    #[inline(always)]
+    fn right(&self, piece: &Piece, panel: usize) -> *const E {
+        let weights = self.weights;
+        let right = panel * weights.panel_stride() + piece.depth * weights.width();
+        weights.data().as_ptr().wrapping_add(right)
+    }
+
+    /// Where a sum of the units starts, from a unit on; None: at 0.
+    #[inline(always)]
+    fn start(&self, sum: usize, unit: usize) -> Option<*const E> {
+        let from = match self.stage.starts[sum] {
+            Start::Zero => return None,
+            Start::Parameters(row) => self.parameters.as_ptr().wrapping_add(row),
+            Start::Read(index) => self.reads()[index].cast_const(),
+        };
+        Some(from.wrapping_add(unit))
+    }
+
+    /// Computes `VECTORS` vectors of units whose only sum is finished in its register.
     ///
     /// # Safety
-    /// - As for [`Self::run`]; the start must be readable, and `c` writable.
+    /// - As for [`Self::run`]; there must be these units, `last` of them in the last vector.
     #[inline(always)]
-    unsafe fn multiply<S: Math<E>>(
+    unsafe fn run_fused<S: Math<E>, const VECTORS: usize>(
         &self,
         token: S,
-        product: Option<&Operands<'_, E>>,
-        panel: usize,
-        (start, end): (TileStart<E>, TileEnd<E>),
-        (c, vectors, last): (*mut E, usize, usize),
+        activation: Activation,
+        unit: usize,
+        last: usize,
     ) {
-        let tile = Tile {
-            left: product.map_or(&[], |product| product.lefts()),
-            right: product.map_or(std::ptr::null(), |product| product.right(panel)),
-            panel: self.weights.panel_stride(),
-            start,
-            end,
-            c,
-            c_stride: 0,
-            last,
-        };
-        // SAFETY: the caller's obligations; panels are whole.
-        unsafe { tile.run(token, 1, vectors) };
-    }
-
-    /// Computes blocks of units whose only sum the tile finishes.
-    ///
-    /// # Safety
-    /// - As for [`Self::run`].
-    #[inline(always)]
-    unsafe fn run_fused<S: Math<E>>(&self, token: S, fused: Fused, blocks: Range<usize>) {
-        let width = self.weights.width();
-        let most = most_vectors::<E, S>(1);
-        let end = (blocks.end * width).min(self.weights.units());
-        let mut unit = blocks.start * width;
-        while unit < end {
-            let vectors = (end - unit).div_ceil(S::LANES).min(most);
-            let last = (end - unit).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
-            let start = match self.stage.starts[0] {
-                Start::Zero => TileStart::Zero,
-                Start::Parameters(first) => {
-                    TileStart::Row(self.parameters.as_ptr().wrapping_add(first + unit))
-                }
-                Start::Read(index) => TileStart::Row(self.reads()[index].wrapping_add(unit)),
-            };
-            let ending = match fused {
-                Fused::Activate(activation) => TileEnd::Activate(activation),
-                Fused::TimesDerivative(activation) => TileEnd::TimesDerivative {
-                    activation,
-                    values: self.reads()[0].wrapping_add(unit),
-                    stride: 0,
-                },
-            };
-            let c = self.writes()[0].wrapping_add(unit);
-            let panel = unit / (S::LANES * S::TILE_VECTORS);
-            // SAFETY: the caller's obligations; the last vector is read and written up to the last unit only.
-            unsafe {
-                let product = self.products().next();
-                self.multiply(
-                    token,
-                    product.as_ref(),
-                    panel,
-                    (start, ending),
-                    (c, vectors, last),
-                );
+        let mut sums = [token.splat(E::ZERO); VECTORS];
+        // SAFETY: the caller's obligations; of the last vector as many elements are read and written as there are units. A vector is
+        // as many elements as lanes.
+        unsafe {
+            if let Some(start) = self.start(0, unit) {
+                sums = load_row(token, start, last);
             }
-            unit += (vectors * S::LANES).next_multiple_of(width);
+            for product in self.products() {
+                let panel = unit / (S::LANES * S::TILE_VECTORS);
+                sums = self.add_product(token, product, sums, panel);
+            }
+            match activation {
+                Activation::Linear => {}
+                // The next step waits for it.
+                Activation::Tanh if S::HAS_SHORT_CUTS && VECTORS <= 4 => {
+                    sums = sums.map(|sum| token.tanh(sum));
+                }
+                _ => {
+                    let mut memory = sums;
+                    let values = memory.as_mut_ptr().cast::<E>();
+                    let values = from_raw_parts_mut(values, VECTORS * S::LANES);
+                    token.vectorize(Activate { activation, values });
+                    sums = memory;
+                }
+            }
+            store_row(token, &sums, self.writes()[0].wrapping_add(unit), last);
         }
     }
 
@@ -297,31 +307,20 @@ impl<'a, E: Element> OneRow<'a, E> {
                     && let Some((sums, groups)) = C::SUMS
                     && (sums, groups, 0) == (size.sums, size.groups, number)
                 {
-                    let size = Size {
-                        sums,
-                        groups,
-                        ..size
-                    };
-                    let activations = cell.activations(0);
-                    let cell = Inline {
-                        units: cell,
-                        token,
-                        stage: 0,
-                    };
-                    if (size.vectors, size.last) == (S::TILE_VECTORS, S::LANES) {
-                        let (vectors, last) = (S::TILE_VECTORS, S::LANES);
-                        let size = Size {
-                            vectors,
-                            last,
-                            ..size
-                        };
-                        self.run_block::<S, true>(token, activations, &cell, block, size);
-                        continue;
-                    }
-                    if size.vectors == 1 {
-                        let size = Size { vectors: 1, ..size };
-                        self.run_block::<S, true>(token, activations, &cell, block, size);
-                        continue;
+                    match size.vectors {
+                        1 => {
+                            self.run_known::<S, C, 1>(token, cell, block, size.last);
+                            continue;
+                        }
+                        2 if S::TILE_VECTORS == 2 => {
+                            self.run_known::<S, C, 2>(token, cell, block, size.last);
+                            continue;
+                        }
+                        4 if S::TILE_VECTORS == 4 => {
+                            self.run_known::<S, C, 4>(token, cell, block, size.last);
+                            continue;
+                        }
+                        _ => {}
                     }
                 }
                 let cell = Inline {
@@ -329,17 +328,131 @@ impl<'a, E: Element> OneRow<'a, E> {
                     token,
                     stage: number,
                 };
-                self.run_block::<S, false>(token, activations, &cell, block, size);
+                self.run_block::<S>(token, activations, &cell, block, size);
             }
         }
     }
 
-    /// Computes a block of units, of a size that the compiler may know.
+    /// Computes a block of units of which the compiler knows how many sums and vectors it has: they stay in registers.
+    ///
+    /// # Safety
+    /// - As for [`Self::run`]; the sums and groups of the first stage must be `C::SUMS`, the vectors those of the block.
+    #[inline(always)]
+    unsafe fn run_known<S: Math<E>, C: Units<E>, const VECTORS: usize>(
+        &self,
+        token: S,
+        cell: &C,
+        block: usize,
+        last: usize,
+    ) {
+        let (count, groups) = const {
+            match C::SUMS {
+                Some((sums, groups)) => {
+                    assert!(groups <= sums && sums <= MAX_SUMS);
+                    (sums, groups)
+                }
+                None => (0, 0),
+            }
+        };
+        let first = block * self.weights.width();
+        let mut sums = [[token.splat(E::ZERO); VECTORS]; MAX_SUMS];
+        for_each_of_four!(sum < count, {
+            if let Some(from) = self.start(sum, first) {
+                // SAFETY: the units are the weights', of which every start has as many.
+                sums[sum] = unsafe { load_row(token, from, last) };
+            }
+        });
+        for product in self.products() {
+            for_each_of_four!(sum < count - groups + 1, {
+                if sum == product.0.first_sum {
+                    // SAFETY: the caller's obligations. The panels of a block follow each other.
+                    unsafe { self.add_groups(token, product, &mut sums, (sum, groups), block) };
+                }
+            });
+        }
+        let activations = cell.activations(0);
+        for_each_of_four!(sum < count, {
+            for_each_of_four!(vector < VECTORS, {
+                sums[sum][vector] = activate(token, activations[sum], sums[sum][vector]);
+            });
+        });
+        let slots = (self.reads(), self.writes());
+        for_each_of_four!(vector < VECTORS, {
+            let values = from_fn(|sum| sums[sum][vector]);
+            let units = if vector == VECTORS - 1 {
+                last
+            } else {
+                S::LANES
+            };
+            // SAFETY: the caller's obligations.
+            let unit = unsafe { Unit::new(token, slots, first + vector * S::LANES, 0, units) };
+            cell.apply(token, 0, values, &unit);
+        });
+    }
+
+    /// Adds a product to so many sums of a block, from the `first`-th on; in registers, where the compiler knows both numbers.
+    ///
+    /// # Safety
+    /// - As for [`Self::add_product`].
+    #[inline(always)]
+    unsafe fn add_groups<S: Math<E>, const VECTORS: usize>(
+        &self,
+        token: S,
+        product: (&Piece, &[*mut E]),
+        sums: &mut [[S::Vector; VECTORS]; MAX_SUMS],
+        (first, groups): (usize, usize),
+        block: usize,
+    ) {
+        macro_rules! choose {
+            ($($vectors:literal),*) => {
+                match groups * VECTORS {
+                    $($vectors => {
+                        let at = |vector: usize| (first + vector / VECTORS, vector % VECTORS);
+                        let own: [_; $vectors] = from_fn(|vector| sums[at(vector).0][at(vector).1]);
+                        // SAFETY: the caller's obligations. The panels of a block follow each other.
+                        let own = unsafe { self.add_product(token, product, own, block * groups) };
+                        for (vector, &sum) in own.iter().enumerate() {
+                            sums[at(vector).0][at(vector).1] = sum;
+                        }
+                    })*
+                    _ => unreachable!("no row of {} vectors", groups * VECTORS),
+                }
+            };
+        }
+        choose!(2, 3, 4, 6, 8, 12, 16);
+    }
+
+    /// Adds a product to some vectors of sums, from the `panel`-th panel on.
+    ///
+    /// # Safety
+    /// - As for [`Self::run`]; there must be the panels.
+    #[inline(always)]
+    unsafe fn add_product<S: Math<E>, const VECTORS: usize>(
+        &self,
+        token: S,
+        (piece, rows): (&Piece, &[*mut E]),
+        mut sums: [S::Vector; VECTORS],
+        panel: usize,
+    ) -> [S::Vector; VECTORS] {
+        let mut right = self.right(piece, panel);
+        // One input at a time, so that what is known of it stays in registers. A list of them would be copied in wider pieces than
+        // it was written, and such a read waits for everything that has been stored before: streams took 1.4 times as long.
+        for (input, &row) in piece.inputs.iter().zip(rows) {
+            let left = [whole_row(row, input.depth)];
+            // SAFETY: the caller's obligations.
+            [sums] =
+                unsafe { accumulate(token, [sums], &left, right, self.weights.panel_stride()) };
+            right = right.wrapping_add(input.depth * self.weights.width());
+        }
+        sums
+    }
+
+    /// Computes a block of units, of any size.
     ///
     /// # Safety
     /// - As for [`Self::run`]; the size must be the block's.
     #[inline(always)]
-    unsafe fn run_block<S: Math<E>, const IS_KNOWN: bool>(
+    unsafe fn run_block<S: Math<E>>(
         &self,
         token: S,
         activations: [Activation; MAX_SUMS],
@@ -351,7 +464,6 @@ impl<'a, E: Element> OneRow<'a, E> {
             assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>());
             assert!(S::TILE_VECTORS * MAX_SUMS <= MAX_VECTORS);
         }
-        let stage = self.stage;
         let Size {
             groups, vectors, ..
         } = size;
@@ -361,41 +473,39 @@ impl<'a, E: Element> OneRow<'a, E> {
             false => S::LANES,
         };
         let mut sums = [token.splat(E::ZERO); MAX_VECTORS];
-        for (sum, start) in stage.starts.iter().enumerate().take(size.sums) {
-            let from = match *start {
-                Start::Zero => continue,
-                Start::Parameters(row) => self.parameters.as_ptr().wrapping_add(row),
-                Start::Read(index) => self.reads()[index].cast_const(),
+        for sum in 0..size.sums {
+            let Some(from) = self.start(sum, first) else {
+                continue;
             };
             for vector in 0..vectors {
-                let from = from.wrapping_add(first + vector * S::LANES);
+                let from = from.wrapping_add(vector * S::LANES);
                 // SAFETY: the units are the weights', of which every start has as many.
                 sums[sum * vectors + vector] = unsafe { load(token, from, count(vector)) };
             }
         }
-        for product in self.products() {
+        for (piece, rows) in self.products() {
+            let mut lefts = [Left::NONE; MAX_INPUTS];
+            for ((left, input), &row) in lefts.iter_mut().zip(&piece.inputs).zip(rows) {
+                *left = whole_row(row, input.depth);
+            }
             let mut done = 0;
             while done < groups * vectors {
                 let some = (groups * vectors - done).min(most_vectors::<E, S>(1));
-                let panel = block * groups + done / S::TILE_VECTORS;
+                let own = &mut sums[piece.first_sum * vectors + done..][..some];
+                let c = own.as_mut_ptr().cast::<E>();
+                let tile = Tile {
+                    left: &lefts[..piece.inputs.len()],
+                    right: self.right(piece, block * groups + done / S::TILE_VECTORS),
+                    panel: self.weights.panel_stride(),
+                    start: TileStart::Row(c),
+                    end: TileEnd::Activate(Activation::Linear),
+                    c,
+                    c_stride: 0,
+                    last: S::LANES,
+                };
                 // SAFETY: the caller's obligations. A vector is as many elements as lanes, and the panels of a block follow each
                 // other.
-                unsafe {
-                    if IS_KNOWN {
-                        // The first sum is one of few, each of which the compiler knows.
-                        for first_sum in 0..=size.sums - groups {
-                            if first_sum == product.piece.first_sum {
-                                let first = first_sum * vectors + done;
-                                product.add_to(token, &mut sums, first, some, panel);
-                            }
-                        }
-                    } else {
-                        let own = &mut sums[product.piece.first_sum * vectors + done..][..some];
-                        let c = own.as_mut_ptr().cast::<E>();
-                        let ends = (TileStart::Row(c), TileEnd::Activate(Activation::Linear));
-                        self.multiply(token, Some(&product), panel, ends, (c, some, S::LANES));
-                    }
-                }
+                unsafe { tile.run(token, 1, some) };
                 done += some;
             }
         }
@@ -461,79 +571,57 @@ impl<E: Element, T: Math<E>> Kernel<E> for AnyBlocks<'_, '_, E, T> {
             let size = row.size::<T>(block);
             let cell = ByCall(self.apply);
             // SAFETY: `OneRow::run_sums` has been promised the row and the blocks.
-            unsafe { row.run_block::<T, false>(token, self.activations, &cell, block, size) };
+            unsafe { row.run_block::<T>(token, self.activations, &cell, block, size) };
         }
     }
 }
 
-/// The operands of a product.
-struct Operands<'a, E: Element> {
-    piece: &'a Piece,
-    weights: &'a Packed<E>,
-    lefts: [Left<E>; MAX_INPUTS],
+/// Blocks of units whose only sum is finished in its register, as many vectors at a time as the tier has in a tile of a row.
+struct FusedRow<'a, 'b, E: Element> {
+    row: &'a OneRow<'b, E>,
+    activation: Activation,
+    blocks: Range<usize>,
 }
 
-impl<'a, E: Element> Operands<'a, E> {
-    #[inline(always)]
-    fn new(piece: &'a Piece, rows: &[*mut E], weights: &'a Packed<E>) -> Self {
-        let mut lefts = [Left::NONE; MAX_INPUTS];
-        for ((left, input), &row) in lefts.iter_mut().zip(&piece.inputs).zip(rows) {
-            *left = Left {
-                data: row,
-                row_stride: 0,
-                depth_stride: 1,
-                depth: input.depth,
-                ..Left::NONE
-            };
-        }
-        Self {
-            piece,
-            weights,
-            lefts,
-        }
-    }
+impl<E: Element> Kernel<E> for FusedRow<'_, '_, E> {
+    type Output = ();
 
-    /// The left operand.
     #[inline(always)]
-    fn lefts(&self) -> &[Left<E>] {
-        &self.lefts[..self.piece.inputs.len()]
-    }
-
-    /// What it meets of a panel.
-    #[inline(always)]
-    fn right(&self, panel: usize) -> *const E {
-        let weights = self.weights;
-        let right = panel * weights.panel_stride() + self.piece.depth * weights.width();
-        weights.data().as_ptr().wrapping_add(right)
-    }
-
-    /// Adds the product to so many vectors of sums, from the `first`-th on; in registers, where both numbers are known.
-    ///
-    /// # Safety
-    /// - The elements of the left operand must be readable, and there must be the panels.
-    #[inline(always)]
-    unsafe fn add_to<S: Math<E>>(
-        &self,
-        token: S,
-        sums: &mut [S::Vector; MAX_VECTORS],
-        first: usize,
-        vectors: usize,
-        panel: usize,
-    ) {
-        let (right, stride) = (self.right(panel), self.weights.panel_stride());
+    fn run<S: Math<E>>(self, token: S) {
+        let Self {
+            row,
+            activation,
+            blocks,
+        } = self;
+        let width = row.weights.width();
+        let end = (blocks.end * width).min(row.weights.units());
+        let mut unit = blocks.start * width;
         macro_rules! choose {
-            ($($vectors:literal),*) => {
-                match vectors {
-                    $($vectors => {
-                        let own: [_; $vectors] = from_fn(|vector| sums[first + vector]);
-                        // SAFETY: the caller's obligations.
-                        let [own] = unsafe { accumulate(token, [own], self.lefts(), right, stride) };
-                        sums[first..first + $vectors].copy_from_slice(&own);
-                    })*
-                    _ => unreachable!("no tile of {vectors} vectors"),
+            ($vectors:expr, $last:expr, $($number:literal),*) => {
+                match $vectors {
+                    // SAFETY: `OneRow::run` has been promised the blocks.
+                    $($number => unsafe { row.run_fused::<S, $number>(token, activation, unit, $last) },)*
+                    _ => unreachable!("no row of {} vectors", $vectors),
                 }
             };
         }
-        choose!(1, 2, 3, 4, 5, 6, 7, 8);
+        while unit < end {
+            let vectors = (end - unit).div_ceil(S::LANES).min(most_vectors::<E, S>(1));
+            let last = (end - unit).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
+            choose!(vectors, last, 1, 2, 3, 4, 5, 6, 7, 8);
+            unit += (vectors * S::LANES).next_multiple_of(width);
+        }
+    }
+}
+
+/// A row as the left operand of a product.
+#[inline(always)]
+fn whole_row<E>(row: *mut E, depth: usize) -> Left<E> {
+    Left {
+        data: row,
+        row_stride: 0,
+        depth_stride: 1,
+        depth,
+        ..Left::NONE
     }
 }

@@ -190,9 +190,9 @@ impl Stages {
     /// How far one step of `rows` sequences reaches in one memory of all bands.
     ///
     /// # Panics
-    /// Where the stages are not sound, or bands are not what they need.
+    /// Where the stages are not sound or have derivatives, or bands are not what they need.
     pub fn reach(&self, places: &[BandPlace; MAX_BANDS], rows: usize) -> usize {
-        assert!(self.is_sound);
+        assert!(self.is_sound && !self.has_derivatives());
         let mut reach = 0;
         for (needs, place) in self.bands.iter().zip(places) {
             assert!(!needs.later && (!needs.earlier || place.lead >= rows));
@@ -216,6 +216,12 @@ impl Stages {
         for (stage, shape) in self.stages.iter().zip(&self.shapes) {
             assert_eq!(weights[stage.weights].size(), *shape);
         }
+    }
+
+    /// Whether sums are multiplied by a derivative while they are in registers, which a pass forward never does.
+    pub(super) fn has_derivatives(&self) -> bool {
+        let is_derivative = |stage: &Stage| matches!(stage.fused, Some(Fused::TimesDerivative(_)));
+        self.stages.iter().any(is_derivative)
     }
 
     /// Floating-point operations of a step of so many rows.
