@@ -6,6 +6,7 @@ mod onnx;
 mod optimizer;
 mod read;
 mod state_dict;
+mod value;
 mod write;
 
 use std::fs::{self, File};
@@ -15,7 +16,6 @@ use std::path::Path;
 use safetensors::tensor::Dtype;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 use crate::buffer::try_vec;
 use crate::init::TensorRole;
@@ -27,6 +27,7 @@ use crate::{Element, Error, Network, Result, in_engine_mode, shape};
 pub(crate) use read::Contents;
 #[cfg(feature = "import")]
 pub(crate) use read::Numbers;
+pub(crate) use value::Unambiguous;
 use write::{Image, replace};
 
 impl<E: Element> Network<E> {
@@ -193,9 +194,9 @@ struct Architecture {
 fn layers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<LayerSpec>, D::Error> {
-    let values = Vec::<Value>::deserialize(deserializer)?.into_iter();
+    let values = Vec::<Unambiguous>::deserialize(deserializer)?.into_iter();
     values
-        .map(|value| serde_json::from_value(value).map_err(D::Error::custom))
+        .map(|Unambiguous(value)| serde_json::from_value(value).map_err(D::Error::custom))
         .collect()
 }
 

@@ -366,6 +366,11 @@ fn what_a_state_dict_leaves_open_is_said_with_what_was_understood() {
     let unused = r#"{"layers": [{"module": "x", "epsilon": 0.1}, {"module": "y"}]}"#;
     assert!(open(far, Some(unused)).contains("an epsilon of x, a Linear(2, 3)"));
     assert!(open(far, Some(made)).contains("layer 1 without a module, which needs weights"));
+    let epsilons = r#"{"layers": [{"module": "x", "epsilon": 1, "epsilon": 2}]}"#;
+    assert!(
+        open(far, Some(epsilons))
+            .contains("the description: duplicate field `epsilon` at line 1 column ")
+    );
     assert!(open(far, Some("{")).contains("the description"));
     assert!(open(far, Some(r#"{"layer": []}"#)).contains("the description"));
 }
@@ -583,6 +588,14 @@ fn json_that_cannot_be_taken_is_named() {
         (r#"{"a.weight": [[1, 2], [3]]}"#.to_owned(), "a.weight is no array of numbers"),
         (r#"{"a.weight": [["x"]]}"#.to_owned(), "a.weight is no array of numbers"),
         (r#"{"a": [}"#.to_owned(), "the JSON: "),
+        (
+            r#"{"a.weight": [[1]], "a.weight": [[2]]}"#.to_owned(),
+            "the JSON: duplicate field `a.weight` at line 1 column 30",
+        ),
+        (
+            keras(r#"{"type": "activation", "activation": "relu", "activation": "tanh"}"#, ""),
+            "the JSON: duplicate field `activation` at line 1 column ",
+        ),
         (
             r#"{"architecture": "WaveNet", "config": {}, "weights": [1]}"#.to_owned(),
             "a model of the architecture WaveNet, expected LSTM",

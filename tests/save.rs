@@ -479,6 +479,39 @@ fn every_fault_of_the_metadata_has_its_message() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_named_with_its_place() {
+    let network = small();
+    let twice = |first: &str, both: &str, key: &str| {
+        let mut column = 0;
+        let bytes = edit(&network, |header, _| {
+            let text = &mut header["__metadata__"]["elman"];
+            let description = text.as_str().unwrap();
+            let (before, behind) = description.split_once(first).unwrap();
+            let key = format!("\"{key}\"");
+            column = before.len() + both.rfind(&key).unwrap() + key.len();
+            *text = [before, both, behind].concat().into();
+        });
+        let expected = format!("duplicate field `{key}` at line 1 column {column}");
+        assert_fault(&bytes, &format!("the metadata: {expected}"));
+    };
+    let units = r#""units":2"#;
+    let with = |more: &str| format!("{units},{more}");
+    twice(units, &with(r#""units":2"#), "units");
+    twice(units, &with(r#""kind":"gru""#), "kind");
+    let options = with(r#""options":{"bias":true,"merge":"sum","bias":false}"#);
+    twice(units, &options, "bias");
+    let alpha = r#""activation":{"elu":{"alpha":1,"alpha":1}}"#;
+    twice(r#""activation":"tanh""#, alpha, "alpha");
+    twice(
+        r#""layers":"#,
+        r#""layers":[],"frozen":[],"layers":"#,
+        "layers",
+    );
+    twice(r#""version":1"#, r#""version":2,"version":1"#, "version");
+    twice(r#""seed":"#, r#""seed":1,"seed":"#, "seed");
+}
+
+#[test]
 fn damaged_files_are_errors_or_networks_and_never_panics() {
     let bytes = network::<f32>().to_bytes().unwrap();
     for length in 0..bytes.len() {

@@ -1,12 +1,11 @@
 //! What somebody says of a network where its file does not.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::activation::Activation;
 use crate::layer::LayerSpec;
 use crate::model::Output;
-use crate::save::HEADER_LIMIT;
+use crate::save::{HEADER_LIMIT, Unambiguous};
 
 /// JSON beside a file of weights: see [`ImportOptions::description`](super::ImportOptions::description).
 #[derive(Debug, Default, Deserialize)]
@@ -34,7 +33,7 @@ impl Description {
 
 /// A layer: one that the file has the weights of, or one that needs none.
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[serde(try_from = "Unambiguous")]
 pub enum Item {
     /// A module of the file.
     Module(Module),
@@ -59,10 +58,10 @@ pub struct Module {
     pub columns: Option<Vec<usize>>,
 }
 
-impl TryFrom<Value> for Item {
+impl TryFrom<Unambiguous> for Item {
     type Error = serde_json::Error;
 
-    fn try_from(value: Value) -> Result<Self, serde_json::Error> {
+    fn try_from(Unambiguous(value): Unambiguous) -> Result<Self, serde_json::Error> {
         if value.get("module").is_some() {
             serde_json::from_value(value).map(Self::Module)
         } else {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::arrays::numbers;
 use super::description::Description;
 use super::{Found, TAKEN, nam, pytorch, rtneural};
-use crate::save::{Numbers, fault};
+use crate::save::{Numbers, Unambiguous, fault};
 use crate::{Element, Result};
 
 /// The text of a file that is a JSON object, by its looks.
@@ -18,8 +18,11 @@ pub fn object(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Reads such a file, of whichever system it is.
 pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> Result<Found<E>> {
-    let object: Map<String, Value> =
+    let Unambiguous(value) =
         serde_json::from_slice(text).map_err(|error| fault(file, &format!("the JSON: {error}")))?;
+    let Value::Object(object) = value else {
+        unreachable!("it begins as an object");
+    };
     if object.contains_key("architecture") && object.contains_key("weights") {
         return nam::read(file, &object, description);
     }
