@@ -152,15 +152,13 @@ fn the_start_has_the_bounds_of_pytorch() {
             .iter()
             .fold(0.0_f64, |most, value| most.max(value.abs()))
     };
-    for layer in network.layers() {
-        for tensor in layer.tensors() {
-            let largest = largest(&network.parameters()[tensor.parameters.clone()]);
-            assert!(
-                (0.09..=0.1).contains(&largest),
-                "{}: {largest}",
-                tensor.name()
-            );
-        }
+    for tensor in network.layers().flat_map(|layer| layer.tensors()) {
+        let largest = largest(&network.parameters()[tensor.parameters.clone()]);
+        assert!(
+            (0.09..=0.1).contains(&largest),
+            "{}: {largest}",
+            tensor.name()
+        );
     }
 }
 

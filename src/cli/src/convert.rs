@@ -145,8 +145,8 @@ fn absorb_standardization(network: &mut Network, path: &Path) -> Result<()> {
         return Ok(());
     };
     let mut parameters = network.parameters().to_vec();
-    let layer = network.layers().next();
-    let tensors: Vec<_> = layer.map_or_else(Vec::new, |layer| layer.tensors().collect());
+    let first = network.layers().take(1);
+    let tensors: Vec<_> = first.flat_map(|layer| layer.tensors()).collect();
     let mut absorbed = false;
     for weight in &tensors {
         let bias = match weight.role {
