@@ -1,7 +1,5 @@
 //! The lines from the start of a `.ts` file to `@data`.
 
-use std::fmt::Display;
-
 use super::lines::{self, Lines};
 use super::notes::Notes;
 use crate::Result;
@@ -123,7 +121,7 @@ impl Slot<'_> {
         &mut self,
         slot: &mut Option<Said<T>>,
         value: Option<T>,
-        expected: impl Display,
+        expected: &str,
     ) -> Result<()> {
         let (name, line) = (self.name, self.line);
         let Some(value) = value else {

@@ -60,13 +60,9 @@ impl<'a> Lines<'a> {
     }
 
     pub(super) fn fault(&self, message: impl Into<String>) -> Error {
-        self.fault_at(self.number(), message)
-    }
-
-    pub(super) fn fault_at(&self, line: usize, message: impl Into<String>) -> Error {
         Error::Parse {
             path: self.path.to_path_buf(),
-            line,
+            line: self.number(),
             message: message.into(),
         }
     }
