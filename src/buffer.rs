@@ -109,6 +109,18 @@ pub fn try_vec<T>(what: &'static str, capacity: usize) -> Result<Vec<T>> {
     Ok(vec)
 }
 
+/// An empty string with room for `bytes` bytes.
+///
+/// # Errors
+/// [`Error::OutOfMemory`]
+pub fn try_string(what: &'static str, bytes: usize) -> Result<String> {
+    let mut string = String::new();
+    string
+        .try_reserve_exact(bytes)
+        .map_err(|_| Error::OutOfMemory { what, bytes })?;
+    Ok(string)
+}
+
 /// Makes room for `capacity` items in all.
 ///
 /// # Errors

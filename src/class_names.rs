@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use crate::buffer::try_vec;
+use crate::buffer::{try_string, try_vec};
 use crate::error::quote;
 use crate::{Error, Result, shape};
 
@@ -45,12 +45,7 @@ impl ClassNames {
             }
             len = shape::sum(WHAT, &[len, name.len()])?;
         }
-        let mut text = String::new();
-        text.try_reserve_exact(len)
-            .map_err(|_| Error::OutOfMemory {
-                what: WHAT,
-                bytes: len,
-            })?;
+        let mut text = try_string(WHAT, len)?;
         let mut ends = try_vec(WHAT, names.len())?;
         for name in names {
             text.push_str(name.as_ref());

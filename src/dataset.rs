@@ -20,16 +20,6 @@ pub use ts::{MissingValues, TsOptions};
 
 use crate::{Element, Error, Result};
 
-/// Makes room for `count` elements in all.
-fn reserve<T>(what: &'static str, buffer: &mut Vec<T>, count: usize) -> Result<()> {
-    buffer
-        .try_reserve(count.saturating_sub(buffer.len()))
-        .map_err(|_| Error::OutOfMemory {
-            what,
-            bytes: count.saturating_mul(size_of::<T>()),
-        })
-}
-
 fn expect_finite<E: Element>(name: &'static str, values: &[E]) -> Result<()> {
     expect_no(name, values, |value| !value.is_finite())
 }

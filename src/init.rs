@@ -17,6 +17,7 @@
 
 mod random;
 
+use crate::buffer::try_vec;
 use crate::reduce::dot;
 use crate::{Element, Error, Result, in_engine_mode, shape};
 
@@ -290,13 +291,7 @@ fn fill_orthogonal<E: Element>(
 ) -> Result<()> {
     let rows = values.len() / columns;
     let (count, len) = (rows.min(columns), rows.max(columns));
-    let mut basis = Vec::new();
-    basis
-        .try_reserve_exact(values.len())
-        .map_err(|_| Error::OutOfMemory {
-            what: "an orthogonal matrix",
-            bytes: values.len() * size_of::<f64>(),
-        })?;
+    let mut basis = try_vec("an orthogonal matrix", values.len())?;
     basis.resize(values.len(), 0.0);
 
     for index in 0..count {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::{Standardization, expect_finite, expect_no, reserve};
+use super::{Standardization, expect_finite, expect_no};
+use crate::buffer::{try_reserve, try_string, try_vec};
 use crate::loss::NO_LABEL;
 use crate::{Element, Error, Result, shape};
 
@@ -59,17 +60,13 @@ impl<E: Element> Targets<E> {
         check_labels(&labels, classes, labels.len())?;
         let what = "class names";
         let bytes = shape::product(what, &[classes])?.saturating_mul(size_of::<String>());
-        let out_of_memory = |bytes| Error::OutOfMemory { what, bytes };
         if classes > MOST_NUMBERED_CLASSES {
-            return Err(out_of_memory(bytes));
+            return Err(Error::OutOfMemory { what, bytes });
         }
-        let mut names = Vec::new();
-        reserve(what, &mut names, classes)?;
+        let mut names = try_vec(what, classes)?;
         for class in 0..classes {
             let digits = class.checked_ilog10().unwrap_or(0) as usize + 1;
-            let mut name = String::new();
-            name.try_reserve_exact(digits)
-                .map_err(|_| out_of_memory(digits))?;
+            let mut name = try_string(what, digits)?;
             // Room has been made, so this can't fail.
             let _ = write!(name, "{class}");
             names.push(name);
@@ -147,12 +144,7 @@ impl<E: Element> Dataset<E> {
         expect_finite("x", &x)?;
         targets.check(lengths.len(), total_steps)?;
 
-        let mut offsets = Vec::new();
-        reserve(
-            "the starts of the sequences",
-            &mut offsets,
-            lengths.len() + 1,
-        )?;
+        let mut offsets = try_vec("the starts of the sequences", lengths.len() + 1)?;
         offsets.push(0);
         offsets.extend(lengths.iter().scan(0, |end, &length| {
             *end += length;
@@ -294,14 +286,14 @@ impl<E: Element> Dataset<E> {
                 (0, shape::product(what, &[vectors, size])?)
             }
         };
-        reserve(
+        try_reserve(
             what,
             &mut batch.x,
             shape::product(what, &[rows, self.input_size])?,
         )?;
-        reserve(what, &mut batch.lengths, sequences)?;
-        reserve(what, &mut batch.labels, labels)?;
-        reserve(what, &mut batch.values, values)?;
+        try_reserve(what, &mut batch.lengths, sequences)?;
+        try_reserve(what, &mut batch.labels, labels)?;
+        try_reserve(what, &mut batch.values, values)?;
 
         let longest = indices.iter().map(|&index| self.length(index)).max();
         batch.steps = longest.unwrap_or(0);
@@ -374,7 +366,7 @@ fn extend_padded<T: Copy>(buffer: &mut Vec<T>, row: &[T], width: usize, padding:
 /// A push that reports when memory is out.
 pub(super) fn append<T>(what: &'static str, buffer: &mut Vec<T>, value: T) -> Result<()> {
     let count = buffer.len() + 1;
-    reserve(what, buffer, count)?;
+    try_reserve(what, buffer, count)?;
     buffer.push(value);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Shifting and scaling every feature to mean 0 and deviation 1.
 
-use super::{expect_finite, reserve};
+use super::expect_finite;
+use crate::buffer::try_vec;
 use crate::{Element, Error, Result, in_engine_mode, shape};
 
 /// The mean and the standard deviation of every feature, and the map `x -> (x - mean) * (1 / deviation)`.
@@ -30,8 +31,7 @@ impl<E: Element> Standardization<E> {
         shape::expect_len("deviation", deviation.len(), size)?;
         expect_finite("mean", &mean)?;
         expect_finite("deviation", &deviation)?;
-        let mut inverse = Vec::new();
-        reserve("a standardization", &mut inverse, size)?;
+        let mut inverse = try_vec("a standardization", size)?;
         for &value in &deviation {
             let reciprocal = E::ONE / value;
             if value <= E::ZERO || !reciprocal.is_finite() {
@@ -63,9 +63,7 @@ impl<E: Element> Standardization<E> {
     #[cfg(feature = "datasets")]
     fn of_rows(rows: &[E], size: usize) -> Result<Self> {
         let what = "a standardization";
-        let (mut mean, mut squares) = (Vec::new(), Vec::new());
-        reserve(what, &mut mean, size)?;
-        reserve(what, &mut squares, size)?;
+        let (mut mean, mut squares) = (try_vec(what, size)?, try_vec(what, size)?);
         mean.resize(size, 0.0_f64);
         squares.resize(size, 0.0_f64);
         let mut count = 0.0;
@@ -79,9 +77,7 @@ impl<E: Element> Standardization<E> {
             }
         }
 
-        let (mut means, mut deviations) = (Vec::new(), Vec::new());
-        reserve(what, &mut means, size)?;
-        reserve(what, &mut deviations, size)?;
+        let (mut means, mut deviations) = (try_vec(what, size)?, try_vec(what, size)?);
         means.extend(mean.into_iter().map(E::from_f64));
         deviations.extend(squares.into_iter().map(|squares| {
             let deviation = E::from_f64((squares / count).sqrt());
@@ -97,8 +93,7 @@ impl<E: Element> Standardization<E> {
     /// The same means and deviations in the type of another network, which holds each of them exactly.
     pub(crate) fn try_clone<F: Element>(&self) -> Result<Standardization<F>> {
         let convert = |values: &[E]| {
-            let mut converted = Vec::new();
-            reserve("a standardization", &mut converted, values.len())?;
+            let mut converted = try_vec("a standardization", values.len())?;
             converted.extend(values.iter().map(|value| F::from_f64(value.to_f64())));
             Ok::<_, Error>(converted)
         };

@@ -10,7 +10,8 @@ use super::lines::Lines;
 use super::notes::Notes;
 use super::stamp::{Kind, Stamp};
 use super::{MissingValues, TsOptions};
-use crate::dataset::{Dataset, Targets, append, reserve};
+use crate::buffer::try_reserve;
+use crate::dataset::{Dataset, Targets, append};
 use crate::error::quote;
 use crate::{Element, Result};
 
@@ -276,11 +277,11 @@ impl<'a, E: Element + FromStr> Cases<'a, E> {
         });
         let count = case.stamped.len();
         if dimension == 1 {
-            reserve("a case", &mut case.stamps, count)?;
+            try_reserve("a case", &mut case.stamps, count)?;
             case.stamps.extend(case.stamped.iter().map(|value| value.0));
         }
         let length = case.series.len() + count;
-        reserve("a case", &mut case.series, length)?;
+        try_reserve("a case", &mut case.series, length)?;
         case.series.extend(case.stamped.iter().map(|value| value.2));
         case.end_dimension(dimension, lines)?;
         let mut stamps = case.stamps.iter().zip(&case.stamped);
@@ -355,7 +356,7 @@ impl<'a, E: Element + FromStr> Cases<'a, E> {
         let dimensions = series.len() / whole;
         let features = dimensions + usize::from(self.options.time_feature);
         let elements = self.x.len() + length * features;
-        reserve("x", &mut self.x, elements)?;
+        try_reserve("x", &mut self.x, elements)?;
         for step in 0..length {
             self.x.extend(series[step..].iter().step_by(whole));
             if self.options.time_feature {

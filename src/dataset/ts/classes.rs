@@ -5,7 +5,8 @@ use std::hash::Hash;
 
 use super::header::Said;
 use super::notes::Notes;
-use crate::dataset::{append, reserve};
+use crate::buffer::{try_string, try_vec};
+use crate::dataset::append;
 use crate::error::quote;
 use crate::loss::NO_LABEL;
 use crate::{Error, Result};
@@ -90,15 +91,9 @@ impl<'a> Classes<'a> {
         }
         self.add_unnamed(&mut names)?;
 
-        let mut owned = Vec::new();
-        reserve(WHAT, &mut owned, names.len())?;
+        let mut owned = try_vec(WHAT, names.len())?;
         for name in names {
-            let mut copy = String::new();
-            copy.try_reserve_exact(name.len())
-                .map_err(|_| Error::OutOfMemory {
-                    what: WHAT,
-                    bytes: name.len(),
-                })?;
+            let mut copy = try_string(WHAT, name.len())?;
             copy.push_str(name);
             owned.push(copy);
         }
@@ -194,12 +189,8 @@ impl Spelling {
             // Both zeros are 0.
             return Ok(Self::Number((number + 0.0).to_bits()));
         }
-        let mut small = String::new();
         let small_letters = || name.chars().flat_map(char::to_lowercase);
-        let bytes = small_letters().map(char::len_utf8).sum();
-        small
-            .try_reserve_exact(bytes)
-            .map_err(|_| Error::OutOfMemory { what: WHAT, bytes })?;
+        let mut small = try_string(WHAT, small_letters().map(char::len_utf8).sum())?;
         small.extend(small_letters());
         Ok(Self::Text(small))
     }

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::dataset::reserve;
-use crate::{Error, Result};
+use crate::Result;
+use crate::buffer::try_string;
+use crate::dataset::append;
 
 /// The notes on a file, in the order in which they were made.
 #[derive(Default)]
@@ -19,17 +20,9 @@ impl Notes {
         };
         let mut length = Length(0);
         write(&mut length);
-        let mut text = String::new();
-        text.try_reserve_exact(length.0)
-            .map_err(|_| Error::OutOfMemory {
-                what: WHAT,
-                bytes: length.0,
-            })?;
+        let mut text = try_string(WHAT, length.0)?;
         write(&mut text);
-        let count = self.texts.len() + 1;
-        reserve(WHAT, &mut self.texts, count)?;
-        self.texts.push(text);
-        Ok(())
+        append(WHAT, &mut self.texts, text)
     }
 
     pub(super) fn into_texts(self) -> Vec<String> {
