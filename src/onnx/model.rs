@@ -93,8 +93,6 @@ pub struct Tensor<'a> {
 #[derive(Debug, Default)]
 pub struct ValueInfo<'a> {
     pub name: &'a str,
-    /// Of its elements; 0 where that is not said.
-    pub data_type: i64,
     /// The sizes; None for one that is open. None: not even their number is said.
     pub dims: Option<Vec<Option<i64>>>,
 }
@@ -309,26 +307,23 @@ impl<'a> ValueInfo<'a> {
 
     fn parse_tensor_type(&mut self, bytes: &'a [u8], budget: &mut Budget) -> Result<()> {
         for field in Fields(bytes) {
-            match field? {
-                (1, data_type) => self.data_type = data_type.integer()?,
-                (2, shape) => {
-                    let mut dims = Vec::new();
-                    for field in Fields(shape.bytes()?) {
-                        if let (1, dim) = field? {
-                            let mut size = None;
-                            for field in Fields(dim.bytes()?) {
-                                if let (1, number) = field? {
-                                    // Some exporters write such for one that is open.
-                                    size = Some(number.integer()?).filter(|&size| size > 0);
-                                }
-                            }
-                            budget.push(&mut dims, size)?;
+            let (2, shape) = field? else {
+                continue;
+            };
+            let mut dims = Vec::new();
+            for field in Fields(shape.bytes()?) {
+                if let (1, dim) = field? {
+                    let mut size = None;
+                    for field in Fields(dim.bytes()?) {
+                        if let (1, number) = field? {
+                            // Some exporters write such for one that is open.
+                            size = Some(number.integer()?).filter(|&size| size > 0);
                         }
                     }
-                    self.dims = Some(dims);
+                    budget.push(&mut dims, size)?;
                 }
-                _ => {}
             }
+            self.dims = Some(dims);
         }
         Ok(())
     }
