@@ -589,10 +589,10 @@ fn module_layers<E: Element>(
                         let long = tensors.remove(&format!("{name}_l{layer}{reverse}"));
                         long.or_else(|| tensors.remove(name))
                     };
-                    let matrix = "the tensors have been counted";
+                    let counted = "the tensors have been counted";
                     Way {
-                        input: part("weight_ih").expect(matrix),
-                        recurrent: part("weight_hh").expect(matrix),
+                        input: part("weight_ih").expect(counted),
+                        recurrent: part("weight_hh").expect(counted),
                         biases: part("bias_ih")
                             .zip(part("bias_hh"))
                             .map(|(first, second)| [first.values, second.values]),

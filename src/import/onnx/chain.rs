@@ -329,7 +329,6 @@ impl<E: Element> Chain<E> {
     /// The network that gives the last value.
     pub fn found(self, output: Output) -> Found<E> {
         let output_size = self.size(self.last());
-        let classes = |table: &Rc<Vec<E>>, size: usize| table.len() / size;
         let layers = self.links.into_iter().map(|link| match link.kind {
             Kind::Bare(spec) => FoundLayer::bare(spec),
             Kind::Dense(dense) => dense.layer(link.size),
@@ -360,10 +359,9 @@ impl<E: Element> Chain<E> {
                 size,
                 table,
             } => {
-                let classes = classes(&table, size);
                 let spec = LayerSpec::Embedding {
                     columns,
-                    classes,
+                    classes: table.len() / size,
                     size,
                 };
                 FoundLayer::new(spec, move |at| table[at.row * size + at.unit])

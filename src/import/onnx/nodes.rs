@@ -18,6 +18,8 @@ use constants::{constant, constant_node};
 /// Most integers of a constant that is computed with.
 const MOST_INTEGERS: usize = 1 << 16;
 
+const TOO_LARGE: &str = "it makes values that are much larger than the file";
+
 /// Most axes of a tensor.
 const MOST_AXES: usize = 16;
 
@@ -190,8 +192,7 @@ impl<'a, E: Element> Reader<'a, E> {
         let value = match node.op {
             "Split" => return self.split(node),
             "Constant" => constant_node(node)?,
-            "Identity" => self.value(node, 0)?.clone(),
-            "Cast" => self.value(node, 0)?.clone(),
+            "Identity" | "Cast" => self.value(node, 0)?.clone(),
             "Dropout" => self.dropout(node)?,
             "Shape" => self.shape(node)?,
             "ConstantOfShape" => self.constant_of_shape(node)?,
@@ -205,9 +206,8 @@ impl<'a, E: Element> Reader<'a, E> {
             "Gather" => self.gather(node)?,
             "Concat" => self.concat(node)?,
             "ReverseSequence" => self.reverse(node)?,
-            "Add" | "Sub" | "Mul" | "Div" => self.pairwise(node)?,
+            "Add" | "Sub" | "Mul" | "Div" | "Equal" | "Min" => self.pairwise(node)?,
             "Sum" if node.inputs.len() == 2 => self.pairwise(node)?,
-            "Equal" | "Min" => self.pairwise(node)?,
             "Where" => self.choose(node)?,
             "MatMul" => self.product(node)?,
             "Gemm" => self.gemm(node)?,
@@ -313,11 +313,7 @@ impl<'a, E: Element> Reader<'a, E> {
 
     /// Makes sure that what is computed from constants and sizes stays small.
     fn make_room(&mut self, count: usize) -> Result<()> {
-        self.chain.room = self
-            .chain
-            .room
-            .checked_sub(count)
-            .ok_or("it makes values that are much larger than the file")?;
+        self.chain.room = self.chain.room.checked_sub(count).ok_or(TOO_LARGE)?;
         Ok(())
     }
 
@@ -386,6 +382,14 @@ fn places(axes: &[i64], rank: usize) -> Result<Vec<usize>> {
 }
 
 impl<E> Value<E> {
+    /// Whether each part of it, in whatever shape, is what it is itself.
+    fn is_alike(&self) -> bool {
+        matches!(
+            self,
+            Self::Fill(_) | Self::FillInteger(_) | Self::StateInput | Self::States
+        )
+    }
+
     /// What it is, for a message.
     fn name(&self) -> &'static str {
         match self {

@@ -8,6 +8,9 @@ use super::{MOST_AXES, Reader, attribute, integer, place, places};
 use crate::Element;
 use crate::onnx::Node;
 
+/// Most integers that are all the same and yet kept one by one, as those of a shape are.
+const MOST_ALIKE: i64 = 64;
+
 impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn shape(&self, node: &'a Node<'a>) -> Result<Value<E>> {
         let sizes = |dims: &[usize]| -> Vec<Dim> {
@@ -51,7 +54,7 @@ impl<'a, E: Element> Reader<'a, E> {
             }
         };
         Ok(match (&value, &shape[..]) {
-            (Value::FillInteger(value), [Dim::Known(count @ 0..=64)]) => {
+            (Value::FillInteger(value), [Dim::Known(count @ 0..=MOST_ALIKE)]) => {
                 list(vec![*value; *count as usize])
             }
             _ => value,
@@ -61,30 +64,31 @@ impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn expand(&self, node: &'a Node<'a>) -> Result<Value<E>> {
         let value = self.value(node, 0)?;
         let by = self.value(node, 1)?;
-        let is_tile = node.op == "Tile";
-        let is_plain = match by {
-            Value::Integers { values, .. } => values.iter().all(|&size| size == Dim::Known(1)),
-            _ => false,
+        let sizes = match by {
+            Value::Integers { values, .. } => Some(&values[..]),
+            _ => None,
         };
+        let is_tile = node.op == "Tile";
+        let is_plain = sizes.is_some_and(|sizes| sizes.iter().all(|&size| size == Dim::Known(1)));
         Ok(match value {
             value if is_plain && is_tile => value.clone(),
             Value::Fill(_) | Value::FillInteger(_) | Value::StateInput => value.clone(),
             Value::Floats(floats) if floats.values.len() == 1 => {
                 Value::Fill(floats.values[0].to_f64())
             }
-            Value::Integers { values, .. } if values.len() == 1 => match by {
-                Value::Integers { values: by, .. } if matches!(by[..], [Dim::Known(0..=64)]) => {
-                    let [Dim::Known(count)] = by[..] else {
-                        unreachable!("it has been looked at");
-                    };
+            Value::Integers { values, .. } if values.len() == 1 => match sizes {
+                Some(&[Dim::Known(count @ 0..=MOST_ALIKE)]) => {
                     list(vec![values[0]; count as usize])
                 }
                 _ => Value::FillInteger(values[0]),
             },
             // Of one element along an axis it stands for several.
             Value::Floats(floats) => {
-                let Value::Integers { values: by, .. } = by else {
-                    return Err("the shape is open".to_owned());
+                let Some(by) = sizes else {
+                    let what = by.name();
+                    return Err(format!(
+                        "input 1 is {what}, expected constant integers or sizes"
+                    ));
                 };
                 if by.len() < floats.dims.len() {
                     return Ok(value.clone());
@@ -150,13 +154,10 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// What elements in another order are of something whose elements are all alike, or only carried through.
-    pub(super) fn reordered(&self, value: Value<E>) -> Result<Value<E>> {
+    fn reordered(&self, value: Value<E>) -> Result<Value<E>> {
         match value {
-            Value::Fill(_)
-            | Value::FillInteger(_)
-            | Value::StateInput
-            | Value::States
-            | Value::Lengths => Ok(value),
+            Value::Lengths => Ok(value),
+            value if value.is_alike() => Ok(value),
             other => Err(format!("it puts {} in another order", other.name())),
         }
     }
@@ -236,7 +237,7 @@ impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn reshape(&mut self, node: &'a Node<'a>) -> Result<Value<E>> {
         let allows_zero = integer(node, "allowzero").unwrap_or(0) != 0;
         let value = self.value(node, 0)?.clone();
-        if let Value::Fill(_) | Value::FillInteger(_) | Value::StateInput | Value::States = value {
+        if value.is_alike() {
             return Ok(value);
         }
         let shape = self.integers(node, 1)?.ok_or("its shape is missing")?;
@@ -268,7 +269,7 @@ impl<'a, E: Element> Reader<'a, E> {
         Ok(Value::Sequence(sequence.merged()))
     }
 
-    pub(super) fn with_shape(
+    fn with_shape(
         &mut self,
         node: &'a Node<'a>,
         value: Value<E>,

@@ -3,7 +3,7 @@
 use super::super::chain::Kind;
 use super::super::recurrent::{Cell, Constants, Recurrent, Settings, vector};
 use super::super::value::{Atom, Dim, Floats, Moment, Piece, Result, Sequence, Value};
-use super::{Reader, single};
+use super::{Reader, TOO_LARGE, single};
 use crate::Element;
 use crate::layer::options::Direction;
 use crate::onnx::Node;
@@ -161,7 +161,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// A state that a recurrent layer starts from, if it is not 0, [directions][units].
-    pub(super) fn start(
+    fn start(
         &self,
         node: &'a Node<'a>,
         index: usize,
@@ -173,8 +173,11 @@ impl<'a, E: Element> Reader<'a, E> {
         match self.optional(node, index) {
             None | Some(Value::StateInput) | Some(Value::Fill(0.0)) => Ok(None),
             Some(Value::Fill(number)) => {
-                self.is_affordable(directions * units)?;
-                let values = vec![E::from_f64(*number); directions * units];
+                let count = directions * units;
+                if count > self.chain.room {
+                    return Err(TOO_LARGE.to_owned());
+                }
+                let values = vec![E::from_f64(*number); count];
                 Ok(Some(vector(dims, values)))
             }
             Some(Value::Floats(floats)) => {
@@ -223,13 +226,6 @@ impl<'a, E: Element> Reader<'a, E> {
                 "{name} is {}, expected a constant or an input of the graph",
                 other.name()
             )),
-        }
-    }
-
-    pub(super) fn is_affordable(&self, count: usize) -> Result<()> {
-        match count <= self.chain.room {
-            true => Ok(()),
-            false => Err("it makes values that are much larger than the file".to_owned()),
         }
     }
 }

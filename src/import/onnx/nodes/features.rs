@@ -40,8 +40,8 @@ impl<'a, E: Element> Reader<'a, E> {
         };
         let (classes, size) = (*classes, *size);
         let mut indices = self.sequence(node, 1)?;
-        // An input of no other axes is one feature: an index.
-        if indices.is_raw() && self.features.is_none() && !self.has_feature_axis(&indices) {
+        // An input of no other axes than those of steps and sequences is one feature: an index.
+        if indices.is_raw() && self.features.is_none() && indices.axes.len() <= 2 {
             self.features = Some(None);
             self.chain.input_size = 1;
         }
@@ -75,11 +75,6 @@ impl<'a, E: Element> Reader<'a, E> {
         });
         indices.parts = vectors.into_iter().map(|piece| vec![piece]).collect();
         Ok(Value::Sequence(indices))
-    }
-
-    /// Whether an input of indices has more axes than those of steps and sequences.
-    pub(super) fn has_feature_axis(&self, indices: &Sequence) -> bool {
-        indices.axes.len() > 2
     }
 
     /// Operators on two tensors, element by element.
@@ -168,12 +163,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// Two outputs of layers.
-    pub(super) fn combine(
-        &mut self,
-        op: &str,
-        left: Sequence,
-        right: Sequence,
-    ) -> Result<Value<E>> {
+    fn combine(&mut self, op: &str, left: Sequence, right: Sequence) -> Result<Value<E>> {
         let (left, right) = (self.bound(left)?, self.bound(right)?);
         if left.axes != right.axes
             || left.parts.len() != right.parts.len()
@@ -225,12 +215,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// The two outputs of a bidirectional layer that nothing else takes, made one by the layer itself.
-    pub(super) fn merged(
-        &mut self,
-        op: &str,
-        left: &Sequence,
-        right: &Sequence,
-    ) -> Result<Option<Sequence>> {
+    fn merged(&mut self, op: &str, left: &Sequence, right: &Sequence) -> Result<Option<Sequence>> {
         let merge = match op {
             "Add" => Merge::Sum,
             "Mul" => Merge::Product,
@@ -279,7 +264,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// Outputs of layers and numbers that are the same at all steps.
-    pub(super) fn with_constant(
+    fn with_constant(
         &mut self,
         op: &str,
         sequence: Sequence,
@@ -358,7 +343,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// The dense layer that comes last.
-    pub(super) fn last_dense(&mut self) -> Option<&mut Dense<E>> {
+    fn last_dense(&mut self) -> Option<&mut Dense<E>> {
         match self.chain.links.last_mut().map(|link| &mut link.kind) {
             Some(Kind::Dense(dense)) => Some(dense),
             _ => None,
@@ -415,7 +400,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// A dense layer of weights [inputs][units].
-    pub(super) fn dense(
+    fn dense(
         &mut self,
         sequence: Sequence,
         weights: &Floats<E>,
@@ -539,7 +524,7 @@ impl<'a, E: Element> Reader<'a, E> {
         }))
     }
 
-    pub(super) fn clip(&self, node: &'a Node<'a>) -> Result<Activation> {
+    fn clip(&self, node: &'a Node<'a>) -> Result<Activation> {
         let bound = |index, name| -> Result<f64> {
             if let Some(value) = self.optional(node, index) {
                 let number = numbers(value)?
@@ -582,11 +567,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// A function of each element.
-    pub(super) fn apply(
-        &mut self,
-        sequence: &Sequence,
-        activation: Activation,
-    ) -> Result<Value<E>> {
+    fn apply(&mut self, sequence: &Sequence, activation: Activation) -> Result<Value<E>> {
         activation.check().map_err(|error| error.to_string())?;
         let pieces: Vec<Piece> = sequence.parts.concat();
         let last = self.chain.last();
@@ -603,11 +584,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// A layer without parameters that takes each feature by itself.
-    pub(super) fn layer_on_each(
-        &mut self,
-        sequence: &Sequence,
-        spec: LayerSpec,
-    ) -> Result<Value<E>> {
+    fn layer_on_each(&mut self, sequence: &Sequence, spec: LayerSpec) -> Result<Value<E>> {
         spec.check().map_err(|error| error.to_string())?;
         let is_last = self.chain.gather(&sequence.parts.concat())?;
         let before = self.chain.last();

@@ -8,8 +8,8 @@ use crate::onnx::Node;
 
 impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn slice(&mut self, node: &'a Node<'a>) -> Result<Value<E>> {
-        let value = self.value(node, 0)?.clone();
-        if let Value::Fill(_) | Value::FillInteger(_) | Value::StateInput | Value::States = value {
+        let mut value = self.value(node, 0)?.clone();
+        if value.is_alike() {
             return Ok(value);
         }
         let starts = self
@@ -30,7 +30,6 @@ impl<'a, E: Element> Reader<'a, E> {
         if ends.len() != starts.len() || axes.len() != starts.len() {
             return Err("its starts, ends and axes differ in number".to_owned());
         }
-        let mut value = value;
         for (index, &start) in starts.iter().enumerate() {
             let step = steps.as_ref().and_then(|steps| steps.get(index)).copied();
             let range = (start, ends[index], step.unwrap_or(1));
@@ -39,7 +38,7 @@ impl<'a, E: Element> Reader<'a, E> {
         Ok(value)
     }
 
-    pub(super) fn slice_axis(
+    fn slice_axis(
         &mut self,
         node: &'a Node<'a>,
         value: Value<E>,
@@ -135,12 +134,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// Some of the elements along an axis of a known size.
-    pub(super) fn picked(
-        &mut self,
-        mut sequence: Sequence,
-        axis: usize,
-        pick: &Pick,
-    ) -> Result<Sequence> {
+    fn picked(&mut self, mut sequence: Sequence, axis: usize, pick: &Pick) -> Result<Sequence> {
         let atoms = sequence.axes[axis].clone();
         // An axis of the input that nobody has taken as features is that if it is the last one.
         if let [Atom::Axis(own)] = atoms[..] {
@@ -205,7 +199,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// The same, its steps from the last to the first.
-    pub(super) fn backwards(&mut self, mut sequence: Sequence, axis: usize) -> Result<Sequence> {
+    fn backwards(&mut self, mut sequence: Sequence, axis: usize) -> Result<Sequence> {
         if self.chain.has_lengths {
             return Err("it turns sequences around whatever their lengths are".to_owned());
         }
@@ -215,12 +209,7 @@ impl<'a, E: Element> Reader<'a, E> {
     }
 
     /// One step of each sequence.
-    pub(super) fn at_step(
-        &mut self,
-        sequence: Sequence,
-        axis: usize,
-        moment: Moment,
-    ) -> Result<Sequence> {
+    fn at_step(&mut self, sequence: Sequence, axis: usize, moment: Moment) -> Result<Sequence> {
         let mut sequence = self.bound(sequence)?;
         self.bind_time(&sequence.axes[axis])?;
         let moment = match (moment, sequence.is_reversed) {
@@ -239,7 +228,7 @@ impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn gather(&mut self, node: &'a Node<'a>) -> Result<Value<E>> {
         let axis = integer(node, "axis").unwrap_or(0);
         let value = self.value(node, 0)?.clone();
-        if let Value::Fill(_) | Value::FillInteger(_) | Value::StateInput | Value::States = value {
+        if value.is_alike() {
             return Ok(value);
         }
         if let (Value::Floats(table), Value::Sequence(_)) = (&value, self.value(node, 1)?) {
@@ -313,7 +302,7 @@ impl<'a, E: Element> Reader<'a, E> {
     pub(super) fn split(&mut self, node: &'a Node<'a>) -> Result<()> {
         let value = self.value(node, 0)?.clone();
         let outputs = &node.outputs;
-        if let Value::Fill(_) | Value::FillInteger(_) | Value::StateInput | Value::States = value {
+        if value.is_alike() {
             for &output in outputs {
                 self.values.insert(output, value.clone());
             }
@@ -464,7 +453,7 @@ const NOTHING: &str = "it takes nothing of an axis";
 const MANY_PIECES: &str = "its features come from more places than elman can put together";
 
 /// Elements along an axis.
-pub(super) enum Pick {
+enum Pick {
     /// As many from one on.
     Run(usize, usize),
     List(Vec<usize>),
