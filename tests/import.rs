@@ -602,7 +602,11 @@ fn json_that_cannot_be_taken_is_named() {
         ),
         (
             r#"{"architecture": "LSTM", "config": {"input_size": 1}, "weights": [1]}"#.to_owned(),
-            "config.hidden_size is 0, expected at least 1",
+            "config.hidden_size is missing",
+        ),
+        (
+            r#"{"architecture": "LSTM", "config": {"input_size": "one"}, "weights": [1]}"#.to_owned(),
+            "config.input_size is no whole number from 1 on",
         ),
         (
             r#"{"architecture": "LSTM", "config": {"input_size": 1, "hidden_size": 3, "num_layers": 2}, "weights": [1, 2]}"#

@@ -297,6 +297,25 @@ fn the_first_node_that_cannot_be_taken_is_named() {
         text.contains("R of shape [1, 4, 2], expected [1, 8, 2]"),
         "{text}"
     );
+    let wrong = |node: Message, constants: &[Message], expected: &str| {
+        let text = message(&model(&[node], constants));
+        assert!(text.contains(expected), "{text}");
+    };
+    wrong(
+        node("LayerNormalization", &["x", "g", "b"], &["y"]),
+        &[floats("g", &[3], 3), floats("b", &[4], 4)],
+        "a bias of shape [4] for 3 features",
+    );
+    wrong(
+        node("Gemm", &["x", "w"], &["y"]),
+        &[floats("w", &[3, 2], 6)],
+        "A of 3 axes and B of shape [3, 2], expected matrices",
+    );
+    wrong(
+        node("Add", &["a", "b"], &["y"]),
+        &[floats("a", &[3], 3), floats("b", &[3, 1], 3)],
+        "constants of the shapes [3] and [3, 1], expected the same",
+    );
     let text = message(&model(&[], &[]));
     assert!(
         text.contains("none of the graph's outputs is computed from its input"),

@@ -30,14 +30,13 @@ pub fn read<E: Element>(
     }
     let size = |name: &str| {
         let value = object.get("config").and_then(|config| config.get(name));
-        let value = value.and_then(Value::as_u64).unwrap_or(0);
-        match usize::try_from(value) {
-            Ok(value @ 1..) => Ok(value),
-            _ => Err(fault(
-                file,
-                &format!("config.{name} is {value}, expected at least 1"),
-            )),
-        }
+        let size = value.and_then(Value::as_u64).map(usize::try_from);
+        let what = match (size, value) {
+            (Some(Ok(size @ 1..)), _) => return Ok(size),
+            (_, Some(_)) => "no whole number from 1 on",
+            (_, None) => "missing",
+        };
+        Err(fault(file, &format!("config.{name} is {what}")))
     };
     let (inputs, units) = (size("input_size")?, size("hidden_size")?);
     let layer_count = size("num_layers")?;

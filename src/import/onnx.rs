@@ -26,6 +26,9 @@ use value::{Atom, Dim, Moment, Piece, Sequence, Value};
 /// The first version of the operators that is read, in which all shapes follow from broadcasting.
 const FIRST_OPSET: i64 = 7;
 
+/// Most axes of the input.
+const MOST_INPUT_AXES: usize = 8;
+
 /// Reads such a file.
 pub fn read<E: Element>(file: &Path, bytes: &[u8], description: &Description) -> Result<Found<E>> {
     let model = Model::parse(bytes)
@@ -68,12 +71,18 @@ fn network<E: Element>(
             "the graph has the inputs {names:?}, expected one beside states and lengths"
         ));
     };
-    let Some(dims) = input.dims.as_ref().filter(|dims| dims.len() <= 8) else {
-        let name = input.name;
+    let name = input.name;
+    let Some(dims) = &input.dims else {
         return Err(format!(
             "input {name} has no shape, not even a number of axes"
         ));
     };
+    if dims.len() > MOST_INPUT_AXES {
+        return Err(format!(
+            "input {name} has {} axes, expected at most {MOST_INPUT_AXES}",
+            dims.len()
+        ));
+    }
     let dims = dims.iter().enumerate().map(|(axis, size)| match size {
         Some(size) => Dim::Known(*size),
         None => Dim::Axis(axis),

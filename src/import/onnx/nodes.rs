@@ -126,7 +126,9 @@ impl<'a, E: Element> Reader<'a, E> {
             _ => return Err("it takes several axes of the input as features".to_owned()),
         };
         if size > MOST_FEATURES {
-            return Err(format!("an input of {size} features"));
+            return Err(format!(
+                "an input of {size} features, expected at most {MOST_FEATURES}"
+            ));
         }
         self.features = Some(axis);
         self.chain.input_size = size;

@@ -40,7 +40,9 @@ impl<'a, E: Element> Reader<'a, E> {
         expect("W", &input, &[directions, rows, inputs])?;
         expect("R", &recurrent, &[directions, rows, units])?;
         if units == 0 || inputs == 0 {
-            return Err("no units or no inputs".to_owned());
+            return Err(format!(
+                "{units} units and {inputs} inputs, expected at least 1 of each"
+            ));
         }
         let bias = match self.optional(node, 3) {
             Some(Value::Fill(0.0)) => None,
@@ -193,7 +195,7 @@ impl<'a, E: Element> Reader<'a, E> {
                 };
                 if ![1, directions].contains(&own) || ![1, units].contains(&third) || batch == 0 {
                     return Err(format!(
-                        "{name} of shape {:?} for {directions} directions",
+                        "{name} of shape {:?} for {directions} directions of {units} units",
                         floats.dims
                     ));
                 }

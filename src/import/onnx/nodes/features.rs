@@ -120,7 +120,8 @@ impl<'a, E: Element> Reader<'a, E> {
                     .iter()
                     .all(|&len| len == 1 || len == count)
                 {
-                    return Err("its inputs differ in length".to_owned());
+                    let (left, right) = (left.len(), right.len());
+                    return Err(format!("its inputs have {left} and {right} elements"));
                 }
                 let at = |values: &[Dim], index| {
                     if values.len() == 1 {
@@ -158,6 +159,10 @@ impl<'a, E: Element> Reader<'a, E> {
                     values,
                 }))
             }
+            (Value::Floats(left), Value::Floats(right)) => Err(format!(
+                "constants of the shapes {:?} and {:?}, expected the same",
+                left.dims, right.dims
+            )),
             (left, right) => Err(format!("it takes {} and {}", left.name(), right.name())),
         }
     }
@@ -367,7 +372,11 @@ impl<'a, E: Element> Reader<'a, E> {
             return Err("its weights are missing".to_owned());
         };
         if sequence.axes.len() != 2 || weights.dims.len() != 2 {
-            return Err("expected matrices".to_owned());
+            return Err(format!(
+                "A of {} axes and B of shape {:?}, expected matrices",
+                sequence.axes.len(),
+                weights.dims
+            ));
         }
         if integer(node, "transB").unwrap_or(0) != 0 {
             self.make_room(weights.values.len())?;
@@ -470,15 +479,15 @@ impl<'a, E: Element> Reader<'a, E> {
         let rank = sequence.axes.len();
         let axis = place(integer(node, "axis").unwrap_or(-1), rank)?;
         let units = sequence.units();
-        let fits = |floats: &Floats<E>| floats.dims == [units];
         let Some((_, pieces)) = sequence.features().filter(|_| axis + 1 == rank) else {
             return Err("it normalises other axes than features".to_owned());
         };
-        if !fits(&gain) || bias.as_ref().is_some_and(|bias| !fits(bias)) {
-            return Err(format!(
-                "a scale of shape {:?} for {units} features",
-                gain.dims
-            ));
+        for (name, floats) in [("scale", Some(&gain)), ("bias", bias.as_ref())] {
+            if let Some(Floats { dims, .. }) = floats
+                && dims[..] != [units]
+            {
+                return Err(format!("a {name} of shape {dims:?} for {units} features"));
+            }
         }
         let is_last = self.chain.gather(pieces)?;
         let before = self.chain.last();

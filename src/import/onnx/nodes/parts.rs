@@ -72,7 +72,7 @@ impl<'a, E: Element> Reader<'a, E> {
                         at = at.saturating_add(step);
                     }
                 }
-                0 => return Err("steps of 0".to_owned()),
+                0 => return Err("one of its steps is 0".to_owned()),
                 _ => {
                     let (mut at, end) = (at(start, 0, len - 1), at(end, -1, len - 1));
                     while at > end {
