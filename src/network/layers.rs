@@ -380,8 +380,8 @@ impl<'a> LayerInfo<'a> {
         }
     }
 
-    /// Its parameter tensors, in the order in which they lie in the network's parameters. They outlive this description: those of
-    /// all layers are `network.layers().flat_map(|layer| layer.tensors())`.
+    /// Its parameter tensors, in the order in which they lie in the network's parameters. They outlive this description:
+    /// those of all layers are `network.layers().flat_map(|layer| layer.tensors())`.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = TensorInfo> + use<'a> {
         let mut end = self.parameters.start;
         self.tensors.iter().map(move |tensor| {
