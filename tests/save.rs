@@ -512,6 +512,26 @@ fn a_key_that_is_there_twice_is_named_with_its_place() {
 }
 
 #[test]
+fn a_tensor_that_is_there_twice_is_named() {
+    let bytes = small::<f32>().to_bytes().unwrap();
+    let (len, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
+    let header = std::str::from_utf8(header).unwrap();
+    // The first tensor again, with the same data: only its name tells.
+    let (before, tensors) = header.split_once("},").unwrap();
+    let first = tensors.split_inclusive('}').next().unwrap();
+    let header = format!("{before}}},{first},{tensors}");
+    let mut twice = (header.len() as u64).to_le_bytes().to_vec();
+    twice.extend_from_slice(header.as_bytes());
+    twice.extend_from_slice(data);
+    let name = first.split('"').nth(1).unwrap();
+    assert_fault(
+        &twice,
+        &format!("the header: duplicate field `{name}` at line 1 column "),
+    );
+}
+
+#[test]
 fn damaged_files_are_errors_or_networks_and_never_panics() {
     let bytes = network::<f32>().to_bytes().unwrap();
     for length in 0..bytes.len() {

@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde::de::DeserializeOwned;
 
+use super::value::Unambiguous;
 use super::{
     Architecture, DEVIATION, Entry, HEADER_LIMIT, KEY, MEAN, VERSION, Version, dtype, fault,
     foreign,
@@ -42,7 +43,9 @@ impl<'a> Contents<'a> {
     pub(crate) fn parse(bytes: &'a [u8], name: &'a Path, expected: &str) -> Result<Self> {
         let header = header(bytes, name, expected)?;
         let data = &bytes[8 + header.len()..];
-        let metadata: Metadata = serde_json::from_slice(header)
+        // By itself the second one takes the last of two tensors that have one name.
+        let metadata = serde_json::from_slice(header)
+            .and_then(|Unambiguous(_)| serde_json::from_slice::<Metadata>(header))
             .map_err(|error| fault(name, &format!("the header: {error}")))?;
         if metadata.data_len() != data.len() {
             let (actual, expected) = (data.len(), metadata.data_len());
