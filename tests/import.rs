@@ -642,7 +642,18 @@ fn json_that_cannot_be_taken_is_named() {
             keras(&dense.replace("ACT", ""), r#", "in_skip": 2"#),
             "in_skip is 2, expected 0 or 1",
         ),
+        (
+            keras(&dense.replace("ACT", ""), r#", "in_skip": 0.5"#),
+            "in_skip is 0.5, expected 0 or 1",
+        ),
+        (keras(&dense.replace("ACT", ""), r#", "in_skip": true"#), "in_skip is no number"),
+        (keras(&dense.replace("ACT", ""), r#", "out_gain": "6""#), "out_gain is no number"),
+        (
+            r#"{"model_data": {"skip": -1}, "state_dict": {"lin.weight": [[1]], "lin.bias": [1]}}"#.to_owned(),
+            "model_data.skip is -1, expected 0 or 1",
+        ),
         (keras(&two_outputs, r#", "in_skip": 1"#), "a skip to 2 outputs"),
+        (keras(&two_outputs, r#", "in_skip": 1.0"#), "a skip to 2 outputs"),
         (r#"{"in_shape": [], "layers": []}"#.to_owned(), "in_shape has no last element"),
         (r#"{"in_shape": [1], "layers": 3}"#.to_owned(), "layers is no array"),
     ];

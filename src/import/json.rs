@@ -32,13 +32,8 @@ pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> 
     if let Some(tensors) = object.get("state_dict").and_then(Value::as_object) {
         let mut found = pytorch::read(file, state_dict(file, tensors)?, description)?;
         let skip = object.get("model_data").and_then(|data| data.get("skip"));
-        match skip.and_then(Value::as_u64) {
-            None | Some(0) => {}
-            Some(1) => found.add_skip(file, 0)?,
-            Some(skip) => {
-                let message = format!("model_data.skip is {skip}, expected 0 or 1");
-                return Err(fault(file, &message));
-            }
+        if is_set(file, "model_data.skip", skip)? {
+            found.add_skip(file, 0)?;
         }
         return Ok(found);
     }
@@ -50,6 +45,30 @@ pub fn read<E: Element>(file: &Path, text: &[u8], description: &Description) -> 
         file,
         &format!("JSON with {keys:?}, expected {TAKEN}"),
     ))
+}
+
+/// A number that may be missing or null.
+pub(super) fn number(file: &Path, name: &str, value: Option<&Value>) -> Result<Option<f64>> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let number = value.as_f64();
+    number.map_or_else(
+        || Err(fault(file, &format!("{name} is no number"))),
+        |number| Ok(Some(number)),
+    )
+}
+
+/// Whether a number that may be missing is 1 and not 0.
+pub(super) fn is_set(file: &Path, name: &str, value: Option<&Value>) -> Result<bool> {
+    match number(file, name, value)? {
+        None | Some(0.0) => Ok(false),
+        Some(1.0) => Ok(true),
+        Some(number) => {
+            let message = format!("{name} is {number}, expected 0 or 1");
+            Err(fault(file, &message))
+        }
+    }
 }
 
 fn state_dict<E: Element>(

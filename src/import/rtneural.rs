@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::arrays::numbers;
 use super::description::Description;
+use super::json::{is_set, number};
 use super::{Found, FoundLayer};
 use crate::activation::Activation;
 use crate::init::TensorRole;
@@ -36,14 +37,16 @@ pub fn read<E: Element>(
         output: description.output.unwrap_or(Output::All),
         layers: Vec::new(),
     };
-    let gain = |name: &str| match object.get(name).and_then(Value::as_f64) {
-        None | Some(0.0) => None,
-        // So it is in the plugins of AIDA DSP.
-        Some(decibels) if decibels <= -90.0 => Some(0.0),
-        Some(decibels) => Some(10_f64.powf(decibels * 0.05)),
+    let gain = |name: &str| {
+        Ok(match number(file, name, object.get(name))? {
+            None | Some(0.0) => None,
+            // So it is in the plugins of AIDA DSP.
+            Some(decibels) if decibels <= -90.0 => Some(0.0),
+            Some(decibels) => Some(10_f64.powf(decibels * 0.05)),
+        })
     };
     // The parameters that stand beside the sound are not scaled.
-    if let Some(gain) = gain("in_gain") {
+    if let Some(gain) = gain("in_gain")? {
         let share = move |row, unit| match (row == unit, row) {
             (false, _) => 0.0,
             (true, 0) => gain,
@@ -61,12 +64,10 @@ pub fn read<E: Element>(
         };
         found.output_size = reader.add_to(&mut found.layers)?;
     }
-    match object.get("in_skip").and_then(Value::as_i64) {
-        None | Some(0) => {}
-        Some(1) => found.add_skip(file, input)?,
-        Some(skip) => return Err(fault(file, &format!("in_skip is {skip}, expected 0 or 1"))),
+    if is_set(file, "in_skip", object.get("in_skip"))? {
+        found.add_skip(file, input)?;
     }
-    if let Some(gain) = gain("out_gain") {
+    if let Some(gain) = gain("out_gain")? {
         let share = move |row, unit| if row == unit { gain } else { 0.0 };
         found
             .layers
