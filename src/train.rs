@@ -1,9 +1,10 @@
 //! The ready training loop, and what measures a network on a data set.
 //!
 //! [`fit`] does what one would write with [`Network::forward`], a loss of [`crate::loss`], [`Network::backward`] and
-//! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, early stopping, and
-//! a callback that watches, changes the learning rate or stops; [`fit_with`] has one for each mini-batch, too. [`evaluate`]
-//! and [`predict`] run a network over a whole data set. Results do not depend on the number of threads.
+//! [`Network::update`]: epochs of shuffled mini-batches, with limits on the gradients, a validation set, early stopping, a
+//! mean of the parameters over epochs, and a callback that watches, changes the learning rate or stops; [`fit_with`] has one
+//! for each mini-batch, too. [`evaluate`] and [`predict`] run a network over a whole data set. Results do not depend on the
+//! number of threads.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -35,6 +36,7 @@
 //! # Ok::<(), elman::Error>(())
 //! ```
 
+mod average;
 mod callbacks;
 mod early_stopping;
 mod fit;

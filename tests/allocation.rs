@@ -368,6 +368,7 @@ fn fit_to(
         truncate,
         validation: Some(&dataset),
         early_stopping: Some(EarlyStopping::new(50)),
+        average: true,
         cancel: Some(&cancel),
         ..FitOptions::new(loss)
     };

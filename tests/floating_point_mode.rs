@@ -400,6 +400,7 @@ fn data_sets<E: Bits>(
     early.min_delta = 1e-3;
     let options = FitOptions {
         early_stopping: Some(early),
+        average: true,
         ..options
     };
     let mut watch = Watched {

@@ -686,6 +686,7 @@ impl Trained {
             truncate,
             validation: validates.then_some(&self.dataset),
             early_stopping: validates.then_some(EarlyStopping::new(2)),
+            average: validates,
             ..FitOptions::new(loss)
         };
         let (network, optimizer) = (&mut self.network, &mut self.optimizer);

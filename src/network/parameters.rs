@@ -61,6 +61,15 @@ impl<E: Element> Network<E> {
         })
     }
 
+    /// Swaps all parameters with as many others.
+    #[cfg(feature = "datasets")]
+    pub(crate) fn swap_parameters(&mut self, parameters: &mut [E]) -> Result<()> {
+        self.change(|model| {
+            model.parameters.swap_with_slice(parameters);
+            model.pack()
+        })
+    }
+
     /// The layer and the tensor that parameter `index` belongs to, and its index in that tensor.
     #[cfg(feature = "f64")]
     pub(crate) fn parameter_place(&self, index: usize) -> Option<(usize, Tensor, usize)> {

@@ -19,7 +19,8 @@ pub enum Watch {
 }
 
 /// When [`fit`](super::fit) ends before its last epoch. Whatever ends it, unless that is an error, the network then gets the
-/// parameters from after the best epoch of the call back; the optimizer keeps its state.
+/// parameters from after the best epoch of the call back, or the mean of [`average`](super::FitOptions::average); the optimizer
+/// keeps its state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyStopping {
     /// Epochs in a row that are no better than the best one before them, after which training ends; at least 1.

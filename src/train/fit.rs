@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::AtomicBool;
 
+use super::average::Average;
 use super::callbacks::{BatchProgress, Callbacks, EachEpoch, InCallersMode};
 use super::early_stopping::{Best, EarlyStopping};
 use super::objective::{Objective, Tally};
@@ -76,6 +77,13 @@ pub struct FitOptions<'a, E: Element = f32> {
     /// Another thread ends the training by making this true: it is looked at before each mini-batch (with truncation, each
     /// part of one).
     pub cancel: Option<&'a AtomicBool>,
+    /// Whether the network gets a mean of its parameters over the epochs of the call, in which later ones count for more: epoch
+    /// t for t (t + 1) ... (t + 7), so that about the last ninth of them makes it. Whatever ends the call, unless that is an
+    /// error, the network then has the mean after the epoch at which its loss on the validation set was least or, without such
+    /// a set, after the last epoch that has ended; also with early stopping, which itself looks at the network as it is
+    /// trained. A later call trains from there, and begins a new mean. It takes another pass over the validation set after each
+    /// epoch, and for each parameter the memory of an `f64` and of an `E`.
+    pub average: bool,
 }
 
 impl<E: Element> FitOptions<'_, E> {
@@ -92,6 +100,7 @@ impl<E: Element> FitOptions<'_, E> {
             class_weights: None,
             early_stopping: None,
             cancel: None,
+            average: false,
         }
     }
 }
@@ -146,6 +155,12 @@ pub struct Progress {
     pub learning_rate: f64,
     /// The best epoch of this call so far; None without early stopping.
     pub best_epoch: Option<usize>,
+    /// The score on the validation set of the mean of the parameters after the epoch; None without
+    /// [`average`](FitOptions::average).
+    pub average: Option<Score>,
+    /// The epoch of this call after which the mean was the best one so far or, without a validation set, this one: the network
+    /// gets that mean when the call ends. None without [`average`](FitOptions::average).
+    pub average_epoch: Option<usize>,
 }
 
 /// Trains `network` on `dataset`.
@@ -160,12 +175,13 @@ pub struct Progress {
 ///
 /// Gradients that the network has gathered before are dropped, and so is what its last [`forward`](Network::forward) has
 /// kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is allocated. Besides what
-/// training takes, the call holds a second copy of the parameters and, with early stopping, a third.
+/// training takes, the call holds a second copy of the parameters, with early stopping a third, and with
+/// [`average`](FitOptions::average) what that says.
 ///
 /// Training may be cut into several calls, and saved in between with its [optimizer](Optimizer::save): the network counts
 /// its [epochs](Network::epochs) and passes, from which the order of the sequences and dropout follow, so that two calls of
 /// one epoch give the bits of one call of two. An epoch that was not ended, because it was cancelled or failed, does not
-/// count: the next call begins it anew. Early stopping knows the epochs of its own call alone.
+/// count: the next call begins it anew. Early stopping and the mean of the parameters know the epochs of their own call alone.
 ///
 /// # Errors
 /// Before anything changes: [`Error::Mismatch`] where data set, validation set, network, loss and options do not fit each
@@ -230,6 +246,10 @@ fn train<E: Element>(
         None => None,
         Some(stopping) => Some(Best::new(stopping, network)?),
     };
+    let mut average = match options.average {
+        false => None,
+        true => Some(Average::new(network)?),
+    };
     let mut order = try_vec("the order of the sequences", dataset.len())?;
     order.extend(0..dataset.len());
     let mut trainer = Trainer::new(network, dataset, optimizer, options, objective)?;
@@ -260,20 +280,30 @@ fn train<E: Element>(
             validation: None,
             learning_rate: trainer.optimizer.learning_rate(),
             best_epoch: best.as_ref().and_then(Best::epoch),
+            average: None,
+            average_epoch: average.as_ref().and_then(Average::epoch),
         };
         if !complete {
             break progress;
         }
         trainer.network.end_epoch();
-        if let Some(objective) = &validation {
-            let score = run.score(trainer.network, objective, options.batch_size, |_, _| ())?;
-            progress.validation = Some(score);
+        let mut measure = validation.as_ref().map(|objective| {
+            |network: &Network<E>| run.score(network, objective, options.batch_size, |_, _| ())
+        });
+        if let Some(measure) = &mut measure {
+            progress.validation = Some(measure(trainer.network)?);
         }
         let mut is_last = epoch == options.epochs;
         if let Some(best) = &mut best {
             let score = progress.validation.unwrap_or(progress.training);
             is_last |= best.see(epoch, score, trainer.network).is_break();
             progress.best_epoch = best.epoch();
+        }
+        if let Some(average) = &mut average {
+            // Between updates nobody needs the parameters before the last one.
+            let room = &mut trainer.previous;
+            progress.average = average.see(epoch, trainer.network, room, measure)?;
+            progress.average_epoch = average.epoch();
         }
         is_last |= callbacks.epoch(&mut progress, trainer.network).is_break();
         trainer
@@ -285,6 +315,9 @@ fn train<E: Element>(
     };
     if let Some(best) = best {
         best.restore(trainer.network)?;
+    }
+    if let Some(average) = average {
+        average.finish(trainer.network)?;
     }
     Ok(progress)
 }
