@@ -2095,8 +2095,8 @@ elman_status elman_standardize(elman_network *network, const elman_dataset *data
  * ----------------------------------------
  *
  * elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
- * shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, and callbacks that watch, change
- * the learning rate or the gradients, or stop.
+ * shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, a mean of the parameters over
+ * epochs, and callbacks that watch, change the learning rate or the gradients, or stop.
  *
  * Training may be cut into several calls. The network counts its epochs and its forward passes since elman_set_seed(), the
  * order of the sequences follows from the options' seed and the number of the epoch, and dropout from the network's seed
@@ -2149,6 +2149,15 @@ typedef struct {
   double learning_rate;
   /** The best epoch of this call so far; 0 without early stopping. */
   size_t best_epoch;
+  /** The loss of the mean of the parameters on the validation set after the epoch; NAN without one, or without `average`. */
+  double average_loss;
+  /** The accuracy of that mean; NAN also where targets are no classes. */
+  double average_accuracy;
+  /**
+   * The epoch of this call after which the mean was the best one so far or, without a validation set, this one: the network
+   * gets that mean when the call ends. 0 without `average`.
+   */
+  size_t average_epoch;
 } elman_progress;
 
 /**
@@ -2252,8 +2261,9 @@ typedef struct {
   elman_batch_callback batch_callback;
   /**
    * Early stopping: training ends after so many epochs in a row that are no better than the best one before them. The
-   * network then has the parameters from after the best epoch of the call; also where the epochs run out or a callback
-   * stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no early stopping.
+   * network then has the parameters from after the best epoch of the call, unless it gets a mean; also where the epochs run
+   * out or a callback stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no
+   * early stopping.
    */
   size_t patience;
   /** An epoch is better where it is by more than this, which is at least 0; by default 0. Not read without patience. */
@@ -2265,6 +2275,17 @@ typedef struct {
   uint32_t watch;
   /** Ends the training when another thread sets it; by default NULL. */
   const elman_cancellation *cancel;
+  /**
+   * 1: the network gets a mean of its parameters over the epochs of the call, in which later ones count for more: epoch t
+   * for t (t + 1) ... (t + 7), so that about the last ninth of them makes it. It is the mean after the epoch at which its
+   * loss on the validation set was least or, without such a set, after the last epoch that has ended. The network has it
+   * also where a callback or early stopping ends the call, but not after an error; early stopping itself looks at the
+   * network as it is trained. A later call trains from there, and begins a new mean. It takes another pass over the
+   * validation set after each epoch, and 12 bytes for each parameter. 0, the default: no mean.
+   */
+  uint32_t average;
+  /** 0; so that the struct ends where its last field does. */
+  uint32_t reserved;
 } elman_fit_options;
 
 /**
@@ -2281,7 +2302,8 @@ elman_status elman_fit_options_init(elman_fit_options *options, size_t size);
 /**
  * Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
  * elman_forward() has kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is
- * allocated. Besides what training takes, the call holds a second copy of the parameters and, with patience, a third.
+ * allocated. Besides what training takes, the call holds a second copy of the parameters, with patience a third, and with
+ * average 12 bytes for each of them.
  *
  * Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
  * classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names

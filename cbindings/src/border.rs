@@ -70,6 +70,19 @@ pub fn flag(name: &'static str, value: u32) -> Result<bool> {
     }
 }
 
+/// A field that means nothing yet.
+pub fn zero(name: &'static str, value: u32) -> Result<()> {
+    match value {
+        0 => Ok(()),
+        _ => Err(Error::UnknownConstant {
+            name,
+            value,
+            known: "0",
+        }
+        .into()),
+    }
+}
+
 /// An object on its way to the caller, who gives it back to [`destroy`].
 pub fn handle<T>(object: T) -> *mut T {
     Box::into_raw(Box::new(object))

@@ -13,7 +13,7 @@ use std::ptr;
 use elman_engine::dataset::{MissingValues, Targets};
 use elman_engine::{Error, shape};
 
-use crate::border::{self, Caller, Versioned, call, copied, flag, get, require, reserved};
+use crate::border::{self, Caller, Versioned, call, copied, flag, get, require, reserved, zero};
 use crate::network::Network;
 use crate::status::{Result, Status};
 
@@ -727,15 +727,8 @@ impl TsOptions {
         };
         options.trim_padding = flag("trim_padding", self.trim_padding)?;
         options.time_feature = flag("time_feature", self.time_feature)?;
-        match self.reserved {
-            0 => Ok(options),
-            value => Err(Error::UnknownConstant {
-                name: "reserved",
-                value,
-                known: "0",
-            }
-            .into()),
-        }
+        zero("reserved", self.reserved)?;
+        Ok(options)
     }
 }
 

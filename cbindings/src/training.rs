@@ -1,8 +1,8 @@
 //! Training and measuring on a data set
 //!
 //! elman_fit() does what one would write with elman_forward(), a loss, elman_backward() and elman_update(): epochs of
-//! shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, and callbacks that watch, change
-//! the learning rate or the gradients, or stop.
+//! shuffled mini-batches, with a limit on the gradients, a validation set, early stopping, a mean of the parameters over
+//! epochs, and callbacks that watch, change the learning rate or the gradients, or stop.
 //!
 //! Training may be cut into several calls. The network counts its epochs and its forward passes since elman_set_seed(), the
 //! order of the sequences follows from the options' seed and the number of the epoch, and dropout from the network's seed
@@ -20,10 +20,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use elman_engine::loss::Loss;
 use elman_engine::optimizer::clip_by_value;
 #[cfg(feature = "datasets")]
-use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Watch};
+use elman_engine::train::{self, Callbacks, Clip, EarlyStopping, FitOptions, Score, Watch};
 use elman_engine::{Error, Output};
 
-use crate::border::{self, Caller, Versioned, call, flag, require};
+use crate::border::{self, Caller, Versioned, call, flag, require, zero};
 use crate::dataset::Dataset;
 use crate::loss::ELMAN_NO_LABEL;
 use crate::network::Network;
@@ -78,6 +78,13 @@ pub struct Progress {
     pub learning_rate: f64,
     /// The best epoch of this call so far; 0 without early stopping.
     pub best_epoch: usize,
+    /// The loss of the mean of the parameters on the validation set after the epoch; NAN without one, or without `average`.
+    pub average_loss: f64,
+    /// The accuracy of that mean; NAN also where targets are no classes.
+    pub average_accuracy: f64,
+    /// The epoch of this call after which the mean was the best one so far or, without a validation set, this one: the network
+    /// gets that mean when the call ends. 0 without `average`.
+    pub average_epoch: usize,
 }
 
 /// Is called after each epoch, on the thread that called elman_fit(), with the `user` pointer of the options, the
@@ -170,8 +177,9 @@ pub struct Options {
     /// Is called before each update; by default NULL.
     pub batch_callback: BatchCallback,
     /// Early stopping: training ends after so many epochs in a row that are no better than the best one before them. The
-    /// network then has the parameters from after the best epoch of the call; also where the epochs run out or a callback
-    /// stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no early stopping.
+    /// network then has the parameters from after the best epoch of the call, unless it gets a mean; also where the epochs run
+    /// out or a callback stops, but not after an error. The optimizer keeps the state of the last update. 0, the default: no
+    /// early stopping.
     pub patience: usize,
     /// An epoch is better where it is by more than this, which is at least 0; by default 0. Not read without patience.
     pub min_delta: f64,
@@ -180,6 +188,15 @@ pub struct Options {
     pub watch: u32,
     /// Ends the training when another thread sets it; by default NULL.
     pub cancel: *const Cancellation,
+    /// 1: the network gets a mean of its parameters over the epochs of the call, in which later ones count for more: epoch t
+    /// for t (t + 1) ... (t + 7), so that about the last ninth of them makes it. It is the mean after the epoch at which its
+    /// loss on the validation set was least or, without such a set, after the last epoch that has ended. The network has it
+    /// also where a callback or early stopping ends the call, but not after an error; early stopping itself looks at the
+    /// network as it is trained. A later call trains from there, and begins a new mean. It takes another pass over the
+    /// validation set after each epoch, and 12 bytes for each parameter. 0, the default: no mean.
+    pub average: u32,
+    /// 0; so that the struct ends where its last field does.
+    pub reserved: u32,
 }
 
 /// Gives every field of the options its default.
@@ -210,7 +227,8 @@ pub unsafe extern "C" fn elman_fit_options_init(options: *mut Options, size: usi
 
 /// Trains a network on a data set. Gradients that the network has gathered before are dropped, and so is what
 /// elman_forward() has kept. A mini-batch in which nothing counts updates nothing. After the first epoch nothing is
-/// allocated. Besides what training takes, the call holds a second copy of the parameters and, with patience, a third.
+/// allocated. Besides what training takes, the call holds a second copy of the parameters, with patience a third, and with
+/// average 12 bytes for each of them.
 ///
 /// Where the classes of the data set have names, as those of files have, the first call gives them to a network whose
 /// classes have none: see elman_set_class_names(). From then on data sets, and at once the validation set, may have the names
@@ -250,6 +268,7 @@ pub unsafe extern "C" fn elman_fit(
             let dataset = require("dataset", dataset)?;
             let optimizer = require("optimizer", optimizer)?;
             let options = options_of(caller, options)?;
+            zero("reserved", options.reserved)?;
             let fit = FitOptions {
                 epochs: options.epochs,
                 batch_size: options.batch_size,
@@ -262,6 +281,7 @@ pub unsafe extern "C" fn elman_fit(
                 class_weights: options.class_weights(caller, &network.0)?,
                 early_stopping: options.early_stopping()?,
                 cancel: caller.object(options.cancel).map(|cancel| &cancel.0),
+                average: flag("average", options.average)?,
                 ..FitOptions::new(options.loss()?)
             };
             let (network, optimizer) = (&mut network.0, &mut optimizer.0);
@@ -508,6 +528,8 @@ impl Default for Options {
             min_delta: 0.0,
             watch: ELMAN_WATCH_LOSS,
             cancel: ptr::null(),
+            average: 0,
+            reserved: 0,
         }
     }
 }
@@ -589,18 +611,21 @@ impl Options {
 #[cfg(feature = "datasets")]
 impl From<&train::Progress> for Progress {
     fn from(from: &train::Progress) -> Self {
-        let validation = from.validation;
+        let loss = |score: Option<Score>| score.map_or(f64::NAN, |score| score.loss);
+        let accuracy =
+            |score: Option<Score>| score.and_then(|score| score.accuracy).unwrap_or(f64::NAN);
         Self {
             epoch: from.epoch,
             epochs: from.epochs,
             loss: from.training.loss,
-            accuracy: from.training.accuracy.unwrap_or(f64::NAN),
-            validation_loss: validation.map_or(f64::NAN, |score| score.loss),
-            validation_accuracy: validation
-                .and_then(|score| score.accuracy)
-                .unwrap_or(f64::NAN),
+            accuracy: accuracy(Some(from.training)),
+            validation_loss: loss(from.validation),
+            validation_accuracy: accuracy(from.validation),
             learning_rate: from.learning_rate,
             best_epoch: from.best_epoch.unwrap_or(0),
+            average_loss: loss(from.average),
+            average_accuracy: accuracy(from.average),
+            average_epoch: from.average_epoch.unwrap_or(0),
         }
     }
 }

@@ -78,6 +78,7 @@ internal static class C {
         internal double MinDelta;
         internal uint Watch;
         internal IntPtr Cancel;
+        internal uint Average, Reserved;
     }
 
     [DllImport(Library)] internal static extern IntPtr elman_version();
@@ -200,6 +201,8 @@ public sealed class FitOptions {
     public ulong Seed { get; set; }
     /// <summary>The largest norm of the gradients; 0: no limit.</summary>
     public double ClipNorm { get; set; }
+    /// <summary>Whether the network gets a mean of its parameters over the epochs; later ones count for more.</summary>
+    public bool Average { get; set; }
 
     internal C.FitOptions Native() {
         C.FitOptions native;
@@ -208,6 +211,7 @@ public sealed class FitOptions {
         native.Epochs = C.Size(nameof(Epochs), Epochs);
         native.BatchSize = C.Size(nameof(BatchSize), BatchSize);
         native.Seed = Seed;
+        native.Average = Average ? 1u : 0u;
         if (ClipNorm != 0) {
             native.Clip = 1;
             native.ClipLimit = ClipNorm;

@@ -112,6 +112,22 @@ public static class ElmanTest {
         }
     }
 
+    private static void TheMeanOfTheParametersIsTaken() {
+        Func<int, bool, float[]> train = (epochs, average) => {
+            using (var network = Small())
+            using (var dataset = Data())
+            using (var sgd = Optimizer.Sgd(0.1)) {
+                network.Fit(dataset, sgd, new FitOptions { Epochs = epochs, Average = average });
+                return network.Parameters;
+            }
+        };
+        float[] one = train(1, false), two = train(2, false), mean = train(2, true);
+        Check(!mean.SequenceEqual(two), "no mean");
+        for (int i = 0; i < mean.Length; i++) {
+            Check(Math.Abs(mean[i] - 0.1 * one[i] - 0.9 * two[i]) < 1e-6, $"{mean[i]} {one[i]} {two[i]}");
+        }
+    }
+
     private static void ALoopOfOnesOwnLearns() {
         using (var network = new Network(1))
         using (var adam = Optimizer.Adam(0.02)) {
@@ -149,6 +165,7 @@ public static class ElmanTest {
         TheCollectorFreesWhatNobodyDisposes();
         ShorterSequencesOfABatch();
         ATokenEndsTheTraining();
+        TheMeanOfTheParametersIsTaken();
         ALoopOfOnesOwnLearns();
         FilesKeepEveryParameter();
     }

@@ -367,6 +367,7 @@ type FitOptions struct {
 	BatchSize int // 0: 16
 	Seed      uint64
 	ClipNorm  float64 // the largest norm of the gradients; 0: no limit
+	Average   bool    // the network gets a mean of its parameters over the epochs, in which later ones count for more
 }
 
 // Fit trains the network on a data set. It ends with ctx.Err() once the context is done; the network then has the parameters of
@@ -392,6 +393,9 @@ func (n *Network) Fit(ctx context.Context, dataset *Dataset, optimizer *Optimize
 	}
 	if options.ClipNorm != 0 {
 		c.clip, c.clip_limit = C.ELMAN_CLIP_NORM, C.double(options.ClipNorm)
+	}
+	if options.Average {
+		c.average = 1
 	}
 	var cancellation *C.elman_cancellation
 	if err := call(nil, func() C.elman_status { return C.elman_cancellation_create(&cancellation) }); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -162,6 +163,29 @@ func TestFitEndsWithItsContext(t *testing.T) {
 	loss, accuracy, err := n.Evaluate(data, CrossEntropy)
 	if err != nil || loss <= 0 || accuracy < 0.3 {
 		t.Fatal(loss, accuracy, err)
+	}
+}
+
+func TestFitAverages(t *testing.T) {
+	data, err := NewClasses(2, []float32{1, 2, 3, 4, 5, 6}, []int{2, 1}, []int{0, 1}, 2)
+	must(t, err)
+	train := func(epochs int, average bool) []float32 {
+		n := small(t)
+		sgd, err := NewSGD(0.1, 0)
+		must(t, err)
+		must(t, n.Fit(context.Background(), data, sgd, FitOptions{Epochs: epochs, Average: average}))
+		parameters, err := n.Parameters()
+		must(t, err)
+		return parameters
+	}
+	one, two, mean := train(1, false), train(2, false), train(2, true)
+	for i := range mean {
+		if math.Abs(float64(mean[i]-0.1*one[i]-0.9*two[i])) > 1e-6 {
+			t.Fatal(i, mean[i], one[i], two[i])
+		}
+	}
+	if reflect.DeepEqual(mean, two) {
+		t.Fatal("no mean")
 	}
 }
 

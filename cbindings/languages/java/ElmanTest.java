@@ -120,6 +120,11 @@ public final class ElmanTest {
             options.epochs = 1;
             options.loss = 99;
             fails(8, "99", () -> network.fit(dataset, sgd, options));
+            options.loss = 1;
+            options.average = 2;
+            fails(8, "average is 2", () -> network.fit(dataset, sgd, options));
+            options.average = 1;
+            network.fit(dataset, sgd, options);
         }
     }
 

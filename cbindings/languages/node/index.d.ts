@@ -58,6 +58,7 @@ export interface FitOptions {
   patience?: number;
   min_delta?: number;
   watch?: number;
+  average?: number;
 }
 
 export class Network extends Handle {

@@ -89,7 +89,8 @@ test('an AbortSignal ends the training', async () => {
   const aborted = network.fit(data(), Optimizer.sgd(0.01), { epochs: 2 ** 40, signal: AbortSignal.timeout(50) });
   await assert.rejects(aborted, { name: 'TimeoutError' });
   await assert.rejects(network.fit(data(), Optimizer.sgd(0.01), { signal: AbortSignal.abort() }), { name: 'AbortError' });
-  await network.fit(data(), Optimizer.sgd(0.01), { epochs: 1, clip: constants.ELMAN_CLIP_NORM });
+  await assert.rejects(network.fit(data(), Optimizer.sgd(0.01), { average: 2 }), /average is 2/);
+  await network.fit(data(), Optimizer.sgd(0.01), { epochs: 1, clip: constants.ELMAN_CLIP_NORM, average: 1 });
   const { loss, accuracy } = await network.evaluate(data());
   assert.ok(loss > 0 && accuracy >= 0.3);
 });

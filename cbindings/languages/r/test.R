@@ -62,6 +62,12 @@ ragged <- elman_classes(list(matrix(1, 2, 3), matrix(0, 2, 5), matrix(0, 2, 1)),
 network <- small()
 elman_fit(network, ragged, elman_adam(0.05), epochs = 50, clip_norm = 1)
 stopifnot(elman_evaluate(network, ragged)$accuracy == 1)
+of <- function(epochs, average) {
+  network <- small()
+  elman_fit(network, ragged, elman_sgd(0.1), epochs = epochs, average = average)
+  elman_parameters(network)
+}
+stopifnot(!identical(of(2, TRUE), of(2, FALSE)), abs(of(2, TRUE) - 0.1 * of(1, FALSE) - 0.9 * of(2, FALSE)) < 1e-6)
 
 # A loop of one's own learns, and elman_fit() does, too.
 network <- elman_network(1) |> elman_add_rnn(8) |> elman_add_dense(1) |> elman_initialize("glorot_uniform", seed = 3)

@@ -724,10 +724,10 @@ static void ctc(void) {
     CHECK(read_lengths[0] == 3 && read_lengths[1] == 0 && read[1] == 0 && read[3] == 1);
 }
 
-/* A program with the header of the first version of the options, which ended with `user`: what lies behind is not its own
-   to fill in, and not the library's to read or write. */
-static void options_of_an_older_header(void) {
-    const size_t first = offsetof(elman_fit_options, class_weights), sequences[2] = {3, 2}, labels[2] = {1, 0};
+/* A program with the header of an older version of the options, of which there were some `size` bytes: what lies behind is not
+   its own to fill in, and not the library's to read or write. */
+static void options_of_an_older_header(size_t first) {
+    const size_t sequences[2] = {3, 2}, labels[2] = {1, 0};
     elman_fit_options options, whole;
     memset(&options, 0xee, sizeof options);
     OK(elman_fit_options_init(&options, first));
@@ -938,6 +938,87 @@ static void long_training(void) {
     elman_dataset_destroy(dataset);
     elman_destroy(whole);
     elman_destroy(parts);
+}
+
+enum { EPOCHS = 20 };
+
+/* The parameters after each epoch. */
+static uint32_t keep_parameters(void *user, elman_progress *progress, const elman_network *network) {
+    const size_t count = elman_parameter_count(network);
+    OK(elman_get_parameters(network, (float *)user + (progress->epoch - 1) * count, count));
+    CHECK(isnan(progress->average_loss) && isnan(progress->average_accuracy) && progress->average_epoch == 0);
+    return ELMAN_CONTINUE;
+}
+
+static uint32_t keep_progress(void *user, elman_progress *progress, const elman_network *network) {
+    CHECK(elman_get_epochs(network) == progress->epoch && isnan(progress->average_accuracy));
+    ((elman_progress *)user)[progress->epoch - 1] = *progress;
+    return ELMAN_CONTINUE;
+}
+
+/* With `average` the network gets the mean of its parameters that is best on the validation set or, without one, the last. */
+static void mean_of_parameters(void) {
+    elman_dataset *dataset, *held_out;
+    OK(elman_dataset_create_values(INPUT, x, lengths, BATCH, x, 2, 0, &dataset));
+    OK(elman_dataset_create_values(INPUT, x, lengths, BATCH, x + 8, 2, 0, &held_out));
+    for (uint32_t validates = 0; validates < 2; validates++) {
+        elman_network *plain = network_of(ELMAN_OUTPUT_LAST), *averaged = network_of(ELMAN_OUTPUT_LAST);
+        elman_optimizer *adam, *other;
+        elman_fit_options options;
+        elman_progress seen[EPOCHS];
+        const size_t count = elman_parameter_count(plain);
+        float *each = floats(EPOCHS * count), *mean = floats(count), *best = floats(count), *found = floats(count);
+        double *sums = (double *)calloc(count, sizeof *sums), least = INFINITY;
+        size_t best_epoch = 0;
+        CHECK(sums != NULL);
+        OK(elman_adam_create(0.1, 0.9, 0.999, 1e-8, 0.0, &adam));
+        OK(elman_adam_create(0.1, 0.9, 0.999, 1e-8, 0.0, &other));
+        OK(elman_fit_options_init(&options, sizeof options));
+        CHECK(options.average == 0 && options.reserved == 0);
+        options.loss = ELMAN_LOSS_MEAN_SQUARED_ERROR;
+        options.epochs = EPOCHS;
+        options.batch_size = 3;
+        options.validation = validates ? held_out : NULL;
+        options.callback = keep_parameters;
+        options.user = each;
+        OK(elman_fit(plain, dataset, adam, &options));
+        options.average = 1;
+        options.callback = keep_progress;
+        options.user = seen;
+        OK(elman_fit(averaged, dataset, other, &options));
+        OK(elman_get_parameters(averaged, found, count));
+
+        for (size_t epoch = 1; epoch <= EPOCHS; epoch++) {
+            const double share = 9.0 / (8.0 + (double)epoch);
+            for (size_t i = 0; i < count; i++) {
+                sums[i] += share * ((double)each[(epoch - 1) * count + i] - sums[i]);
+                mean[i] = (float)sums[i];
+            }
+            OK(elman_set_parameters(plain, mean, count));
+            double loss = -(double)epoch;
+            if (validates) {
+                OK(elman_evaluate(plain, held_out, &options, &loss, NULL, NULL));
+                CHECK(seen[epoch - 1].average_loss == loss);
+            } else {
+                CHECK(isnan(seen[epoch - 1].average_loss));
+            }
+            if (loss < least) {
+                least = loss;
+                best_epoch = epoch;
+                memcpy(best, mean, count * sizeof *best);
+            }
+            CHECK(seen[epoch - 1].average_epoch == best_epoch && seen[epoch - 1].best_epoch == 0);
+        }
+        CHECK((best_epoch == EPOCHS) == !validates);
+        SAME(found, best, count);
+        free(each), free(mean), free(best), free(found), free(sums);
+        elman_optimizer_destroy(adam);
+        elman_optimizer_destroy(other);
+        elman_destroy(plain);
+        elman_destroy(averaged);
+    }
+    elman_dataset_destroy(dataset);
+    elman_dataset_destroy(held_out);
 }
 
 static void datasets(void) {
@@ -1261,8 +1342,10 @@ int main(int argc, char **argv) {
     losses();
     ctc();
     fit_is_a_loop();
-    options_of_an_older_header();
+    options_of_an_older_header(offsetof(elman_fit_options, class_weights));
+    options_of_an_older_header(offsetof(elman_fit_options, average));
     long_training();
+    mean_of_parameters();
     datasets();
     names();
     partial_targets();

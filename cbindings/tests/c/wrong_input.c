@@ -804,11 +804,11 @@ static void fits(void) {
     elman_fit_options options, defaults;
     FAILS(elman_fit_options_init(NULL, sizeof options), NULL, "options is NULL");
     FAILS(elman_fit_options_init(&options, 8), MISMATCH,
-          "size is 8, expected 144, as in the header of this version, or that of an older one, from 96 on");
+          "size is 8, expected 152, as in the header of this version, or that of an older one, from 96 on");
     FAILS(elman_fit_options_init(&options, 100), MISMATCH,
-          "size is 100, expected 144, as in the header of this version, or that of an older one, from 96 on");
-    FAILS(elman_fit_options_init(&options, 152), MISMATCH,
-          "size is 152, expected 144, as in the header of this version, or that of an older one, from 96 on");
+          "size is 100, expected 152, as in the header of this version, or that of an older one, from 96 on");
+    FAILS(elman_fit_options_init(&options, 160), MISMATCH,
+          "size is 160, expected 152, as in the header of this version, or that of an older one, from 96 on");
     OK(elman_fit_options_init(&defaults, sizeof defaults));
     defaults.callback = never;
     defaults.batch_callback = not_even;
@@ -818,7 +818,7 @@ static void fits(void) {
     FAILS(elman_fit(network, dataset, NULL, &options), NULL, "optimizer is NULL");
     options.size = 0;
     FAILS(elman_fit(network, dataset, optimizer, &options), MISMATCH,
-          "the size field of options is 0, expected 144, as in the header of this version, or that of an older one, "
+          "the size field of options is 0, expected 152, as in the header of this version, or that of an older one, "
           "from 96 on");
 #define WITH(field, value, status, message)                                                                            \
     options = defaults;                                                                                                \
@@ -827,6 +827,8 @@ static void fits(void) {
     WITH(loss, 3, UNKNOWN_CONSTANT, "loss is 3, which names nothing; known are the ELMAN_LOSS_ constants (0 to 2)");
     WITH(clip, 3, UNKNOWN_CONSTANT, "clip is 3, which names nothing; known are the ELMAN_CLIP_ constants (0 to 2)");
     WITH(shuffle, 2, UNKNOWN_CONSTANT, "shuffle is 2, which names nothing; known are 0 and 1");
+    WITH(average, 2, UNKNOWN_CONSTANT, "average is 2, which names nothing; known are 0 and 1");
+    WITH(reserved, 1, UNKNOWN_CONSTANT, "reserved is 1, which names nothing; known are 0");
     WITH(epochs, 0, ZERO_SIZE, "epochs is 0, expected at least 1");
     WITH(batch_size, 0, ZERO_SIZE, "batch_size is 0, expected at least 1");
     WITH(loss, ELMAN_LOSS_MEAN_SQUARED_ERROR, MISMATCH,

@@ -398,6 +398,7 @@ void data_sets(const std::string &vowels) {
     fit.clip = elman::Clip::norm;
     fit.patience = 5;
     fit.watch = elman::Watch::accuracy;
+    fit.average = 1;
     const std::vector<float> weights(9, 1.0f);
     fit.validate_on(same).weigh_classes(weights);
     std::size_t epochs = 0, batches = 0;
@@ -405,6 +406,7 @@ void data_sets(const std::string &vowels) {
         train, adam, fit,
         [&](elman::Progress &progress, elman::NetworkView view) {
             epochs = progress.epoch;
+            CHECK(progress.average_epoch >= 1 && progress.average_loss > 0.0);
             CHECK(view.parameter_count() == network.parameter_count());
         },
         [&](elman::BatchProgress &progress) {

@@ -28,7 +28,7 @@ struct Watch {
     rate: Option<f64>,
     parameters: usize,
     updates: usize,
-    seen: Vec<(usize, usize, [f64; 5], usize)>,
+    seen: Vec<(usize, usize, [f64; 7], [usize; 2])>,
 }
 
 extern "C" fn watch(user: *mut c_void, progress: &mut Progress, network: &Network) -> u32 {
@@ -46,8 +46,10 @@ extern "C" fn watch(user: *mut c_void, progress: &mut Progress, network: &Networ
         validation,
         progress.validation_accuracy,
         progress.learning_rate,
+        progress.average_loss,
+        progress.average_accuracy,
     ];
-    let best = progress.best_epoch;
+    let best = [progress.best_epoch, progress.average_epoch];
     watch
         .seen
         .push((progress.epoch, progress.epochs, numbers, best));
@@ -79,7 +81,7 @@ extern "C" fn before_update(user: *mut c_void, progress: &mut BatchProgress) -> 
 
 /// Options that a caller has filled in.
 fn draw_options(source: &mut Source<'_>) -> Options {
-    Options {
+    let options = Options {
         size: match source.below(32) {
             31 => source.size(&[0, 8]),
             _ => size_of::<Options>(),
@@ -101,6 +103,12 @@ fn draw_options(source: &mut Source<'_>) -> Options {
         min_delta: source.double(&[0.0, 0.1]),
         watch: source.constant(2),
         ..Options::default()
+    };
+    let mut ahead = source.ahead();
+    Options {
+        average: ahead.constant(2),
+        reserved: u32::from(ahead.rarely(32)),
+        ..options
     }
 }
 
@@ -283,7 +291,7 @@ fn fit_unless(world: &mut World, source: &mut Source<'_>, cancellation: Option<&
     }
     call.wrong(
         ELMAN_ERROR_UNKNOWN_CONSTANT,
-        read.shuffle > 1 || read.clip > 2,
+        read.shuffle > 1 || read.clip > 2 || read.average > 1 || read.reserved > 0,
     );
     call.wrong(ELMAN_ERROR_ZERO_SIZE, read.epochs == 0);
     let limited = read.clip != ELMAN_CLIP_NONE;
@@ -391,8 +399,12 @@ fn fit_unless(world: &mut World, source: &mut Source<'_>, cancellation: Option<&
         let most = read.epochs.min(stop_after);
         let stopped = seen.len() < most && (1..=seen.len()).contains(&read.patience);
         assert!(seen.len() == most || stopped);
-        let best = |epoch: &(usize, usize, [f64; 5], usize)| {
-            epoch.3 <= epoch.0 && (epoch.3 == 0 || read.patience > 0)
+        let best = |epoch: &(usize, usize, [f64; 7], [usize; 2])| {
+            let [best, average] = epoch.3;
+            best <= epoch.0
+                && average <= epoch.0
+                && (best == 0 || read.patience > 0)
+                && (average > 0) == (read.average == 1)
         };
         assert!(seen.iter().all(best));
         assert!(
@@ -474,6 +486,7 @@ pub fn init_options(world: &mut World, source: &mut Source<'_>) {
             (options.patience, options.min_delta, options.watch),
             (0, 0.0, 0)
         );
+        assert_eq!((options.average, options.reserved), (0, 0));
     }
 }
 

@@ -401,7 +401,8 @@ public final class Elman {
     /** How fit() trains and evaluate() measures: elman_fit_options of elman.h, with its defaults. */
     @FieldOrder({
         "size", "loss", "shuffle", "seed", "ignored_label", "epochs", "batch_size", "truncate", "clip_limit", "clip",
-        "validation", "callback", "user", "class_weights", "batch_callback", "patience", "min_delta", "watch", "cancel"
+        "validation", "callback", "user", "class_weights", "batch_callback", "patience", "min_delta", "watch", "cancel",
+        "average", "reserved"
     })
     public static final class FitOptions extends Structure {
         public long size;
@@ -423,6 +424,8 @@ public final class Elman {
         public double min_delta;
         public int watch;
         public Pointer cancel;
+        public int average;
+        public int reserved;
 
         /** The defaults. */
         public FitOptions() {

@@ -89,8 +89,10 @@ elman_values <- function(x, values) {
 elman_sgd <- function(learning_rate, momentum = 0) .Call(C_sgd, learning_rate, momentum)
 elman_adam <- function(learning_rate = 0.001) .Call(C_adam, learning_rate)
 
-elman_fit <- function(network, dataset, optimizer, epochs = 30, batch_size = 16, seed = 0, clip_norm = Inf, loss = LOSSES[1])
-  invisible(.Call(C_fit, network, dataset, optimizer, constant(LOSSES, loss), epochs, batch_size, seed, clip_norm))
+# average: whether the network gets a mean of its parameters over the epochs, in which later ones count for more.
+elman_fit <- function(network, dataset, optimizer, epochs = 30, batch_size = 16, seed = 0, clip_norm = Inf, loss = LOSSES[1],
+                      average = FALSE)
+  invisible(.Call(C_fit, network, dataset, optimizer, constant(LOSSES, loss), epochs, batch_size, seed, clip_norm, average))
 elman_evaluate <- function(network, dataset, loss = LOSSES[1]) {
   result <- .Call(C_evaluate, network, dataset, constant(LOSSES, loss))
   list(loss = result[1], accuracy = result[2])

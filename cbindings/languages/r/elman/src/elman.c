@@ -212,11 +212,12 @@ static elman_fit_options options_of(SEXP loss) {
     return options;
 }
 static SEXP fit(SEXP network, SEXP dataset, SEXP optimizer, SEXP loss, SEXP epochs, SEXP batch_size, SEXP seed,
-                SEXP clip_norm) {
+                SEXP clip_norm, SEXP average) {
     elman_fit_options options = options_of(loss);
     options.epochs = size("epochs", epochs);
     options.batch_size = size("batch_size", batch_size);
     options.seed = size("seed", seed);
+    options.average = Rf_asLogical(average) ? 1 : 0;
     if (R_finite(Rf_asReal(clip_norm))) {
         options.clip = ELMAN_CLIP_NORM;
         options.clip_limit = Rf_asReal(clip_norm);
@@ -316,7 +317,7 @@ static const R_CallMethodDef functions[] = {
     FUNCTION(save, 2), FUNCTION(set_seed, 2), FUNCTION(set_threads, 2), FUNCTION(set_output, 2), FUNCTION(initialize, 4),
     FUNCTION(add_rnn, 3), FUNCTION(add_gru, 2), FUNCTION(add_lstm, 2), FUNCTION(add_dense, 3), FUNCTION(add_dropout, 2),
     FUNCTION(shape, 1), FUNCTION(parameters, 1), FUNCTION(set_parameters, 2), FUNCTION(pass, 6), FUNCTION(backward, 2),
-    FUNCTION(update, 2), FUNCTION(fit, 8), FUNCTION(evaluate, 3), FUNCTION(classes, 5), FUNCTION(values, 5), FUNCTION(sgd, 2),
+    FUNCTION(update, 2), FUNCTION(fit, 9), FUNCTION(evaluate, 3), FUNCTION(classes, 5), FUNCTION(values, 5), FUNCTION(sgd, 2),
     FUNCTION(adam, 1), FUNCTION(cross_entropy, 3), FUNCTION(squared_error, 2), FUNCTION(session, 1), FUNCTION(step, 2),
     FUNCTION(run, 3), FUNCTION(reset, 1), {NULL, NULL, 0},
 };
