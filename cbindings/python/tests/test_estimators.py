@@ -214,7 +214,8 @@ def test_the_network_gets_a_mean_over_epochs(rises):
 
         first, second, third = (fit(epochs, average=False) for epochs in (1, 2, 3))
         mean = fit(3)
-        assert mean.history_ == third.history_
+        assert {name: mean.history_[name] for name in third.history_} == third.history_
+        assert ("average_loss" in mean.history_) == early_stopping and mean.history_.average_epoch == 3
         # Epoch t counts for t (t + 1) ... (t + 7).
         expected = (first.network_.parameters + 9 * second.network_.parameters + 45 * third.network_.parameters) / 55
         np.testing.assert_allclose(mean.network_.parameters, expected, rtol=0, atol=1e-6)

@@ -57,7 +57,7 @@ def test_every_field_of_the_options_has_a_name():
     named = set(_names.RecurrentOptions.__annotations__)
     assert {name for name in fields if not name.endswith(("_alpha", "_beta"))} == named | {"size"}
     fields = {name for name, _ in ffi.typeof("elman_fit_options").fields}
-    arguments = {"size", "user", "callback", "batch_callback", "validation", "cancel", "class_weights"}
+    arguments = {"size", "user", "callback", "batch_callback", "validation", "cancel", "class_weights", "reserved"}
     assert fields == set(FitOptions.__annotations__) | arguments
 
 

@@ -215,6 +215,40 @@ def test_fit_learns_and_tells_how(random):
     assert (net.predict_dataset(dataset).argmax(axis=1) == dataset.labels).mean() == evaluation.accuracy
 
 
+def test_fit_gives_the_best_mean_of_the_parameters(random):
+    dataset, held_out = two_classes(random), two_classes(random)
+    for validation in (held_out, None):
+        net, averaged = network(), network()
+        mean, means = net.parameters.astype(np.float64), []
+
+        def take_in(progress, means=means):
+            nonlocal mean
+            assert progress.average_epoch == 0
+            mean = mean + 9 / (8 + progress.epoch) * (progress.network.parameters - mean)
+            means.append(mean.astype(np.float32))
+
+        options = {"validation": validation, "epochs": 30, "patience": 8}
+        history = net.fit(dataset, elman.Adam(0.05), on_epoch=take_in, **options)
+        assert history.average_epoch == 0 and "average_loss" not in history
+
+        epochs = []
+        with_mean = averaged.fit(
+            dataset, elman.Adam(0.05), average=True, on_epoch=lambda progress: epochs.append(progress.average_epoch), **options
+        )
+        assert {name: with_mean[name] for name in history} == history and with_mean.best_epoch == history.best_epoch
+        best = epochs[-1]
+        assert np.array_equal(averaged.parameters, means[best - 1]) and with_mean.average_epoch == best
+        if validation is None:
+            assert best == len(means) and "average_loss" not in with_mean
+        else:
+            assert best == np.argmin(with_mean["average_loss"]) + 1 < len(means)
+            found = averaged.evaluate(held_out)
+            assert (with_mean["average_loss"][best - 1], with_mean["average_accuracy"][best - 1]) == (
+                found.loss,
+                found.accuracy,
+            )
+
+
 def test_fit_of_numbers_takes_the_squared_error(random):
     x = random.standard_normal((16, 4, 3))
     dataset = elman.Dataset.with_values(x, x.sum(axis=(1, 2)))

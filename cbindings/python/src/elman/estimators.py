@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Floats
-from elman._average import Average
 from elman._extras import extra
 from elman._library import NotFiniteError
 from elman.dataset import Dataset, _per_step
@@ -291,24 +290,17 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         options["batch_size"] = self.batch_size or min(16, max(least, len(training.train) // 8))
         if training.validation is not None:
             options |= {"validation": training.validation, "patience": self.patience}
-        average = None
-        if self.average:
-            measure = {"batch_size": options["batch_size"], "class_weights": options.get("class_weights")}
-            average = Average(network, training.validation, measure)
         if self.clip is not None:
             options |= {"clip": "norm", "clip_limit": self.clip}
-        history = network.fit(
+        return network.fit(
             training.train,
             _OPTIMIZERS[self.optimizer](rate),
             epochs=self.epochs,
             seed=seed,
             progress=self.progress,
-            on_epoch=average,
+            average=self.average,
             **options,
         )
-        if average is not None:
-            network.parameters = average.best
-        return history
 
     def _need(self, y: Any) -> None:
         """Raises where there are no targets, in scikit-learn's words."""

@@ -525,8 +525,8 @@ class Network:
 
         The loss is cross-entropy for classes and the mean squared error for numbers, unless `loss` names another. A callback
         that returns True ends the training; an exception of its own is raised by this call, and so is KeyboardInterrupt: the
-        network then has the parameters of the last update. The header's elman_fit_options says what the other options do.
-        `progress` shows a bar (needs tqdm).
+        network then has the parameters of the last update, or those that `patience` or `average` give it. The header's
+        elman_fit_options says what the other options do. `progress` shows a bar (needs tqdm).
         """
         return training.fit(self, dataset, optimizer, validation, on_epoch, on_batch, cancel, class_weights, progress, options)
 

@@ -45,6 +45,7 @@ class FitOptions(EvaluateOptions, total=False):
     patience: int
     min_delta: float
     watch: Watch
+    average: bool
 
 
 @dataclass
@@ -59,6 +60,9 @@ class Progress:
     validation_accuracy: float
     learning_rate: float
     best_epoch: int
+    average_loss: float
+    average_accuracy: float
+    average_epoch: int
     #: The network, to run, measure or save during the callback.
     network: Network
 
@@ -81,6 +85,9 @@ class BatchProgress:
     gradients: Floats
 
 
+# What there is of an epoch besides its loss, or not.
+_SCORES = ("accuracy", "validation_loss", "validation_accuracy", "average_loss", "average_accuracy")
+
 EpochCallback: TypeAlias = Callable[[Progress], bool | None]
 BatchCallback: TypeAlias = Callable[[BatchProgress], bool | None]
 
@@ -88,18 +95,21 @@ BatchCallback: TypeAlias = Callable[[BatchProgress], bool | None]
 class History(dict[str, list[float]]):
     """The numbers of each epoch of a fit(), by name.
 
-    There are "loss", "learning_rate" and, where there are such, "accuracy", "validation_loss" and "validation_accuracy".
-    `best_epoch` counts from 1; 0 without early stopping.
+    There are "loss", "learning_rate" and, where there are such, "accuracy", "validation_loss" and "validation_accuracy", and
+    with `average` "average_loss" and "average_accuracy", those of the mean of the parameters on the validation set.
+    `best_epoch` counts from 1; 0 without early stopping. `average_epoch` is the one after which the network has its mean; 0
+    without `average`.
     """
 
     best_epoch: int = 0
+    average_epoch: int = 0
 
     def _append(self, progress: Any) -> None:
-        for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+        for name in ("loss", *_SCORES, "learning_rate"):
             value = float(getattr(progress, name))
             if name == "loss" or not math.isnan(value):
                 self.setdefault(name, []).append(value)
-        self.best_epoch = progress.best_epoch
+        self.best_epoch, self.average_epoch = progress.best_epoch, progress.average_epoch
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ def _options(
         elif name == "ignored_label" and value == -1:
             fields.ignored_label = lib.ELMAN_NO_LABEL
         else:
-            setattr(fields, name, int(value) if name == "shuffle" else value)
+            setattr(fields, name, int(value) if name in ("shuffle", "average") else value)
     keep: list[Any] = []
     if class_weights is not None:
         weights = floats(class_weights, "class_weights", [network._raw("output_size")])
@@ -176,7 +186,7 @@ class _Callbacks:
             return int(lib.ELMAN_CONTINUE)
         network = type(self.network).__new__(type(self.network))
         network._take(handle, _Callback())
-        names = ("epoch", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "best_epoch")
+        names = ("epoch", "epochs", "loss", *_SCORES, "learning_rate", "best_epoch", "average_epoch")
         progress = Progress(**{name: getattr(fields, name) for name in names}, network=network)
         try:
             stop = self.on_epoch(progress)
