@@ -1,6 +1,5 @@
 //! `elman train`
 
-mod mean;
 mod scale;
 mod tries;
 mod watcher;
@@ -329,6 +328,7 @@ impl Training {
                 .validation
                 .is_some()
                 .then(|| EarlyStopping::new(options.patience as usize)),
+            average: !options.no_average,
             ..FitOptions::new(self.loss)
         }
     }

@@ -9,11 +9,10 @@ use std::time::Instant;
 use elman::Network;
 use elman::init::Rng;
 use elman::optimizer::Optimizer;
-use elman::train::{Score, fit_with};
+use elman::train::{Progress, Score, fit_with};
 
-use super::mean::Mean;
 use super::scale::Scale;
-use super::watcher::{Watch, Watcher};
+use super::watcher::Watcher;
 use super::{Arguments, Training};
 use crate::data::Sequences;
 use crate::failure::{Failure, Result};
@@ -194,11 +193,7 @@ fn train(
     network.set_threads(threads)?;
     let options = training.options(&arguments.training, start.seed);
     let mut optimizer = Optimizer::new(arguments.training.optimizer.rule(), start.rate)?;
-    let mean = match arguments.training.no_average {
-        true => None,
-        false => Some(Mean::new(&network, &training, options.batch_size)?),
-    };
-    let mut watch = watcher.watch(mean);
+    let mut watch = watcher.watch();
     let trained = fit_with(
         &mut network,
         &training.train,
@@ -216,22 +211,13 @@ fn train(
         }
         Err(error) => return Err(error.into()),
     };
-    let Watch {
-        mean,
-        failure,
-        scores,
-        ..
-    } = watch;
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
-    let mut epoch = progress.best_epoch.unwrap_or(scores.len());
-    let mut score = epoch.checked_sub(1).map(|index| scores[index]);
-    let loss = score.map_or(f64::INFINITY, |score| score.loss);
-    if let Some(best) = mean.and_then(Mean::best) {
-        network.set_parameters(&best.parameters)?;
-        (epoch, score) = (best.epoch, Some(best.score));
-    }
+    let epochs = watch.epochs;
+    let after = |epoch: usize| epoch.checked_sub(1).map(|index| epochs[index]);
+    let measured = |progress: Progress| progress.validation.unwrap_or(progress.training);
+    let best = progress.best_epoch.unwrap_or(epochs.len());
+    let loss = after(best).map_or(f64::INFINITY, |progress| measured(progress).loss);
+    let epoch = progress.average_epoch.unwrap_or(best);
+    let score = after(epoch).map(|progress| progress.average.unwrap_or(measured(progress)));
     Ok(Ended::Well(Box::new(Try {
         index,
         network,
@@ -239,7 +225,7 @@ fn train(
         epoch,
         score,
         has_validation: training.validation.is_some(),
-        epochs: scores.len(),
+        epochs: epochs.len(),
         scale: training.scale,
     })))
 }

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use elman::Network;
-use elman::train::{BatchProgress, Callbacks, Progress, Score};
+use elman::train::{BatchProgress, Callbacks, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::mean::Mean;
 use crate::failure::{Failure, Result};
 
 /// Shows how all trainings go, and ends them at Ctrl-C.
@@ -55,13 +54,11 @@ impl Watcher {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Begins to watch one training, of whose parameters there may be a mean.
-    pub fn watch<'a>(&'a self, mean: Option<Mean<'a>>) -> Watch<'a> {
+    /// Begins to watch one training.
+    pub fn watch(&self) -> Watch<'_> {
         Watch {
             watcher: self,
-            mean,
-            failure: None,
-            scores: Vec::new(),
+            epochs: Vec::new(),
         }
     }
 }
@@ -69,11 +66,8 @@ impl Watcher {
 /// Watches one training.
 pub struct Watch<'a> {
     watcher: &'a Watcher,
-    pub mean: Option<Mean<'a>>,
-    /// Why the mean could not be measured.
-    pub failure: Option<elman::Error>,
-    /// Of each epoch, on what is held out or, without that, in training.
-    pub scores: Vec<Score>,
+    /// How each epoch went.
+    pub epochs: Vec<Progress>,
 }
 
 impl Watch<'_> {
@@ -82,7 +76,7 @@ impl Watch<'_> {
         let Watcher {
             bar, epochs, ended, ..
         } = self.watcher;
-        bar.dec_length((epochs - self.scores.len()) as u64);
+        bar.dec_length((epochs - self.epochs.len()) as u64);
         ended.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -95,17 +89,17 @@ impl Callbacks<f32> for Watch<'_> {
         }
     }
 
-    fn epoch(&mut self, progress: &mut Progress, network: &Network) -> ControlFlow<()> {
+    fn epoch(&mut self, progress: &mut Progress, _: &Network) -> ControlFlow<()> {
         let watcher = self.watcher;
-        let score = progress.validation.unwrap_or(progress.training);
-        self.scores.push(score);
+        self.epochs.push(*progress);
         let message = match (watcher.trainings, progress.validation) {
             (1, Some(validation)) => format!(
                 "loss {:.4}, validation {:.4}",
                 progress.training.loss, validation.loss
             ),
             (1, None) => format!("loss {:.4}", progress.training.loss),
-            (trainings, _) => {
+            (trainings, validation) => {
+                let score = validation.unwrap_or(progress.training);
                 let mut least = watcher.least.lock().expect("nothing panics");
                 *least = least.min(score.loss);
                 let ended = watcher.ended.load(Ordering::Relaxed);
@@ -114,13 +108,6 @@ impl Callbacks<f32> for Watch<'_> {
         };
         watcher.bar.set_message(message);
         watcher.bar.inc(1);
-        let mean = self.mean.as_mut();
-        match mean.map_or(Ok(()), |mean| mean.add(progress, network.parameters())) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+        ControlFlow::Continue(())
     }
 }
