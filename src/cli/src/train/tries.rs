@@ -134,27 +134,12 @@ pub fn run(arguments: &Arguments, data: &Sequences, tries: usize) -> Result<(Net
     let workers = threads.min(tries);
     let starts = starts(arguments, tries);
     let watcher = Watcher::new(tries, arguments.training.epochs as usize)?;
-    let (next, outcome) = (AtomicUsize::new(0), Mutex::new(Outcome::default()));
     let begin = Instant::now();
-    let work = || {
-        while !watcher.is_interrupted() {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(start) = starts.get(index) else {
-                break;
-            };
-            let trained = train(arguments, data, index, start, threads / workers, &watcher);
-            outcome.lock().expect("adding does not panic").add(trained);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
-        work();
+    let outcome = side_by_side(workers, &starts, &watcher, |index, start| {
+        train(arguments, data, index, start, threads / workers, &watcher)
     });
     watcher.bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
-    let outcome = outcome.into_inner().expect("adding does not panic");
     if let Some(failure) = outcome.failure {
         return Err(failure);
     }
@@ -178,6 +163,36 @@ pub fn run(arguments: &Arguments, data: &Sequences, tries: usize) -> Result<(Net
         scale.undo(&mut best.network)?;
     }
     Ok((best.network, report))
+}
+
+/// Trains from each start on so many threads, until the watcher says that it is over.
+fn side_by_side(
+    workers: usize,
+    starts: &[Start],
+    watcher: &Watcher,
+    train: impl Fn(usize, &Start) -> Result<Ended> + Sync,
+) -> Outcome {
+    let (next, outcome) = (AtomicUsize::new(0), Mutex::new(Outcome::default()));
+    let work = || {
+        while !watcher.is_over() {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(start) = starts.get(index) else {
+                break;
+            };
+            let trained = train(index, start);
+            if trained.is_err() {
+                watcher.fail();
+            }
+            outcome.lock().expect("adding does not panic").add(trained);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    outcome.into_inner().expect("adding does not panic")
 }
 
 /// Trains one network.
@@ -228,4 +243,34 @@ fn train(
         epochs: epochs.len(),
         scale: training.scale,
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_training_that_fails_ends_the_others_and_is_what_is_told() {
+        let watcher = Watcher::new(9, 1).unwrap();
+        let starts = [Start { seed: 0, rate: 0.1 }; 9];
+        let (begun, begin) = (AtomicUsize::new(0), Instant::now());
+        let train = |index, _: &Start| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if index == 1 {
+                return Err(Failure::new("no memory"));
+            }
+            while !watcher.is_over() {
+                assert!(begin.elapsed() < Duration::from_secs(60), "goes on");
+                thread::yield_now();
+            }
+            Ok(Ended::Exploded(Failure::new("told by nobody")))
+        };
+        let outcome = side_by_side(3, &starts, &watcher, train);
+        let told = outcome.failure.unwrap();
+        assert!(matches!(told, Failure::Message(message) if message == "no memory"));
+        assert!(begun.into_inner() <= 3);
+        assert!(!watcher.is_interrupted());
+    }
 }

@@ -10,10 +10,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Failure, Result};
 
-/// Shows how all trainings go, and ends them at Ctrl-C.
+/// Shows how all trainings go, and ends them at Ctrl-C or where one fails.
 pub struct Watcher {
     pub bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
+    failed: AtomicBool,
     /// Epochs of a training, at most.
     epochs: usize,
     trainings: usize,
@@ -43,6 +44,7 @@ impl Watcher {
         Ok(Self {
             bar,
             interrupted,
+            failed: AtomicBool::new(false),
             epochs,
             trainings,
             ended: AtomicUsize::new(0),
@@ -52,6 +54,16 @@ impl Watcher {
 
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that a training has failed: no other one is needed any more.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether trainings are to end, and none to begin.
+    pub fn is_over(&self) -> bool {
+        self.is_interrupted() || self.failed.load(Ordering::Relaxed)
     }
 
     /// Begins to watch one training.
@@ -83,7 +95,7 @@ impl Watch<'_> {
 
 impl Callbacks<f32> for Watch<'_> {
     fn batch(&mut self, _: &mut BatchProgress<'_, f32>) -> ControlFlow<()> {
-        match self.watcher.is_interrupted() {
+        match self.watcher.is_over() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
