@@ -18,11 +18,12 @@ pub fn product(what: &'static str, sizes: &[usize]) -> Result<usize> {
     if sizes.contains(&0) {
         return Ok(0);
     }
-    sizes
-        .iter()
-        .try_fold(1_usize, |total, &size| total.checked_mul(size))
-        .filter(|&total| total <= LIMIT)
-        .ok_or_else(|| Error::SizeOverflow { what })
+    let mut sizes = sizes.iter();
+    let total = sizes.try_fold(1_usize, |total, &size| total.checked_mul(size));
+    match total {
+        Some(total) if total <= LIMIT => Ok(total),
+        _ => Err(Error::SizeOverflow { what }),
+    }
 }
 
 /// The sum of `sizes`, with the limit of [`product`].
@@ -30,11 +31,9 @@ pub fn product(what: &'static str, sizes: &[usize]) -> Result<usize> {
 /// # Errors
 /// [`Error::SizeOverflow`] where the sum is beyond the limit.
 pub fn sum(what: &'static str, sizes: &[usize]) -> Result<usize> {
-    let total = sizes
-        .iter()
-        .try_fold(0_usize, |total, &size| total.checked_add(size))
-        .ok_or_else(|| Error::SizeOverflow { what })?;
-    product(what, &[total])
+    let mut sizes = sizes.iter();
+    let total = sizes.try_fold(0_usize, |total, &size| total.checked_add(size));
+    product(what, &[total.unwrap_or(usize::MAX)])
 }
 
 /// Checks that `name` has exactly `expected` elements.
