@@ -178,8 +178,7 @@ impl<E: Element> Session<E> {
         shape::expect_len("x", x.len(), self.row_of_inputs())?;
         shape::expect_len("y", y.len(), self.row_of_outputs())?;
         self.check_indices(x)?;
-        // By reference: a copy of what it holds would be read in wider pieces than it was written, which waits for all of that.
-        in_engine_mode(&mut || {
+        in_engine_mode(|| {
             self.advance_by_one(x);
             self.give(1, y);
         });

@@ -65,7 +65,7 @@ pub fn in_engine_mode<R>(work: impl FnOnce() -> R) -> R {
 #[inline(never)]
 pub fn with_mode<R>(work: impl FnOnce(&mut Mode) -> R) -> R {
     let mut mode = Mode { caller: set() };
-    opaque(|| work(&mut mode))
+    opaque(work, &mut mode)
 }
 
 /// Gives the calling thread the engine's mode for good.
@@ -102,7 +102,7 @@ impl Mode {
         }
         self.caller.write();
         let _outside = Outside(self);
-        opaque(callback)
+        opaque(|()| callback(), ())
     }
 }
 
@@ -128,7 +128,7 @@ impl CallersMode {
         }
         self.0.write();
         let _back = Back;
-        opaque(work)
+        opaque(|()| work(), ())
     }
 }
 
@@ -142,15 +142,16 @@ impl Drop for Mode {
     }
 }
 
-/// Calls `work` so that the compiler knows nothing of what it does.
+/// Calls `work` so that the compiler knows nothing of what it does. Handed on as it has come, it is not copied: a copy of what has
+/// just been stored would be read in wider pieces, and wait for all of that.
 #[inline(always)]
-fn opaque<R, F: FnOnce() -> R>(work: F) -> R {
+fn opaque<A, R, F: FnOnce(A) -> R>(work: F, argument: A) -> R {
     #[inline(never)]
-    fn run<R, F: FnOnce() -> R>(work: F) -> R {
-        work()
+    fn run<A, R, F: FnOnce(A) -> R>(work: F, argument: A) -> R {
+        work(argument)
     }
-    let run: fn(F) -> R = run;
-    black_box(run)(work)
+    let run: fn(F, A) -> R = run;
+    black_box(run)(work, argument)
 }
 
 #[cfg(all(
