@@ -246,6 +246,7 @@ impl<'a, E: Element> OneRow<'a, E> {
         unit: usize,
         last: usize,
     ) {
+        const { assert!(size_of::<S::Vector>() == S::LANES * size_of::<E>()) };
         let mut sums = [token.splat(E::ZERO); VECTORS];
         // SAFETY: the caller's obligations; of the last vector as many elements are read and written as there are units. A vector is
         // as many elements as lanes.
@@ -357,6 +358,7 @@ impl<'a, E: Element> OneRow<'a, E> {
         last: usize,
     ) {
         let (count, groups) = const {
+            assert!(VECTORS <= 4);
             match C::SUMS {
                 Some((sums, groups)) => {
                     assert!(groups <= sums && sums <= MAX_SUMS);
@@ -463,7 +465,7 @@ impl<'a, E: Element> OneRow<'a, E> {
     ) -> [S::Vector; VECTORS] {
         let mut right = self.right(piece, panel);
         // One input at a time, so that what is known of it stays in registers. A list of them would be copied in wider pieces than
-        // it was written, and such a read waits for everything that has been stored before: streams took 1.4 times as long.
+        // it was written, and such a read waits for everything that has been stored before.
         for (input, &row) in piece.inputs.iter().zip(rows) {
             let left = [whole_row(row, input.depth)];
             // SAFETY: the caller's obligations.
@@ -559,11 +561,11 @@ impl<'a, E: Element> OneRow<'a, E> {
 }
 
 /// Blocks of units of the only row of a step, whose sums the cell takes.
-pub struct RowBlocks<'a, 'b, E: Element, U> {
-    pub row: &'a OneRow<'b, E>,
-    pub units: &'a U,
-    pub number: usize,
-    pub blocks: Range<usize>,
+struct RowBlocks<'a, 'b, E: Element, U> {
+    row: &'a OneRow<'b, E>,
+    units: &'a U,
+    number: usize,
+    blocks: Range<usize>,
 }
 
 impl<E: Element, U: Units<E>> Kernel<E> for RowBlocks<'_, '_, E, U> {
@@ -571,7 +573,7 @@ impl<E: Element, U: Units<E>> Kernel<E> for RowBlocks<'_, '_, E, U> {
 
     #[inline(always)]
     fn run<S: Math<E>>(self, token: S) {
-        // SAFETY: `Sweep::run_blocks` has been promised the row and the blocks.
+        // SAFETY: `OneRow::run` has been promised the row and the blocks.
         unsafe {
             self.row
                 .run_sums(token, self.units, self.number, self.blocks);
@@ -597,7 +599,7 @@ impl<E: Element, T: Math<E>> Kernel<E> for AnyBlocks<'_, '_, E, T> {
         for block in self.blocks {
             let size = row.size::<T>(block);
             let cell = ByCall(self.apply);
-            // SAFETY: `OneRow::run_sums` has been promised the row and the blocks.
+            // SAFETY: `OneRow::run` has been promised the row and the blocks.
             unsafe { row.run_block::<T>(token, self.activations, &cell, block, size) };
         }
     }
@@ -624,7 +626,7 @@ impl<E: Element> Kernel<E> for FusedRow<'_, '_, E> {
         let end = (blocks.end * width).min(row.weights.units());
         let mut unit = blocks.start * width;
         macro_rules! choose {
-            ($vectors:expr, $last:expr, $($number:literal),*) => {
+            ($vectors:ident, $last:ident: $($number:literal)*) => {
                 match $vectors {
                     // SAFETY: `OneRow::run` has been promised the blocks.
                     $($number => unsafe { row.run_fused::<S, $number>(token, activation, unit, $last) },)*
@@ -635,7 +637,7 @@ impl<E: Element> Kernel<E> for FusedRow<'_, '_, E> {
         while unit < end {
             let vectors = (end - unit).div_ceil(S::LANES).min(most_vectors::<E, S>(1));
             let last = (end - unit).min(vectors * S::LANES) - (vectors - 1) * S::LANES;
-            choose!(vectors, last, 1, 2, 3, 4, 5, 6, 7, 8);
+            choose!(vectors, last: 1 2 3 4 5 6 7 8);
             unit += (vectors * S::LANES).next_multiple_of(width);
         }
     }

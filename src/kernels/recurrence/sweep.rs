@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::one_row::{OneRow, RowBlocks};
+use super::one_row::OneRow;
 use super::stage::{Fused, MAX_INPUTS, MAX_SLOTS, MAX_SUMS, Piece, Slot, Stage, Start};
 use super::units::{Apply, ApplyUnits, ByCall, Inline, TakeSums, Unit, Units};
 use super::{MAX_BANDS, Rows, TimeStep};
@@ -174,12 +174,8 @@ impl<'a, E: Element> Sweep<'a, E> {
                 fused,
                 blocks,
             }),
-            None if self.step.rows == 1 => token.vectorize(RowBlocks {
-                row: &self.row(),
-                units,
-                number,
-                blocks,
-            }),
+            // SAFETY: the caller's obligations.
+            None if self.step.rows == 1 => unsafe { self.row().run(token, units, number, blocks) },
             // SAFETY: the caller's obligations.
             None => unsafe { self.run(token, units, number, blocks) },
         }
