@@ -312,6 +312,18 @@ impl Callbacks<f32> for Counts {
     }
 }
 
+/// The allocations up to the end of each epoch.
+fn counts_of(
+    network: &mut Network<f32>,
+    dataset: &Dataset<f32>,
+    optimizer: &mut Optimizer<f32>,
+    options: &FitOptions<'_, f32>,
+) -> [usize; 50] {
+    let mut counts = Counts([0; 50]);
+    fit_with(network, dataset, optimizer, options, &mut counts).unwrap();
+    counts.0
+}
+
 fn fit_on(threads: usize) {
     // Two of the three long sequences meet in a mini-batch in some later epoch only.
     let mut lengths = vec![1; 40];
@@ -376,17 +388,8 @@ fn fit_to(
         network.set_class_names(&["a", "b"]).unwrap();
         options.class_weights = Some(&[0.5, 2.0]);
     }
-    let mut counts = Counts([0; 50]);
     let before = count();
-    fit_with(
-        &mut network,
-        &dataset,
-        &mut optimizer,
-        &options,
-        &mut counts,
-    )
-    .unwrap();
-    let Counts(counts) = counts;
+    let counts = counts_of(&mut network, &dataset, &mut optimizer, &options);
     let first = counts[0];
     assert!(first > before, "the first epoch allocates");
     assert_eq!(counts, [first; 50], "{loss:?}, {output:?}, {truncate:?}");
@@ -414,16 +417,8 @@ fn fit_makes_room_for_the_windows_of_all_batches() {
         batch_size: 32,
         ..FitOptions::new(Loss::MeanSquaredError)
     };
-    let mut counts = Counts([0; 50]);
-    fit_with(
-        &mut network,
-        &dataset,
-        &mut optimizer,
-        &options,
-        &mut counts,
-    )
-    .unwrap();
-    assert_eq!(counts.0, [counts.0[0]; 50]);
+    let counts = counts_of(&mut network, &dataset, &mut optimizer, &options);
+    assert_eq!(counts, [counts[0]; 50]);
 }
 
 fn a_shape_that_comes_again_allocates_nothing_on_two_threads() {
