@@ -74,8 +74,8 @@ const LENT: Duration = Duration::from_micros(200);
 /// How long it sleeps at a time.
 const NAP: Duration = Duration::from_micros(50);
 
-/// A caller that has waited for longer, and for most of the time that its work took, has waited for a thread that did not run.
-/// It then works alone for a while: as many times as long as it has waited, and no longer than the last of these.
+/// A caller that has waited for longer, and would have done the work of all threads by then, has waited for a thread that did not
+/// run. It then works alone for a while: as many times as long as it has waited, and no longer than the last of these.
 const STALL: Duration = Duration::from_micros(500);
 const ALONE_TIMES: u32 = 10;
 const ALONE_MOST: Duration = Duration::from_millis(200);
@@ -344,7 +344,7 @@ impl Team {
         board.wake();
         let waited = board.work(0, || gate.closed.load(Ordering::Acquire) == end);
         drop(busy);
-        if waited > STALL && waited * 2 > begun.elapsed() {
+        if is_stalled(begun.elapsed(), waited, threads) {
             let alone = self.start.elapsed() + (waited * ALONE_TIMES).min(ALONE_MOST);
             self.alone_until
                 .store(alone.as_micros() as u64, Ordering::Relaxed);
@@ -412,6 +412,12 @@ impl Team {
             run_each(own, run);
         });
     }
+}
+
+/// Whether a call of so many threads, each of which has about as much to do, would have been over earlier on its caller's alone.
+fn is_stalled(elapsed: Duration, waited: Duration, threads: usize) -> bool {
+    let alone = elapsed.saturating_sub(waited) * threads as u32;
+    waited > STALL && elapsed > alone
 }
 
 impl Drop for Team {
@@ -618,5 +624,23 @@ impl Board {
                 thread.unpark();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_is_a_wait_in_which_the_caller_had_done_all_of_the_work() {
+        let time = Duration::from_micros;
+        let stalled = |elapsed, waited, threads| is_stalled(time(elapsed), time(waited), threads);
+        assert!(stalled(2_000, 1_100, 2));
+        assert!(!stalled(2_000, 900, 2));
+        // However much of a short one.
+        assert!(!stalled(500, 499, 2));
+        // A sixteenth of the work in a fifth of the time: alone it would have taken three times as long.
+        assert!(!stalled(10_000, 8_000, 16));
+        assert!(stalled(10_000, 9_500, 16));
     }
 }
