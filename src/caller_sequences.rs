@@ -7,8 +7,10 @@ use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
 use crate::Element;
+use crate::gemm::copy;
 use crate::kernels::copy::CopyRows;
 use crate::layout::{Layout, Strides};
+use crate::parallel::Crew;
 use crate::regions::Window;
 use crate::simd::Tier;
 
@@ -63,7 +65,7 @@ impl<'a, E: Element> CallerSequences<'a, E> {
     /// Where the rows are others, or a sequence is too short for its steps or the region's rows are.
     pub fn write<D: Deref<Target = [E]>>(
         &mut self,
-        tier: Tier,
+        (tier, crew): (Tier, Crew<'_>),
         from: &Window<'_, D>,
         region: usize,
     ) {
@@ -75,14 +77,14 @@ impl<'a, E: Element> CallerSequences<'a, E> {
         // SAFETY: `new` has checked that the buffer fits the layout, of whose caller's batch these sequences are, and the
         // strides have just been found to have the steps. They have elements of their own for each step of each sequence, and
         // the layout has none twice, so what the copy writes is this right's alone: its rows are those of the window.
-        unsafe {
+        let rows = unsafe {
             CopyRows::to_caller(
                 (from.layout(), from.steps()),
                 (self.base, self.strides),
                 (source, from.stride(region)),
             )
-        }
-        .run(tier);
+        };
+        copy(rows, tier, crew);
     }
 
     /// The elements of a step of a row's sequence, counted from the first row.
@@ -163,8 +165,8 @@ mod tests {
                     arena.configure("test", regions, rows.len(), 7).unwrap();
                     let end = window.end.min(part.steps());
                     let mut window = arena.rows_mut(&part, window.start.min(end)..end);
-                    window.read(tier, 0, &x, strides);
-                    scatter.write(tier, &window, 0);
+                    window.read((tier, Crew::ALONE), 0, &x, strides);
+                    scatter.write((tier, Crew::ALONE), &window, 0);
                 }
             }
             for (sequence, &length) in lengths.iter().enumerate() {
@@ -200,7 +202,7 @@ mod tests {
         let regions = [RegionShape::window(width)].into_iter();
         let rows = layout.count(&steps);
         arena.configure("test", regions, 0, rows).unwrap();
-        scatter.write(Tier::PORTABLE, &arena.rows(layout, steps), 0);
+        scatter.write((Tier::PORTABLE, Crew::ALONE), &arena.rows(layout, steps), 0);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Products and time loops on several threads: each computes some columns, whose part of the right operand it alone reads.
+//! Products, time loops and copies on several threads. Each computes some columns of a product, whose part of the right operand it
+//! alone reads; some units of some rows of a time loop; and copies some sequences.
 
 use crate::Element;
+use crate::kernels::copy::CopyRows;
 use crate::kernels::pack::Packed;
 use crate::kernels::product::{Columns, Product, ROWS_AS_FAST_AS_ONE, operations};
-use crate::kernels::recurrence::{Recurrence, Units};
-use crate::parallel::cost::{self, StepCost};
+use crate::kernels::recurrence::{Recurrence, Share, Units};
+use crate::parallel::cost::{self, Grid, StepCost};
 use crate::parallel::{Crew, Cut};
 use crate::simd::Tier;
 
@@ -47,6 +49,36 @@ impl<E: Element> Cut for Part<'_, E> {
     }
 }
 
+/// Copies rows on the threads of a crew, as many as they are worth.
+pub fn copy<E: Element>(rows: CopyRows<'_, E>, tier: Tier, crew: Crew<'_>) {
+    if crew.threads() == 1 {
+        return rows.run(tier);
+    }
+    let worth = rows.elements() / cost::COPY_PIECE;
+    let crew = crew.at_most(worth.min(rows.sequences()));
+    let parts = crew.threads();
+    crew.fork(CopyPart { rows, parts }, &|part| part.rows.run(tier));
+}
+
+/// Some sequences of a copy, for so many threads.
+struct CopyPart<'a, E: Element> {
+    rows: CopyRows<'a, E>,
+    parts: usize,
+}
+
+impl<E: Element> Cut for CopyPart<'_, E> {
+    fn size(&self) -> usize {
+        self.parts
+    }
+
+    fn cut(self, left: usize) -> (Self, Self) {
+        let sequences = self.rows.sequences() * left / self.parts;
+        let (first, second) = self.rows.split_at(sequences);
+        let part = |rows, parts| Self { rows, parts };
+        (part(first, left), part(second, self.parts - left))
+    }
+}
+
 /// Runs a time loop on the threads of a crew, as many as its steps are worth.
 ///
 /// # Panics
@@ -66,17 +98,34 @@ pub fn recur<E: Element, U: Units<E>>(
         blocks: packed().map(Packed::blocks).max().unwrap_or(0).max(1),
         bytes: operations / 2 * size_of::<E>(),
     };
-    let (threads, _) = cost.sharing(recurrence.steps.most_rows(), crew.shares().units);
-    let crew = crew.at_most(threads);
+    let steps = recurrence.steps;
+    // What is made of all rows at once is taken step by step, by threads that share units, too.
+    let (grid, _) = cost.sharing(steps.most_rows(), !steps.is_whole(), crew.shares().units);
+    recur_in(recurrence, tier, crew, grid);
+}
+
+/// The same in parts of a given number.
+///
+/// # Panics
+/// As [`recur`].
+pub fn recur_in<E: Element, U: Units<E>>(
+    recurrence: Recurrence<'_, '_, E, U>,
+    tier: Tier,
+    crew: Crew<'_>,
+    grid: Grid,
+) {
     let checked = recurrence.check();
-    let parts = threads.min(checked.blocks());
-    if parts < 2 {
+    if grid == Grid::ONE {
         // SAFETY: nobody has it but this function.
         return unsafe { checked.run(tier) };
     }
-    crew.phases(checked.phases(), parts, &|phase, part| {
+    let crew = crew.at_most(grid.threads());
+    crew.phases(checked.phases(), grid.threads(), &|phase, part| {
+        let share = |index, count| Share { index, count };
+        let rows = share(part / grid.units, grid.rows);
+        let units = share(part % grid.units, grid.units);
         // SAFETY: nobody has it but this function. `Crew::phases` runs each part of each phase once, and none before all parts
         // of the phase before are done.
-        unsafe { checked.run_part(tier, phase, part, parts) }
+        unsafe { checked.run_part(tier, phase, rows, units) }
     });
 }

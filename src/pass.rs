@@ -59,15 +59,16 @@ pub struct Workspace<E: Element> {
     /// The layers behind, which see the last step of each sequence as a batch of one step. Shared alike.
     head: Vec<Shard<E>>,
     used: usize,
-    /// How the threads of the pass divide it.
+    /// How the threads of the pass divide it, of so many.
     plan: Plan,
+    threads: usize,
     /// Steps of the caller's buffers.
     steps: usize,
     /// Whether the sequences started from the network's own state.
     own_start: bool,
 }
 
-/// Rows that a window of a pass has about, at most: enough for the products to run at full speed, few enough that what one
+/// Rows that a window of a pass has about for each thread, at most: enough for the products to run at full speed, few enough that what one
 /// layer writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
@@ -125,6 +126,7 @@ impl<E: Element> Workspace<E> {
         self.layout.reserve(batch.batch, batch.steps)?;
         self.layout.set(batch.batch, batch.steps, batch.lengths);
         self.plan = Plan::new(model, self.layout.batch(), shares);
+        self.threads = shares.threads;
         let shard_count = match self.layout.batch() {
             0 => 0,
             _ => self.plan.shards(),
@@ -147,7 +149,7 @@ impl<E: Element> Workspace<E> {
             let room = if training || model.looks_ahead() {
                 all
             } else {
-                most_rows(&sequence.layout, WINDOW_ROWS)
+                most_rows(&sequence.layout, self.plan.window_rows())
             };
             let regions = &mut sequence.activations;
             regions.configure(what, model.regions(), count, room)?;

@@ -12,9 +12,11 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::buffer::{Buffer, try_reserve};
+use crate::gemm::copy;
 use crate::kernels::copy::CopyRows;
 use crate::kernels::recurrence::BandPlace;
 use crate::layout::{Layout, Strides};
+use crate::parallel::Crew;
 use crate::simd::Tier;
 use crate::{Element, Result, shape};
 
@@ -557,16 +559,22 @@ impl<E: Element, D: DerefMut<Target = [E]>> Window<'_, D> {
     ///
     /// # Panics
     /// Where `from` is not a buffer of the layout's caller, has not the steps, or wider ones than the region.
-    pub fn read(&mut self, tier: Tier, region: usize, from: &[E], strides: Strides) {
+    pub fn read(
+        &mut self,
+        (tier, crew): (Tier, Crew<'_>),
+        region: usize,
+        from: &[E],
+        strides: Strides,
+    ) {
         assert!(strides.width() <= self.regions[region].width);
         let stride = self.stride(region);
         let target = self.range(region, self.block());
-        CopyRows::to_engine(
+        let rows = CopyRows::to_engine(
             (self.layout, self.steps.clone()),
             (from, strides),
             (&mut self.data[target], stride),
-        )
-        .run(tier);
+        );
+        copy(rows, tier, crew);
     }
 }
 

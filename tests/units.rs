@@ -1,15 +1,34 @@
-//! Few sequences through large layers: the threads share the units of every step.
+//! Large layers: the threads share every step, some units of all rows or of some.
 
 use elman::init::Initializer;
-use elman::{Activation, Batch, Network, Output, Tier};
+use elman::{Activation, Batch, Network, Output, RecurrentOptions, Tier};
+
+#[derive(Clone, Copy, Debug)]
+enum Cell {
+    Rnn,
+    Gru,
+    Lstm,
+}
 
 /// All that a forward and a backward pass give: y, state_out, dx, dstate_in, the gradients; then y of inference.
-fn run(tier: Tier, threads: usize, lengths: &[usize], units: &[usize]) -> Vec<Vec<f32>> {
+fn run(
+    tier: Tier,
+    threads: usize,
+    cell: Cell,
+    lengths: &[usize],
+    units: &[usize],
+) -> Vec<Vec<f32>> {
     let inputs = 37;
     let (batch, steps) = (lengths.len(), *lengths.iter().max().unwrap());
     let mut network = Network::with_tier(inputs, tier).unwrap();
     for &units in units {
-        network.add_rnn(units, Activation::Tanh).unwrap();
+        let options = RecurrentOptions::default();
+        match cell {
+            Cell::Rnn => network.add_rnn(units, Activation::Tanh),
+            Cell::Gru => network.add_gru(units, &options),
+            Cell::Lstm => network.add_lstm(units, &options),
+        }
+        .unwrap();
     }
     network.add_dense(45, Activation::Sigmoid).unwrap();
     network.set_output(Output::All).unwrap();
@@ -50,19 +69,23 @@ fn run(tier: Tier, threads: usize, lengths: &[usize], units: &[usize]) -> Vec<Ve
 }
 
 #[test]
-fn threads_that_share_units_change_no_bit() {
-    let cases: [(&[usize], &[usize]); 5] = [
-        (&[9], &[300]),
-        (&[1], &[260]),
-        (&[3, 7], &[224, 190]),
-        (&[2, 9, 9, 4, 1], &[129]),
-        (&[5, 5, 5, 1, 6, 6, 6, 2, 3, 4, 6], &[97, 70]),
+fn threads_that_share_steps_change_no_bit() {
+    let sixteen: &[usize] = &[6, 1, 6, 4, 2, 6, 5, 3, 1, 5, 4, 3, 6, 1, 1, 2];
+    let cases: [(Cell, &[usize], &[usize]); 8] = [
+        (Cell::Rnn, &[9], &[300]),
+        (Cell::Rnn, &[1], &[260]),
+        (Cell::Rnn, &[3, 7], &[224, 190]),
+        (Cell::Rnn, &[2, 9, 9, 4, 1], &[129]),
+        (Cell::Rnn, &[5, 5, 5, 1, 6, 6, 6, 2, 3, 4, 6], &[97, 70]),
+        (Cell::Rnn, &[3; 64], &[512]),
+        (Cell::Gru, sixteen, &[230, 161]),
+        (Cell::Lstm, sixteen, &[256]),
     ];
     for tier in Tier::available() {
-        for (lengths, units) in cases {
-            let alone = run(tier, 1, lengths, units);
-            for threads in [2, 3, 8] {
-                let together = run(tier, threads, lengths, units);
+        for (cell, lengths, units) in cases {
+            let alone = run(tier, 1, cell, lengths, units);
+            for threads in [2, 3, 8, 16] {
+                let together = run(tier, threads, cell, lengths, units);
                 for (index, (alone, together)) in alone.iter().zip(&together).enumerate() {
                     let equal = alone
                         .iter()
@@ -70,7 +93,7 @@ fn threads_that_share_units_change_no_bit() {
                         .all(|(a, b)| a.to_bits() == b.to_bits());
                     assert!(
                         equal,
-                        "{}: {threads} threads, lengths {lengths:?}, units {units:?}: result {index}",
+                        "{}: {cell:?}, {threads} threads, lengths {lengths:?}, units {units:?}: result {index}",
                         tier.name()
                     );
                 }

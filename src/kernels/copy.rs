@@ -13,12 +13,18 @@ use crate::simd::{Kernel, Math, Tier};
 pub struct CopyRows<'a, E> {
     layout: &'a Layout,
     steps: Range<usize>,
+    /// Which rows of each step.
+    rows: Range<usize>,
     caller: *mut E,
     strides: Strides,
     engine: *mut E,
     engine_stride: usize,
     to_engine: bool,
 }
+
+// SAFETY: it reaches the rows of its sequences, in the engine's memory and in the caller's, and nobody else does: there is one
+// for all sequences, which holds the right to both, and `split_at` gives each to one part. The layout is only read.
+unsafe impl<E: Element> Send for CopyRows<'_, E> {}
 
 impl<'a, E: Element> CopyRows<'a, E> {
     /// From a caller's buffer to the engine's rows of the steps, which follow each other with a stride.
@@ -35,6 +41,7 @@ impl<'a, E: Element> CopyRows<'a, E> {
         Self {
             layout,
             steps,
+            rows: 0..layout.batch(),
             caller: caller.as_ptr().cast_mut(),
             strides,
             engine: engine.as_mut_ptr(),
@@ -60,12 +67,39 @@ impl<'a, E: Element> CopyRows<'a, E> {
         Self {
             layout,
             steps,
+            rows: 0..layout.batch(),
             caller,
             strides,
             engine: engine.as_ptr().cast_mut(),
             engine_stride,
             to_engine: false,
         }
+    }
+
+    /// Number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Elements.
+    pub fn elements(&self) -> usize {
+        let rows = self.layout.offset(self.steps.end) - self.layout.offset(self.steps.start);
+        rows * self.strides.width()
+    }
+
+    /// The copy of the first `count` sequences, and that of the others.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        assert!(count <= self.rows.len());
+        let border = self.rows.start + count;
+        let part = |rows| Self {
+            rows,
+            steps: self.steps.clone(),
+            ..self
+        };
+        (part(self.rows.start..border), part(border..self.rows.end))
     }
 
     /// Copies them.
@@ -122,7 +156,8 @@ impl<E: Element> Kernel<E> for CopyRows<'_, E> {
         let sequences = layout.sequences();
         let rows_before = |step| layout.offset(step) - layout.offset(start);
         if self.strides.is_contiguous() {
-            for (row, &sequence) in sequences.iter().enumerate() {
+            for row in self.rows.clone() {
+                let sequence = sequences[row];
                 for step in start..end.min(layout.length(row)) {
                     // SAFETY: the row's sequence is longer than the step.
                     unsafe { self.copy(token, rows_before(step) + row, sequence, step) };
@@ -130,8 +165,9 @@ impl<E: Element> Kernel<E> for CopyRows<'_, E> {
             }
         } else {
             for step in start..end {
-                let sequences = &sequences[..layout.rows(step)];
-                for (row, &sequence) in sequences.iter().enumerate() {
+                let there = layout.rows(step);
+                let rows = self.rows.start.min(there)..self.rows.end.min(there);
+                for (row, &sequence) in rows.clone().zip(&sequences[rows]) {
                     // SAFETY: the step has so many rows.
                     unsafe { self.copy(token, rows_before(step) + row, sequence, step) };
                 }

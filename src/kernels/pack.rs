@@ -1,7 +1,6 @@
 //! Packed matrices: the right operand of a product in the order in which the micro-kernels read it.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use crate::buffer::Buffer;
 use crate::kernels::tile::load;
@@ -235,12 +234,6 @@ impl<E: Element> Packed<E> {
     #[inline(always)]
     pub(super) fn panel_stride(&self) -> usize {
         self.depth * self.shape.width
-    }
-
-    /// The blocks of the `index`-th of `count` threads.
-    pub(super) fn blocks_of(&self, index: usize, count: usize) -> Range<usize> {
-        let blocks = self.blocks();
-        blocks * index / count..blocks * (index + 1) / count
     }
 
     /// Makes room for a matrix of this shape, whose columns are one group. What it holds afterwards is undefined until every

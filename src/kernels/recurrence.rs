@@ -8,8 +8,8 @@
 //! read as rarely as in a plain product. A cell whose work is an activation function, or its derivative, has it done by the
 //! tile before the sums leave the registers.
 //!
-//! Several threads may run it together, in phases: a phase is a stage of a step. Each thread computes some units of it, whose part
-//! of the weights stays in its own second-level cache, and a phase begins when the one before is done.
+//! Several threads may run it together, in phases: a phase is a stage of a step. Each thread computes some units of some rows of
+//! it, so that its part of the weights stays in its own second-level cache, and a phase begins when the one before is done.
 
 mod one_row;
 mod stage;
@@ -120,6 +120,22 @@ impl TimeStep {
         }
     }
 
+    /// Those of its rows that are among so many of the step.
+    #[inline(always)]
+    fn among(&self, rows: &Range<usize>) -> Self {
+        let start = rows.start.clamp(self.first, self.first + self.rows);
+        let end = rows.end.clamp(start, self.first + self.rows);
+        let before = start - self.first;
+        Self {
+            first: start,
+            rows: end - start,
+            this: self.this + before,
+            earlier: self.earlier.map(|row| row + before),
+            later: self.later.map(|row| row + before),
+            products: self.products,
+        }
+    }
+
     /// The first row of a slot, in a band where so many lead.
     #[inline(always)]
     fn row(&self, row: RowOf, lead: usize) -> usize {
@@ -196,6 +212,11 @@ impl<'a> TimeSteps<'a> {
             Order::Whole => self.total(),
             _ => self.layout.rows(self.window.start),
         }
+    }
+
+    /// Whether they are all rows of the window at once.
+    pub fn is_whole(&self) -> bool {
+        self.order == Order::Whole
     }
 
     /// Number of steps.
@@ -298,7 +319,7 @@ impl<'a, E: Element, U: Units<E>> Recurrence<'a, '_, E, U> {
             assert!(holds(band.lead.saturating_add(total), needs.row));
             assert!(holds(most, needs.sequence));
             // All rows at once have no step beside theirs, and rows that are not cut may be more than the step behind has.
-            assert!(!needs.earlier || steps.order != Order::Whole && band.lead >= lead);
+            assert!(!needs.earlier || !steps.is_whole() && band.lead >= lead);
             assert!(!needs.later || steps.is_split && band.lead >= lead);
             bands[index] = Rows {
                 data,
@@ -350,20 +371,13 @@ pub struct CheckedRecurrence<'a, E: Element, U> {
 }
 
 // SAFETY: threads only reach the bands through `run_part`. All that are there at a time are at the same stage of the same step;
-// there each writes its own units of the stage's slots, which, as `Recurrence::check` has seen, nobody else touches.
+// there each writes its own units of its own rows of the stage's slots, which, as `Recurrence::check` has seen, nobody else touches.
 unsafe impl<E: Element, U: Sync> Sync for CheckedRecurrence<'_, E, U> {}
 
 impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
     /// Number of phases: a phase is a stage of a step.
     pub fn phases(&self) -> usize {
         self.steps.len() * self.stages.len()
-    }
-
-    /// The most blocks of units that a stage has.
-    pub fn blocks(&self) -> usize {
-        let weights = self.stages.iter().map(|stage| stage.weights);
-        let blocks = weights.map(|weights| self.weights[weights].blocks());
-        blocks.max().unwrap_or(0)
     }
 
     /// Runs all of it.
@@ -378,12 +392,12 @@ impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
             recurrence: self,
             steps: 0..self.steps.len(),
             stages: 0..self.stages.len(),
-            part: 0,
-            parts: 1,
+            rows: Share::ALL,
+            units: Share::ALL,
         });
     }
 
-    /// Runs one part of a phase, of so many. A recurrence has been run when all parts of all phases have.
+    /// Runs a part of the units of a part of the rows of a phase. A recurrence has been run when all parts of all phases have.
     ///
     /// # Panics
     /// As [`Self::run`].
@@ -391,14 +405,14 @@ impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
     /// # Safety
     /// - Each part of each phase may only be run once, of as many parts, and when all parts of the phases before have been run
     ///   and what they wrote can be read.
-    pub unsafe fn run_part(&self, tier: Tier, phase: usize, part: usize, parts: usize) {
+    pub unsafe fn run_part(&self, tier: Tier, phase: usize, rows: Share, units: Share) {
         let (step, stage) = (phase / self.stages.len(), phase % self.stages.len());
         tier.run(Loop {
             recurrence: self,
             steps: step..step + 1,
             stages: stage..stage + 1,
-            part,
-            parts,
+            rows,
+            units,
         });
     }
 }
@@ -427,13 +441,32 @@ impl<E: Element, U> CheckedRecurrence<'_, E, U> {
 /// Most stages of a step forward.
 pub(super) const MAX_STAGES: usize = 2;
 
-/// Some stages of some steps of a recurrence, and a part of the units.
+/// One of so many parts of about the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which.
+    pub index: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+impl Share {
+    const ALL: Self = Self { index: 0, count: 1 };
+
+    /// Its part of so many.
+    #[inline(always)]
+    pub(super) fn of(self, all: usize) -> Range<usize> {
+        all * self.index / self.count..all * (self.index + 1) / self.count
+    }
+}
+
+/// Some stages of some steps of a recurrence, and a part of the rows and of the units.
 struct Loop<'a, 'b, E: Element, U> {
     recurrence: &'a CheckedRecurrence<'b, E, U>,
     steps: Range<usize>,
     stages: Range<usize>,
-    part: usize,
-    parts: usize,
+    rows: Share,
+    units: Share,
 }
 
 impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
@@ -449,21 +482,28 @@ impl<E: Element, U: Units<E>> Kernel<E> for Loop<'_, '_, E, U> {
         if S::HAS_SHORT_CUTS
             && U::IS_FORWARD
             && !self.steps.is_empty()
+            && self.rows == Share::ALL
             && recurrence.is_one_sequence()
         {
             return self.run_one_sequence(token);
         }
         for step in self.steps {
             let parts = recurrence.steps.get(step);
+            let parts = if self.rows == Share::ALL {
+                parts
+            } else {
+                let rows = self.rows.of(parts[0].rows + parts[1].rows);
+                parts.map(|part| part.among(&rows))
+            };
             let stages = recurrence.stages.iter().enumerate();
             for (number, stage) in stages.filter(|(number, _)| self.stages.contains(number)) {
                 let weights = &recurrence.weights[stage.weights];
-                let blocks = weights.blocks_of(self.part, self.parts);
+                let blocks = self.units.of(weights.blocks());
                 for step in parts.iter().filter(|step| step.rows > 0) {
                     let stage = (stage, weights, recurrence.parameters);
                     let sweep = Sweep::new(stage, &recurrence.bands, step);
                     // SAFETY: `Recurrence::check` has passed what the stage reads and writes at every step, and all threads
-                    // are at this one: nobody touches these units but this thread.
+                    // are at this one: nobody touches these units of these rows but this thread.
                     unsafe { sweep.run_blocks(token, recurrence.units, number, blocks.clone()) };
                 }
             }
@@ -487,11 +527,7 @@ impl<E: Element, U: Units<E>> Loop<'_, '_, E, U> {
                 RowOf::Sequence => 0,
                 _ => recurrence.bands[slot.band].stride,
             });
-            Some((
-                sweep.row(),
-                strides,
-                weights.blocks_of(self.part, self.parts),
-            ))
+            Some((sweep.row(), strides, self.units.of(weights.blocks())))
         });
         for _ in self.steps {
             for number in self.stages.clone() {

@@ -123,11 +123,21 @@ impl<E: Element> BackwardBuffers<E> {
         input_gradient: bool,
     ) -> Result<()> {
         let what = "the gradients of a window";
-        let Workspace { layout, used, .. } = workspace;
+        let Workspace {
+            layout,
+            used,
+            plan,
+            threads,
+            ..
+        } = workspace;
         self.halves = halves(model, layout);
         let is_halved = !self.halves[1].is_empty();
-        // A smaller batch may have one sum where this one has two, and then larger windows.
-        let limit = window_limit(model, layout, *used, is_halved && !smaller);
+        // A smaller batch may have one sum where this one has two, or be shared by more threads, and then have larger windows.
+        let limit = if smaller {
+            window_limit(model, layout, *threads, false)
+        } else {
+            window_limit(model, layout, plan.threads(), is_halved)
+        };
         self.limit = limit;
         let ahead = model.looks_ahead();
         let room = |part: &Layout| {
@@ -529,7 +539,7 @@ impl<E: Element> BackwardPass<'_, E> {
             row[given..].fill(E::ZERO);
         }
         if let Some(dy) = self.dy {
-            deltas.read(self.model.tier, region, dy, self.dy_strides);
+            deltas.read((self.model.tier, self.crew), region, dy, self.dy_strides);
         }
     }
 
@@ -569,7 +579,7 @@ impl<E: Element> BackwardPass<'_, E> {
                 dx.clear_from(row, layout.length(row));
             }
         }
-        dx.write(self.model.tier, deltas, 0);
+        dx.write((self.model.tier, self.crew), deltas, 0);
     }
 }
 
@@ -582,12 +592,12 @@ const LARGE_WINDOW: usize = 32 << 10;
 /// Rows that a window has about, at most: a tenth of all, so that its gradients and their packed copy together have a
 /// fifth of the elements of the activations; a twelfth where the sums of both [`halves`] take room, too. But not so few that
 /// time is lost: the gradients of a window have at least [`SMALL_WINDOW`] elements, and half as many as there are parameters,
-/// whose gradients every window reads and writes. Where there are more than two shards it has half as many times more, but at
-/// most a quarter of all: threads come together three times a window, and each has to have something to do in between.
+/// whose gradients every window reads and writes. Where more than two threads share it, it has half as many times more, but at
+/// most a quarter of all: they come together three times a window, and each has to have something to do in between.
 fn window_limit<E: Element>(
     model: &Model<E>,
     layout: &Layout,
-    shards: usize,
+    threads: usize,
     is_halved: bool,
 ) -> usize {
     let columns = columns(model);
@@ -595,7 +605,7 @@ fn window_limit<E: Element>(
     let most = WINDOW_ROWS.max(LARGE_WINDOW / columns.max(1));
     let wanted = layout.total() / if is_halved { 12 } else { 10 };
     let limit = wanted.clamp(least.min(WINDOW_ROWS), most);
-    limit.max((limit * shards / 2).min(layout.total() / 4))
+    limit.max((limit * threads / 2).min(layout.total() / 4))
 }
 
 /// The steps of a batch are as many times the rows of its weights, on average, where gradients are summed by [`halves`]: those of

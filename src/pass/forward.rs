@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::task::Task;
-use super::{Batch, ForwardArguments, Training, WINDOW_ROWS, Workspace};
+use super::{Batch, ForwardArguments, Training, Workspace};
 use crate::caller_sequences::CallerSequences;
 use crate::layer::Forward;
 use crate::layer::gradients::ended_rows;
@@ -20,6 +20,8 @@ struct ForwardPass<'a, E: Element> {
     x_strides: Strides,
     state_in: Option<&'a [E]>,
     training: Option<Training>,
+    /// Rows that a window of inference has about.
+    window_rows: usize,
     /// The threads of a shard.
     crew: Crew<'a>,
 }
@@ -55,6 +57,7 @@ impl<E: Element> Workspace<E> {
             x_strides: self.input_strides(model, call.order),
             state_in: call.state_in,
             training,
+            window_rows: self.plan.window_rows(),
             crew: self.crew_of_shard(crew),
         };
         let y = call.y.take();
@@ -83,7 +86,9 @@ impl<E: Element> ForwardPass<'_, E> {
             let end = match self.training {
                 Some(_) => steps,
                 None if model.looks_ahead() => steps,
-                None => sequence.layout.window_end(start, WINDOW_ROWS, usize::MAX),
+                None => sequence
+                    .layout
+                    .window_end(start, self.window_rows, usize::MAX),
             };
             let rows = &mut sequence.activations;
             let mut window = rows.rows_mut(&sequence.layout, start..end);
@@ -113,7 +118,7 @@ impl<E: Element> ForwardPass<'_, E> {
             self.layers(layers.end..model.places.len(), &mut head);
             if let Some(y) = y {
                 let output = model.output_region(self.training.is_some());
-                y.write(model.tier, &head, output);
+                y.write((model.tier, self.crew), &head, output);
             }
         }
     }
@@ -180,7 +185,12 @@ impl<E: Element> ForwardPass<'_, E> {
     /// The caller's input, standardised, in the order of the layout.
     fn read_input(&self, window: &mut RowsMut<'_, E>) {
         let size = self.model.input_size;
-        window.read(self.model.tier, 0, self.batch.x, self.x_strides);
+        window.read(
+            (self.model.tier, self.crew),
+            0,
+            self.batch.x,
+            self.x_strides,
+        );
         if let Some(standardization) = self.model.input_map() {
             let stride = window.stride(0);
             for row in window.get_mut(0, window.block()).chunks_mut(stride) {
@@ -250,7 +260,7 @@ impl<E: Element> ForwardPass<'_, E> {
         output: usize,
         y: &mut CallerSequences<'_, E>,
     ) {
-        y.write(self.model.tier, window, output);
+        y.write((self.model.tier, self.crew), window, output);
         ended_rows(window, output, |row, _| {
             y.clear_from(row, window.layout().length(row));
         });

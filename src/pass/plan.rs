@@ -1,11 +1,12 @@
 //! How the threads of a call divide its work: decided once, from what it costs ([`crate::parallel::cost`]).
 
+use super::WINDOW_ROWS;
 use crate::Element;
 use crate::kernels::product::ROWS_AS_FAST_AS_ONE;
 use crate::layer::LayerSpec;
 use crate::model::{LayerSlot, Model};
 use crate::parallel::Shares;
-use crate::parallel::cost::{StepCost, worth};
+use crate::parallel::cost::{ELEMENT_ALONE, StepCost, worth};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub enum Plan {
     Alone,
     /// Each of so many shards of the sequences is run by one thread.
     Sequences(usize),
-    /// Threads share the units of every step, as many in each layer as its steps are worth.
-    Units,
+    /// Threads share every step, in each layer as many as its steps are worth: so many at most.
+    Steps(usize),
 }
 
 impl Plan {
@@ -26,12 +27,12 @@ impl Plan {
             return Self::Alone;
         }
         let costs = Costs::new(model, batch, shares);
-        // Threads that share units wait for each other at every step: for that it must be worth something.
-        let is_worth = |cost: usize| costs.units < worth(cost);
+        // Threads that share steps wait for each other at every one: for that it must be worth something.
+        let is_worth = |cost: usize| costs.steps < worth(cost);
         match costs.shards {
-            0 | 1 if is_worth(costs.alone) => Self::Units,
+            0 | 1 if is_worth(costs.alone) => Self::Steps(costs.threads),
             0 | 1 => Self::Alone,
-            _ if is_worth(costs.sequences) => Self::Units,
+            _ if is_worth(costs.sequences) => Self::Steps(costs.threads),
             shards => Self::Sequences(shards),
         }
     }
@@ -41,6 +42,22 @@ impl Plan {
         match self {
             Self::Sequences(shards) => shards,
             _ => 1,
+        }
+    }
+
+    /// Rows that a window of inference has about in each shard, at most.
+    pub fn window_rows(self) -> usize {
+        match self {
+            Self::Alone | Self::Sequences(_) => WINDOW_ROWS,
+            Self::Steps(threads) => WINDOW_ROWS * threads,
+        }
+    }
+
+    /// How many threads share its work.
+    pub fn threads(self) -> usize {
+        match self {
+            Self::Alone => 1,
+            Self::Sequences(threads) | Self::Steps(threads) => threads,
         }
     }
 }
@@ -53,8 +70,9 @@ struct Costs {
     /// Where each runs some, and in how many shards.
     sequences: usize,
     shards: usize,
-    /// Where they share the units.
-    units: usize,
+    /// Where they share the steps, and how many do at most.
+    steps: usize,
+    threads: usize,
 }
 
 impl Costs {
@@ -74,21 +92,26 @@ impl Costs {
             match step(model, index, place) {
                 Some(step) => {
                     has_loop = true;
-                    costs.add(
-                        step.alone(rows),
-                        step.alone(rows_each),
-                        step.sharing(rows, units).1,
-                    );
+                    let (grid, shared) = step.sharing(rows, true, units);
+                    costs.add(step.alone(rows), step.alone(rows_each), shared);
+                    costs.threads = costs.threads.max(grid.threads());
                 }
                 None => {
-                    // Threads share the columns of its products.
-                    let each = |rows: usize| multiplied(place).saturating_mul(2 * rows);
-                    costs.add(each(rows), each(rows_each), each(rows) / threads);
+                    let width = match place.spec {
+                        LayerSpec::Dense { .. } => 0,
+                        _ => model.values[index + 1].size,
+                    };
+                    let products = |rows: usize| multiplied(place).saturating_mul(2 * rows);
+                    let others = |rows: usize| width.saturating_mul(ELEMENT_ALONE * rows);
+                    let each = |rows| products(rows).saturating_add(others(rows));
+                    // Threads that share steps share the columns of its products, and nothing else of it.
+                    let shared = (products(rows) / threads).saturating_add(others(rows));
+                    costs.add(each(rows), each(rows_each), shared);
                 }
             }
         }
         if !has_loop {
-            costs.units = usize::MAX;
+            costs.steps = usize::MAX;
         }
         costs
     }
@@ -96,10 +119,10 @@ impl Costs {
 
 impl Costs {
     /// Adds those of a layer.
-    fn add(&mut self, alone: usize, sequences: usize, units: usize) {
+    fn add(&mut self, alone: usize, sequences: usize, steps: usize) {
         self.alone = self.alone.saturating_add(alone);
         self.sequences = self.sequences.saturating_add(sequences);
-        self.units = self.units.saturating_add(units);
+        self.steps = self.steps.saturating_add(steps);
     }
 }
 
@@ -156,12 +179,17 @@ mod tests {
                 let rows = (0..shards).map(|shard| start(shard + 1) - start(shard));
                 rows.map(|rows| (rows, step.units)).collect()
             }
-            Plan::Units => {
-                let (threads, _) = step.sharing(batch, threads);
+            Plan::Steps(_) => {
+                let (grid, _) = step.sharing(batch, true, threads);
                 let width = model.weights[0][0].width();
-                let end = |part: usize| (step.blocks * part / threads * width).min(step.units);
-                let units = (0..threads).map(|part| end(part + 1) - end(part));
-                units.map(|units| (batch, units)).collect()
+                let row = |part: usize| batch * part / grid.rows;
+                let unit = |part: usize| (step.blocks * part / grid.units * width).min(step.units);
+                (0..grid.threads())
+                    .map(|part| {
+                        let (rows, units) = (part / grid.units, part % grid.units);
+                        (row(rows + 1) - row(rows), unit(units + 1) - unit(units))
+                    })
+                    .collect()
             }
         }
     }
@@ -171,31 +199,35 @@ mod tests {
     fn each_thread_gets_as_much_as_the_others() {
         let cases = [
             // Many rows: sequences.
-            ([64, 256, 512], 16, 16, 4),
-            ([128, 1024, 1024], 16, 16, 8),
-            ([512, 64, 256], 16, 16, 32),
-            ([128, 28, 128], 16, 16, 8),
-            ([128, 28, 128], 2, 2, 64),
+            ([512, 64, 256], 16, 16, 32..=32),
+            ([128, 28, 128], 16, 16, 8..=8),
+            ([128, 28, 128], 2, 2, 64..=64),
+            ([64, 256, 512], 2, 2, 32..=32),
+            ([128, 1024, 1024], 2, 2, 64..=64),
+            // Few for each thread, or weights larger than its cache: some rows and some units. How many depends on the tier.
+            ([64, 256, 512], 16, 16, 8..=16),
+            ([128, 1024, 1024], 16, 16, 32..=32),
+            ([32, 64, 256], 16, 16, 4..=8),
             // A shard has four rows at least.
-            ([32, 64, 256], 16, 8, 4),
-            ([16, 32, 64], 2, 2, 8),
-            ([16, 32, 64], 4, 4, 4),
-            ([16, 32, 64], 16, 4, 4),
-            ([10, 40, 100], 2, 2, 5),
+            ([16, 32, 64], 2, 2, 8..=8),
+            ([16, 32, 64], 4, 4, 4..=4),
+            ([16, 32, 64], 16, 4, 4..=4),
+            ([10, 40, 100], 2, 2, 5..=5),
             // Few rows and large steps: units.
-            ([1, 512, 512], 2, 2, 1),
-            ([1, 1024, 1024], 16, 16, 1),
-            ([4, 1024, 1024], 2, 2, 4),
+            ([1, 512, 512], 2, 2, 1..=1),
+            ([1, 1024, 1024], 16, 16, 1..=1),
+            ([4, 1024, 1024], 2, 2, 4..=4),
             // Few rows and small steps.
-            ([1, 3, 48], 16, 1, 1),
-            ([7, 32, 64], 2, 1, 7),
+            ([1, 3, 48], 16, 1, 1..=1),
+            ([7, 32, 64], 2, 1, 7..=7),
         ];
         for ([batch, inputs, units], threads, used, rows) in cases {
             let network = network(inputs, units);
             let parts = parts(&network, batch, threads);
             let name = format!("B {batch}, I {inputs}, H {units}, {threads} threads: {parts:?}");
             assert_eq!(parts.len(), used, "{name}");
-            assert_eq!(parts.iter().map(|part| part.0).max(), Some(rows), "{name}");
+            let most = parts.iter().map(|part| part.0).max();
+            assert!(most.is_some_and(|most| rows.contains(&most)), "{name}");
             let work = parts.iter().map(|(rows, units)| rows * units);
             assert_eq!(work.clone().sum::<usize>(), batch * units, "{name}");
             let most = work.max().unwrap();
@@ -223,7 +255,7 @@ mod tests {
                     let cost = match Plan::new(&**network.model(), batch, all(threads)) {
                         Plan::Alone => costs.alone,
                         Plan::Sequences(_) => costs.sequences,
-                        Plan::Units => costs.units,
+                        Plan::Steps(_) => costs.steps,
                     };
                     assert!(
                         cost <= least.saturating_add(least / 20),
@@ -241,7 +273,7 @@ mod tests {
         let options = RecurrentOptions::default();
         network.add_lstm(512, &options).unwrap();
         network.add_gru(512, &options).unwrap();
-        assert_eq!(Plan::new(&**network.model(), 1, all(2)), Plan::Units);
+        assert_eq!(Plan::new(&**network.model(), 1, all(2)), Plan::Steps(2));
         assert_eq!(
             Plan::new(&**network.model(), 64, all(2)),
             Plan::Sequences(2)
@@ -257,6 +289,14 @@ mod tests {
             Plan::Sequences(2)
         );
         assert_eq!(Plan::new(&**network.model(), 64, all(1)), Plan::Alone);
+        // A layer that the caller's thread would run alone.
+        let mut network = self::network(256, 512);
+        assert_eq!(Plan::new(&**network.model(), 64, all(16)), Plan::Steps(16));
+        network.add_dropout(0.5).unwrap();
+        assert_eq!(
+            Plan::new(&**network.model(), 64, all(16)),
+            Plan::Sequences(16)
+        );
         let mut network = Network::<f32>::new(64).unwrap();
         network.add_dense(512, Activation::Tanh).unwrap();
         network.set_output(Output::All).unwrap();

@@ -1,11 +1,12 @@
 //! Time loops.
 
 use super::*;
-use crate::gemm::recur;
+use crate::gemm::{recur, recur_in};
 use crate::kernels::recurrence::{
     Band, Fused, Input, MAX_BANDS, MAX_SLOTS, MAX_SUMS, Piece, Recurrence, RowOf, Slot, Stage,
     Stages, Start, StoreSums, TimeSteps, Unit, Units,
 };
+use crate::parallel::cost::Grid;
 use crate::parallel::{CallCost, Crew, Parallel};
 
 /// The rows of a buffer, with elements around them that belong to nobody.
@@ -642,10 +643,19 @@ fn recurrence<E: Scalar>(
     scalar(tier, &rows, &mut expected, &stages, mixes);
     let layout = layout(lengths);
     let steps = way.steps(&layout, window);
+    let grid = if crew.threads() > 1 {
+        let units = 1 + numbers.below(crew.threads());
+        let rows = 1 + numbers.below(2 * crew.threads() / units);
+        Grid { rows, units }
+    } else {
+        Grid::ONE
+    };
     match mixes {
-        Some(mix) => with_recurrence(&mut bands, &stages, mix, &steps, |it| recur(it, tier, crew)),
+        Some(mix) => with_recurrence(&mut bands, &stages, mix, &steps, |it| {
+            recur_in(it, tier, crew, grid);
+        }),
         None => with_recurrence(&mut bands, &stages, &StoreSums, &steps, |it| {
-            recur(it, tier, crew);
+            recur_in(it, tier, crew, grid);
         }),
     }
     for (band, (actual, expected)) in bands.iter().zip(&expected).enumerate() {
@@ -657,10 +667,8 @@ fn recurrence<E: Scalar>(
                 format!("{size:?}, {slots:?}, {:?}, {starts:?}", stage.pieces)
             });
             let stages: Vec<String> = stages.collect();
-            let (threads, name) = (crew.threads(), E::NAME);
-            format!(
-                "{tier:?}, {name}, {threads} threads, {way:?}, band {band}, {rows:?}: {stages:#?}"
-            )
+            let name = E::NAME;
+            format!("{tier:?}, {name}, {grid:?}, {way:?}, band {band}, {rows:?}: {stages:#?}")
         });
     }
 }
