@@ -52,7 +52,7 @@ enum Hands<'a> {
 pub struct Shares {
     /// Its sequences, and the parts of other work that is cut once.
     pub threads: usize,
-    /// The units of each step.
+    /// The units and rows of each step.
     pub units: usize,
 }
 

@@ -68,8 +68,8 @@ pub struct Workspace<E: Element> {
     own_start: bool,
 }
 
-/// Rows that a window of a pass has about for each thread, at most: enough for the products to run at full speed, few enough that what one
-/// layer writes is still in the second-level cache when the next one reads it.
+/// Rows that a window of a pass has about for each thread, at most: enough for the products to run at full speed, few enough that
+/// what one layer writes is still in the second-level cache when the next one reads it.
 const WINDOW_ROWS: usize = 512;
 
 impl<E: Element> Workspace<E> {

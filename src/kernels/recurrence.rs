@@ -371,7 +371,8 @@ pub struct CheckedRecurrence<'a, E: Element, U> {
 }
 
 // SAFETY: threads only reach the bands through `run_part`. All that are there at a time are at the same stage of the same step;
-// there each writes its own units of its own rows of the stage's slots, which, as `Recurrence::check` has seen, nobody else touches.
+// there each writes its own units of its own rows of the stage's slots, which, as `Recurrence::check` has seen, nobody else
+// touches.
 unsafe impl<E: Element, U: Sync> Sync for CheckedRecurrence<'_, E, U> {}
 
 impl<E: Element, U: Units<E>> CheckedRecurrence<'_, E, U> {
