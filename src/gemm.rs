@@ -1,5 +1,5 @@
-//! Products, time loops and copies on several threads. Each computes some columns of a product, whose part of the right operand it
-//! alone reads; some units of some rows of a time loop; and copies some sequences.
+//! Products, time loops and copies on several threads. Each computes some columns of a product, whose part of the right operand
+//! it alone reads; some units of some rows of a time loop; and copies some sequences.
 
 use crate::Element;
 use crate::kernels::copy::CopyRows;
@@ -27,24 +27,38 @@ pub fn multiply<E: Element>(product: Product<'_, E>, tier: Tier, crew: Crew<'_>)
         1
     };
     let parts = most.min(worth).min(columns.blocks()).max(1);
-    crew.fork(Part { columns, parts }, &|part| part.columns.run(tier));
+    let part = Part {
+        work: columns,
+        parts,
+        size: Columns::blocks,
+        split_at: Columns::split_at,
+    };
+    crew.fork(part, &|part| part.work.run(tier));
 }
 
-/// Columns of a product, for so many threads.
-struct Part<'a, E: Element> {
-    columns: Columns<'a, E>,
+/// Work for so many threads.
+struct Part<W> {
+    work: W,
     parts: usize,
+    /// What it comes in, so many of them.
+    size: fn(&W) -> usize,
+    /// Its first so many, and the others.
+    split_at: fn(W, usize) -> (W, W),
 }
 
-impl<E: Element> Cut for Part<'_, E> {
+impl<W: Send> Cut for Part<W> {
     fn size(&self) -> usize {
         self.parts
     }
 
     fn cut(self, left: usize) -> (Self, Self) {
-        let blocks = self.columns.blocks() * left / self.parts;
-        let (first, second) = self.columns.split_at(blocks);
-        let part = |columns, parts| Self { columns, parts };
+        let count = (self.size)(&self.work) * left / self.parts;
+        let (first, second) = (self.split_at)(self.work, count);
+        let part = |work, parts| Self {
+            work,
+            parts,
+            ..self
+        };
         (part(first, left), part(second, self.parts - left))
     }
 }
@@ -57,26 +71,13 @@ pub fn copy<E: Element>(rows: CopyRows<'_, E>, tier: Tier, crew: Crew<'_>) {
     let worth = rows.elements() / cost::COPY_PIECE;
     let crew = crew.at_most(worth.min(rows.sequences()));
     let parts = crew.threads();
-    crew.fork(CopyPart { rows, parts }, &|part| part.rows.run(tier));
-}
-
-/// Some sequences of a copy, for so many threads.
-struct CopyPart<'a, E: Element> {
-    rows: CopyRows<'a, E>,
-    parts: usize,
-}
-
-impl<E: Element> Cut for CopyPart<'_, E> {
-    fn size(&self) -> usize {
-        self.parts
-    }
-
-    fn cut(self, left: usize) -> (Self, Self) {
-        let sequences = self.rows.sequences() * left / self.parts;
-        let (first, second) = self.rows.split_at(sequences);
-        let part = |rows, parts| Self { rows, parts };
-        (part(first, left), part(second, self.parts - left))
-    }
+    let part = Part {
+        work: rows,
+        parts,
+        size: CopyRows::sequences,
+        split_at: CopyRows::split_at,
+    };
+    crew.fork(part, &|part| part.work.run(tier));
 }
 
 /// Runs a time loop on the threads of a crew, as many as its steps are worth.
@@ -104,7 +105,7 @@ pub fn recur<E: Element, U: Units<E>>(
     recur_in(recurrence, tier, crew, grid);
 }
 
-/// The same in parts of a given number.
+/// The same in the parts that a grid says, on as many threads as it has.
 ///
 /// # Panics
 /// As [`recur`].

@@ -41,8 +41,8 @@
 //! [`Network::forward`] checks the shapes once and lays the batch out time-major and packed (`layout`, `regions`): all rows
 //! of step 0, then those of step 1, with the sequences sorted by length, so that work follows the sum of the lengths.
 //! `parallel` gives each thread some rows for all steps, without a barrier over time; with few sequences and large layers,
-//! some units of some rows of every step (`gemm`). A recurrent layer (`layer::recurrent`) runs its cell (`layer::cell`) through the time
-//! loop (`kernels::recurrence`): one product per step, with the bias as the start of the sums and the gates of a unit side by
+//! some units of some rows of every step (`gemm`). A recurrent layer (`layer::recurrent`) runs its cell (`layer::cell`) through
+//! the time loop (`kernels::recurrence`): one product per step, with the bias as the start of the sums and the gates of a unit side by
 //! side, so that the cell takes all sums of a unit at once. Products read weights that are packed into panels once per
 //! update. Kernels are written once, generic over `simd`'s tiers.
 //!

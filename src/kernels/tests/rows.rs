@@ -36,13 +36,29 @@ fn copies<E: Scalar>(tier: Tier) {
             }
             let what = || format!("{tier:?}, {}, {part:?}, {steps:?}, {strides:?}", E::NAME);
             let (from, mut to) = (caller.clone(), engine.clone());
-            CopyRows::to_engine((&part, steps.clone()), (&from, strides), (&mut to, stride))
-                .run(tier);
+            // In two parts, of which one may have nothing.
+            let border = numbers.below(part.batch() + 1);
+            let run = |copy: CopyRows<'_, E>| {
+                assert_eq!(copy.sequences(), part.batch());
+                assert_eq!(copy.elements(), count * width);
+                let (first, second) = copy.split_at(border);
+                second.run(tier);
+                first.run(tier);
+            };
+            run(CopyRows::to_engine(
+                (&part, steps.clone()),
+                (&from, strides),
+                (&mut to, stride),
+            ));
             assert_same(&to, &there, what);
             // SAFETY: `caller` has been made as long as the strides say.
             unsafe {
                 let to = (caller.as_mut_ptr(), strides);
-                CopyRows::to_caller((&part, steps.clone()), to, (&engine, stride)).run(tier);
+                run(CopyRows::to_caller(
+                    (&part, steps.clone()),
+                    to,
+                    (&engine, stride),
+                ));
             }
             assert_same(&caller, &back, what);
         }
